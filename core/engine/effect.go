@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"onset/core/control"
+	"onset/core/job"
+)
+
+// Effect is something the engine wants done. Effects of one step are carried
+// out in order; those that have a result bring it back as an input.
+type Effect interface{ effect() }
+
+type (
+	// Log is a message of init.
+	Log struct {
+		Priority Priority
+		Text     string
+	}
+
+	// Spawn starts a process. Results: Spawned or SpawnFailed with the
+	// token, later Executed or ExecFailed with the pid.
+	Spawn struct {
+		Token uint64
+		Spec  *job.Spec
+	}
+
+	// Kill signals a process or its group. A process that is gone is no
+	// error.
+	Kill struct {
+		PID    int
+		Signal job.Signal
+		Scope  Scope
+	}
+
+	// Detach stops tracing a process and lets it go on; the engine follows
+	// it no further through forks.
+	Detach struct{ PID int }
+
+	// Resume lets a traced process that was held at a fork or an exec go
+	// on, still traced.
+	Resume struct{ PID int }
+
+	// Release says that a slot is done with its process: its log is
+	// finished and its login record closed. PID is 0 when none ever ran.
+	Release struct {
+		Token uint64
+		PID   int
+	}
+
+	// Respond answers a call. A connection that is gone is no error.
+	Respond struct {
+		Call, Conn uint64
+		Reply      control.Reply
+	}
+
+	// Publish sends a signal to every connection.
+	Publish struct{ Signal control.Signal }
+
+	// CloseFile closes a descriptor that came with an event.
+	CloseFile struct{ File int }
+
+	// LoadConfig reads all sources again. Result: Loaded.
+	LoadConfig struct{}
+
+	// LoadSource reads the configuration of a chroot session. Result:
+	// SourceLoaded.
+	LoadSource struct{ Session string }
+
+	// ConnectBus connects to a message bus at an address; empty is the
+	// system bus. Result: Done if Call is not 0.
+	ConnectBus struct {
+		Address string
+		Call    uint64
+	}
+
+	// UpdateActivation tells the message bus about KEY=VALUE entries for
+	// the services it starts.
+	UpdateActivation struct{ Env []string }
+
+	// FlushLogs writes what early jobs logged to disk. Result: Done.
+	FlushLogs struct{ Call uint64 }
+
+	// Reexec replaces the running image, keeping state.
+	Reexec struct{}
+
+	// Exit ends a session init.
+	Exit struct{}
+)
+
+// Priority of a log message, in the order of UPSTART §6.3.
+type Priority uint8
+
+// The priorities.
+const (
+	Debug Priority = iota
+	Info
+	Message
+	Warn
+	Error
+	Fatal
+)
+
+var priorityNames = [...]string{"debug", "info", "message", "warn", "error", "fatal"}
+
+func (p Priority) String() string { return priorityNames[p] }
+
+// Scope is whom a Kill reaches.
+type Scope uint8
+
+// The scopes.
+const (
+	Group   Scope = iota // the process group; the process if it has none
+	Process              // only the process
+)
+
+func (Log) effect()              {}
+func (Spawn) effect()            {}
+func (Kill) effect()             {}
+func (Detach) effect()           {}
+func (Resume) effect()           {}
+func (Release) effect()          {}
+func (Respond) effect()          {}
+func (Publish) effect()          {}
+func (CloseFile) effect()        {}
+func (LoadConfig) effect()       {}
+func (LoadSource) effect()       {}
+func (ConnectBus) effect()       {}
+func (UpdateActivation) effect() {}
+func (FlushLogs) effect()        {}
+func (Reexec) effect()           {}
+func (Exit) effect()             {}

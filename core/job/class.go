@@ -1,0 +1,255 @@
+package job
+
+import (
+	"onset/core/env"
+	"onset/core/expr"
+)
+
+// Slot names one of the processes of a job, in the order of UPSTART's
+// process table.
+type Slot int8
+
+// The slots. NoSlot marks a failure without a process: the respawn limit.
+const (
+	NoSlot Slot = iota - 1
+	Main
+	PreStart
+	PostStart
+	PreStop
+	PostStop
+	Security
+	NumSlots = iota - 1
+)
+
+var slotNames = [NumSlots]string{"main", "pre-start", "post-start", "pre-stop", "post-stop", "security"}
+
+func (s Slot) String() string {
+	if s < 0 || int(s) >= len(slotNames) {
+		return "respawn"
+	}
+	return slotNames[s]
+}
+
+// Process is what one slot runs: a shell script or a command line.
+type Process struct {
+	Script bool
+	Text   string
+}
+
+// Defined reports whether the class has this process. An empty script is one.
+func (p Process) Defined() bool { return p.Script || p.Text != "" }
+
+// ExpectKind is the readiness protocol of the main process.
+type ExpectKind uint8
+
+// The protocols of UPSTART §2.8, then those of EXTENSIONS §4.
+const (
+	ExpectNone ExpectKind = iota
+	ExpectStop
+	ExpectFork
+	ExpectDaemon
+	ExpectListen
+	ExpectDBus
+	ExpectNotify
+	ExpectFD
+)
+
+// Console is where the standard descriptors of a job's processes lead.
+type Console uint8
+
+// The consoles of the console stanza.
+const (
+	ConsoleLog Console = iota
+	ConsoleNone
+	ConsoleOutput
+	ConsoleOwner
+)
+
+// Unlimited is the resource limit "unlimited".
+const Unlimited = ^uint64(0)
+
+// Limit is one resource limit; both zero and Set is a limit of zero.
+type Limit struct {
+	Set        bool
+	Soft, Hard uint64
+}
+
+// LimitNames are the resource limits in the order of UPSTART's state format.
+var LimitNames = [...]string{"cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile",
+	"memlock", "as", "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime"}
+
+// NumLimits is the number of resource limits.
+const NumLimits = len(LimitNames)
+
+// Cgroup is one cgroup stanza line, merged by controller (UPSTART §1.4.1).
+type Cgroup struct {
+	Controller string
+	Names      []CgroupName
+}
+
+// CgroupName is one group of a controller with its settings in order.
+type CgroupName struct {
+	Name     string
+	Settings []Setting
+}
+
+// Setting is a key with a value.
+type Setting struct{ Key, Value string }
+
+// Origin is the text a class was made from. A class is a pure function of
+// its origin and the parser's defaults, so a snapshot keeps only this.
+type Origin struct {
+	Path         string // of the conf file
+	Text         string
+	OverridePath string // empty without override
+	OverrideText string
+}
+
+// RespawnOn chooses the ends of main that respawn a job.
+type RespawnOn uint8
+
+// The choices; the default is Upstart's rule (UPSTART §2.6).
+const (
+	RespawnDefault RespawnOn = iota
+	RespawnFailure
+	RespawnAlways
+)
+
+// KillMode chooses what a stop signals (EXTENSIONS §4).
+type KillMode uint8
+
+// The modes; the default is tree where the kernel tracks trees, else group.
+const (
+	KillDefault KillMode = iota
+	KillGroup
+	KillTree
+	KillProcess
+)
+
+// Class is one parsed job definition. It is immutable once parsed.
+type Class struct {
+	Name   string // path below the configuration directory, without .conf
+	Origin Origin
+
+	Description, Author, Version, Usage string
+
+	Instance string // pattern; empty for a singleton
+	Env      []string
+	Export   []string
+	Import   []string // ChromeOS; nil without an import stanza
+	Emits    []string
+	Provides []string
+	StartOn  expr.Tree
+	StopOn   expr.Tree
+	While    expr.Tree
+
+	Process      [NumSlots]Process
+	Expect       Expect
+	Task         bool
+	KillTimeout  int // seconds
+	KillSignal   Signal
+	ReloadSignal Signal
+	KillMode     KillMode
+
+	Respawn         bool
+	RespawnLimit    int // deaths; 0 = unlimited
+	RespawnInterval int // seconds; 0 = unlimited
+	RespawnDelay    int // seconds
+	RespawnDelayMax int // seconds; 0 = no doubling
+	RespawnOn       RespawnOn
+	NormalExit      []Status
+
+	Attrs Attrs
+	Debug bool
+
+	Health       Health
+	Watchdog     int // seconds; 0 = none
+	StartTimeout int // seconds; 0 = none
+	StopTimeout  int // seconds; 0 = none
+}
+
+// Expect is the readiness protocol with its argument.
+type Expect struct {
+	Kind    ExpectKind
+	Arg     string // address of listen, name of dbus
+	FD      int    // of fd
+	Timeout int    // seconds; 0 = none
+}
+
+// Health is the health check of EXTENSIONS §6.
+type Health struct {
+	Process  Process
+	Interval int // seconds
+	Timeout  int // seconds
+	Failures int
+}
+
+// Attrs are the attributes a process of the job is set up with, as the job
+// file asks for them (UPSTART §4, EXTENSIONS §5).
+type Attrs struct {
+	Console  Console
+	Umask    int // -1: the default of this init
+	Nice     int
+	HasNice  bool
+	OOM      int // -1000..1000; 0 leaves it alone
+	Limits   [NumLimits]Limit
+	Chroot   string
+	Chdir    string
+	Setuid   string
+	Setgid   string
+	AppArmor string // apparmor switch: profile pattern
+	Cgroups  []Cgroup
+	Tmpfiles []string // ChromeOS
+
+	Isolation *Isolation // nil without any of its stanzas
+}
+
+// Isolation holds the stanzas of EXTENSIONS §5 and the scheduling stanzas of
+// §6; few jobs have any.
+type Isolation struct {
+	Namespaces  []Namespace
+	Private     []string // tmp, dev, network
+	ReadOnly    []string
+	Hide        []string
+	Bind        []Setting // from, to
+	CapBounding []string
+	CapAmbient  []string
+	NoNewPrivs  bool
+	Seccomp     string
+	Setgroups   []string
+	Credentials []Setting // name, path
+	EnvFiles    []EnvFile
+	IOPrio      string
+	CPUAffinity string
+	Sched       string // policy
+	SchedPrio   int
+}
+
+// Namespace is one kind of namespace to create, or to join at Path.
+type Namespace struct {
+	Kind     string
+	Path     string
+	Optional bool
+}
+
+// EnvFile is a file of KEY=VALUE lines read at each start.
+type EnvFile struct {
+	Path     string
+	Optional bool
+}
+
+// Defaults are what init's own options decide about a class (UPSTART §1.4).
+type Defaults struct {
+	Console Console
+	Signals Signals
+}
+
+// EnvTable returns the class's env entries on top of base, bare names being
+// copied from init's own environment.
+func (c *Class) EnvTable(base env.Table, own env.Table) env.Table {
+	t := base.Clone()
+	for _, e := range c.Env {
+		t = t.Add(e, true, own)
+	}
+	return t
+}

@@ -1,0 +1,3 @@
+module onset
+
+go 1.26
