@@ -90,7 +90,8 @@ type Rule uint8
 const (
 	Any          Rule = iota
 	NameNeeded        // a non-empty name
-	VarNeeded         // non-empty variable names
+	VarNeeded         // a non-empty variable name
+	VarsNeeded        // entries that each begin with a variable name
 	Pairs             // KEY=VALUE entries
 	JobIfPresent      // job_details: empty, or beginning with a job name
 )
@@ -115,14 +116,14 @@ const (
 )
 
 var (
-	job      = Arg{Name: "job_details", Type: "as", To: ToJob, Rule: JobIfPresent}
-	event    = Arg{Name: "name", Type: "s", To: ToName, Rule: NameNeeded}
-	env      = Arg{Name: "env", Type: "as", To: ToEnv, Rule: Pairs}
-	wait     = Arg{Name: "wait", Type: "b", To: ToWait}
-	replace  = Arg{Name: "replace", Type: "b", To: ToReplace}
-	address  = Arg{Name: "address", Type: "s", To: ToValue}
-	propIfc  = Arg{Name: "interface_name", Type: "s", To: ToInterface}
-	propName = Arg{Name: "property_name", Type: "s", To: ToName}
+	jobArg      = Arg{Name: "job_details", Type: "as", To: ToJob, Rule: JobIfPresent}
+	nameArg     = Arg{Name: "name", Type: "s", To: ToName, Rule: NameNeeded}
+	envArg      = Arg{Name: "env", Type: "as", To: ToEnv, Rule: Pairs}
+	waitArg     = Arg{Name: "wait", Type: "b", To: ToWait}
+	replaceArg  = Arg{Name: "replace", Type: "b", To: ToReplace}
+	addressArg  = Arg{Name: "address", Type: "s", To: ToValue}
+	propIfcArg  = Arg{Name: "interface_name", Type: "s", To: ToInterface}
+	propNameArg = Arg{Name: "property_name", Type: "s", To: ToName}
 
 	outInstance = []Arg{{Name: "instance", Type: "o"}}
 )
@@ -133,72 +134,72 @@ var Methods = [...]MethodSpec{
 	ReloadConfiguration: {Interface: InterfaceManager, Name: "ReloadConfiguration",
 		Permission: "reload configuration", Async: true},
 	GetJobByName: {Interface: InterfaceManager, Name: "GetJobByName",
-		In: []Arg{event}, Out: []Arg{{Name: "job", Type: "o"}}},
+		In: []Arg{nameArg}, Out: []Arg{{Name: "job", Type: "o"}}},
 	GetAllJobs: {Interface: InterfaceManager, Name: "GetAllJobs", Out: []Arg{{Name: "jobs", Type: "ao"}}},
 	GetState: {Interface: InterfaceManager, Name: "GetState", Out: []Arg{{Name: "state", Type: "s"}},
 		Permission: "request state"},
 	Restart: {Interface: InterfaceManager, Name: "Restart", Permission: "request restart", Async: true},
 	GetEnv: {Interface: InterfaceManager, Name: "GetEnv",
-		In:  []Arg{job, {Name: "name", Type: "s", To: ToName, Rule: VarNeeded}},
+		In:  []Arg{jobArg, {Name: "name", Type: "s", To: ToName, Rule: VarNeeded}},
 		Out: []Arg{{Name: "value", Type: "s"}}, Permission: queryEnv},
 	SetEnv: {Interface: InterfaceManager, Name: "SetEnv",
-		In:         []Arg{job, {Name: "var", Type: "s", To: ToEnvOne, Rule: VarNeeded}, replace},
+		In:         []Arg{jobArg, {Name: "var", Type: "s", To: ToEnvOne, Rule: VarsNeeded}, replaceArg},
 		Permission: modifyEnv, NotPID1: noEnvPID1},
 	SetEnvList: {Interface: InterfaceManager, Name: "SetEnvList",
-		In:         []Arg{job, {Name: "vars", Type: "as", To: ToEnv, Rule: VarNeeded}, replace},
+		In:         []Arg{jobArg, {Name: "vars", Type: "as", To: ToEnv, Rule: VarsNeeded}, replaceArg},
 		Permission: modifyEnv, NotPID1: noEnvPID1},
 	UnsetEnv: {Interface: InterfaceManager, Name: "UnsetEnv",
-		In:         []Arg{job, {Name: "name", Type: "s", To: ToEnvOne, Rule: VarNeeded}},
+		In:         []Arg{jobArg, {Name: "name", Type: "s", To: ToEnvOne, Rule: VarsNeeded}},
 		Permission: modifyEnv, NotPID1: noEnvPID1},
 	UnsetEnvList: {Interface: InterfaceManager, Name: "UnsetEnvList",
-		In:         []Arg{job, {Name: "name", Type: "as", To: ToEnv, Rule: VarNeeded}},
+		In:         []Arg{jobArg, {Name: "name", Type: "as", To: ToEnv, Rule: VarsNeeded}},
 		Permission: modifyEnv, NotPID1: noEnvPID1},
 	ListEnv: {Interface: InterfaceManager, Name: "ListEnv",
-		In: []Arg{job}, Out: []Arg{{Name: "env", Type: "as"}}, Permission: queryEnv},
+		In: []Arg{jobArg}, Out: []Arg{{Name: "env", Type: "as"}}, Permission: queryEnv},
 	ResetEnv: {Interface: InterfaceManager, Name: "ResetEnv",
-		In: []Arg{job}, Permission: modifyEnv, NotPID1: noEnvPID1},
+		In: []Arg{jobArg}, Permission: modifyEnv, NotPID1: noEnvPID1},
 	EmitEvent: {Interface: InterfaceManager, Name: "EmitEvent",
-		In: []Arg{event, env, wait}, Permission: emitEvent, Async: true},
+		In: []Arg{nameArg, envArg, waitArg}, Permission: emitEvent, Async: true},
 	EmitEventWithFile: {Interface: InterfaceManager, Name: "EmitEventWithFile",
-		In:         []Arg{event, env, wait, {Name: "file", Type: "h", To: ToFile}},
+		In:         []Arg{nameArg, envArg, waitArg, {Name: "file", Type: "h", To: ToFile}},
 		Permission: emitEvent, Async: true},
 	NotifyDiskWriteable: {Interface: InterfaceManager, Name: "NotifyDiskWriteable",
 		Permission: "notify disk is writeable", Async: true},
 	NotifyDBusAddress: {Interface: InterfaceManager, Name: "NotifyDBusAddress",
-		In: []Arg{address}, Permission: "notify D-Bus address", NotPID1: noBusPID1, Async: true},
+		In: []Arg{addressArg}, Permission: "notify D-Bus address", NotPID1: noBusPID1, Async: true},
 	NotifyCGroupManagerAddress: {Interface: InterfaceManager, Name: "NotifyCGroupManagerAddress",
-		In: []Arg{address}, Permission: "notify cgroup manager address"},
+		In: []Arg{addressArg}, Permission: "notify cgroup manager address"},
 	EndSession:  {Interface: InterfaceManager, Name: "EndSession", Permission: "end session"},
-	SetFact:     {Interface: InterfaceManager, Name: "SetFact", In: []Arg{event, env}, Permission: setFacts},
-	ClearFact:   {Interface: InterfaceManager, Name: "ClearFact", In: []Arg{event, env}, Permission: setFacts},
-	AssertFact:  {Interface: InterfaceManager, Name: "AssertFact", In: []Arg{event, env}, Permission: setFacts},
-	RetractFact: {Interface: InterfaceManager, Name: "RetractFact", In: []Arg{event, env}, Permission: setFacts},
+	SetFact:     {Interface: InterfaceManager, Name: "SetFact", In: []Arg{nameArg, envArg}, Permission: setFacts},
+	ClearFact:   {Interface: InterfaceManager, Name: "ClearFact", In: []Arg{nameArg, envArg}, Permission: setFacts},
+	AssertFact:  {Interface: InterfaceManager, Name: "AssertFact", In: []Arg{nameArg, envArg}, Permission: setFacts},
+	RetractFact: {Interface: InterfaceManager, Name: "RetractFact", In: []Arg{nameArg, envArg}, Permission: setFacts},
 	GetFacts:    {Interface: InterfaceManager, Name: "GetFacts", Out: []Arg{{Name: "facts", Type: "a(sass)"}}},
 	GetProviders: {Interface: InterfaceManager, Name: "GetProviders",
-		In: []Arg{event}, Out: []Arg{{Name: "jobs", Type: "ao"}}},
-	Why: {Interface: InterfaceManager, Name: "Why", In: []Arg{job}, Out: []Arg{{Name: "causes", Type: "s"}}},
+		In: []Arg{nameArg}, Out: []Arg{{Name: "jobs", Type: "ao"}}},
+	Why: {Interface: InterfaceManager, Name: "Why", In: []Arg{jobArg}, Out: []Arg{{Name: "causes", Type: "s"}}},
 
-	JobGetInstance: {Interface: InterfaceJob, Name: "GetInstance", In: []Arg{env}, Out: outInstance},
+	JobGetInstance: {Interface: InterfaceJob, Name: "GetInstance", In: []Arg{envArg}, Out: outInstance},
 	JobGetInstanceByName: {Interface: InterfaceJob, Name: "GetInstanceByName",
 		In: []Arg{{Name: "name", Type: "s", To: ToName}}, Out: outInstance},
 	JobGetAllInstances: {Interface: InterfaceJob, Name: "GetAllInstances",
 		Out: []Arg{{Name: "instances", Type: "ao"}}},
-	JobStart:   {Interface: InterfaceJob, Name: "Start", In: []Arg{env, wait}, Out: outInstance, Async: true},
-	JobStop:    {Interface: InterfaceJob, Name: "Stop", In: []Arg{env, wait}, Async: true},
-	JobRestart: {Interface: InterfaceJob, Name: "Restart", In: []Arg{env, wait}, Out: outInstance, Async: true},
+	JobStart:   {Interface: InterfaceJob, Name: "Start", In: []Arg{envArg, waitArg}, Out: outInstance, Async: true},
+	JobStop:    {Interface: InterfaceJob, Name: "Stop", In: []Arg{envArg, waitArg}, Async: true},
+	JobRestart: {Interface: InterfaceJob, Name: "Restart", In: []Arg{envArg, waitArg}, Out: outInstance, Async: true},
 
-	InstanceStart:     {Interface: InterfaceInstance, Name: "Start", In: []Arg{wait}, Async: true},
-	InstanceStop:      {Interface: InterfaceInstance, Name: "Stop", In: []Arg{wait}, Async: true},
-	InstanceRestart:   {Interface: InterfaceInstance, Name: "Restart", In: []Arg{wait}, Async: true},
+	InstanceStart:     {Interface: InterfaceInstance, Name: "Start", In: []Arg{waitArg}, Async: true},
+	InstanceStop:      {Interface: InterfaceInstance, Name: "Stop", In: []Arg{waitArg}, Async: true},
+	InstanceRestart:   {Interface: InterfaceInstance, Name: "Restart", In: []Arg{waitArg}, Async: true},
 	InstanceReload:    {Interface: InterfaceInstance, Name: "Reload", Async: true},
-	InstanceStopForce: {Interface: InterfaceInstance, Name: "StopForce", In: []Arg{wait}, Async: true},
+	InstanceStopForce: {Interface: InterfaceInstance, Name: "StopForce", In: []Arg{waitArg}, Async: true},
 
 	PropertyGet: {Interface: InterfaceProperties, Name: "Get",
-		In: []Arg{propIfc, propName}, Out: []Arg{{Name: "value", Type: "v"}}},
+		In: []Arg{propIfcArg, propNameArg}, Out: []Arg{{Name: "value", Type: "v"}}},
 	PropertySet: {Interface: InterfaceProperties, Name: "Set",
-		In: []Arg{propIfc, propName, {Name: "value", Type: "v", To: ToValue}}},
+		In: []Arg{propIfcArg, propNameArg, {Name: "value", Type: "v", To: ToValue}}},
 	PropertyGetAll: {Interface: InterfaceProperties, Name: "GetAll",
-		In: []Arg{propIfc}, Out: []Arg{{Name: "props", Type: "a{sv}"}}},
+		In: []Arg{propIfcArg}, Out: []Arg{{Name: "props", Type: "a{sv}"}}},
 	ObjectIntrospect: {Interface: InterfaceIntrospect, Name: "Introspect",
 		Out: []Arg{{Name: "data", Type: "s"}}},
 }

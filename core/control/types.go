@@ -64,7 +64,7 @@ type Caller struct {
 	ID      uint64 // identifies the pending reply
 	Conn    uint64 // identifies the connection, the owner of asserted facts
 	UID     int    // -1 when unknown
-	PID     int    // 0 when unknown
+	PID     int    // -1 when unknown
 	Session string // root directory of the caller; empty = null session
 	Command string // command line, for causes; may be empty
 }
