@@ -1,0 +1,62 @@
+# all    build everything           test  all that CI runs except staticcheck
+# lint   vet, tree rules, staticcheck (fetched as a module at first use)
+# unit   unit tests, scripts, walks race  race detector outside core
+# fuzz   each target for FUZZTIME   soak  random walks, SEEDS=1000000
+# bench  budgets, docs/PERFORMANCE.md     cover  coverage of core
+# HACKING.md says more of each.
+
+FUZZTIME ?= $(if $(filter true,$(CI)),30s,5s)
+SEEDS ?= 1000000
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: all test lint vet rules unit race fuzz soak bench cover clean help
+
+all:
+	go build ./...
+
+help:
+	@sed -n '/^#/s/^# //p;/^$$/q' Makefile
+
+test: all vet unit race fuzz
+	@echo "== all stages passed"
+
+lint: vet rules
+	@echo "== staticcheck"
+	go run $(STATICCHECK) ./...
+
+vet:
+	@echo "== vet linux"
+	GOOS=linux go vet ./...
+	@echo "== vet freebsd"
+	GOOS=freebsd go vet ./...
+
+rules:
+	@echo "== repository rules"
+	go test -count=1 ./ci/...
+
+unit:
+	@echo "== unit tests, repository rules, scripts and walks"
+	go test -timeout 30m ./...
+
+race:
+	@echo "== race detector"
+	sh ci/race.sh
+
+fuzz:
+	@echo "== fuzz, $(FUZZTIME) a target"
+	FUZZTIME=$(FUZZTIME) sh ci/fuzz.sh
+
+soak:
+	@echo "== soak, $(SEEDS) seeds"
+	ONSET_SEEDS=$(SEEDS) go test -count=1 -timeout 0 -v -run Walk ./platform/sim/...
+
+bench:
+	go run ./ci/bench
+
+cover:
+	go test -coverpkg=./core/... -coverprofile=cover.out ./core/... ./platform/sim/...
+	go tool cover -func=cover.out | tail -n 1
+
+clean:
+	rm -rf bin cover.out
+	go clean ./...
