@@ -1,0 +1,102 @@
+package control
+
+import (
+	"encoding/xml"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// golden returns a recording of the original made in ../shared.
+func golden(t *testing.T, name string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "..", "shared", "oracle", "golden", name))
+	if err != nil {
+		t.Skip("the recordings of the original are not there: ", err)
+	}
+	return string(text)
+}
+
+// TestIntrospectionContainsTheOriginal wants each line of the original in
+// our text, in the same order, and no other but of what Onset adds.
+func TestIntrospectionContainsTheOriginal(t *testing.T) {
+	sections := strings.Split(golden(t, "63-getstate.txt"), "## introspect ")[1:]
+	tests := []struct {
+		object   Object
+		children []string
+		added    int // lines
+	}{
+		// SetFact ClearFact AssertFact RetractFact GetFacts GetProviders Why
+		{Object{}, []string{"jobs"}, 4*4 + 3 + 4 + 4},
+		{ClassObject("", "foo"), []string{"_"}, 2},
+		{InstanceObject("", "foo", ""), nil, 3},
+	}
+	for i, tt := range tests {
+		_, want, _ := strings.Cut(sections[i], `introspect.dtd">`)
+		if want == "" {
+			_, want, _ = strings.Cut(sections[i], "\n")
+		}
+		want, _, _ = strings.Cut(want, "\n</node>")
+		lines := strings.Split(Introspect(tt.object, tt.children), "\n")
+		wanted := 0
+		for _, line := range strings.Split(want, "\n") {
+			if line = strings.TrimPrefix(line, `   string "`); line == "" {
+				continue
+			}
+			at := -1
+			for j, l := range lines {
+				if l == line {
+					at = j
+					break
+				}
+			}
+			if at < 0 {
+				t.Fatalf("%s: no line %q", tt.object.Path(), line)
+			}
+			lines = lines[at+1:]
+			wanted++
+		}
+		all := strings.Count(Introspect(tt.object, tt.children), "\n")
+		if extra := all - wanted - len(`.`) - 1; extra != tt.added {
+			t.Errorf("%s: %d lines more than the original, want %d", tt.object.Path(), extra, tt.added)
+		}
+	}
+}
+
+func TestIntrospectionIsXML(t *testing.T) {
+	type node struct {
+		Name      string `xml:"name,attr"`
+		Interface []struct {
+			Name string `xml:"name,attr"`
+		} `xml:"interface"`
+		Node []struct {
+			Name string `xml:"name,attr"`
+		} `xml:"node"`
+	}
+	for text, want := range map[string]node{
+		Introspect(ClassObject("", "a-b"), []string{"_", "x"}): {Name: Root + "/jobs/a_2db"},
+		IntrospectPath([]string{"_", "x"}):                     {},
+	} {
+		var got node
+		if err := xml.Unmarshal([]byte(text), &got); err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		if got.Name != want.Name || len(got.Node) != 2 || got.Node[1].Name != "x" {
+			t.Errorf("got %+v from\n%s", got, text)
+		}
+		if n := len(got.Interface); n != 0 && n != 3 {
+			t.Errorf("%d interfaces", n)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package control
+
+import (
+	"strconv"
+	"strings"
+
+	"onset/core/expr"
+)
+
+// JobName is the printed name of an instance: with the instance name in
+// parentheses unless that is empty.
+func JobName(class, instance string) string {
+	if instance == "" {
+		return class
+	}
+	return class + " (" + instance + ")"
+}
+
+// StatusLine is what initctl prints about an instance, without the final
+// newline (UPSTART §7.3). A class without instances has goal stop, state
+// waiting and no processes.
+func StatusLine(class, instance, goal, state string, processes []ProcessInfo) string {
+	s := JobName(class, instance) + " " + goal + "/" + state
+	for i, p := range processes {
+		pid := "process " + strconv.Itoa(p.PID)
+		switch {
+		case i > 0:
+			s += "\n\t" + p.Name + " " + pid
+		case p.Name == "main" || p.Name == "pre-start" || p.Name == "post-stop":
+			s += ", " + pid
+		default:
+			s += ", (" + p.Name + ") " + pid
+		}
+	}
+	return s
+}
+
+// ClassInfo is what the tools know of a class, from its properties.
+type ClassInfo struct {
+	Name            string
+	Emits, Provides []string
+	StartOn, StopOn expr.Tree
+	While           expr.Tree
+}
+
+// condition is one of a class's expressions with the words it begins with.
+type condition struct {
+	stanza string
+	tree   expr.Tree
+}
+
+func (c *ClassInfo) conditions() []condition {
+	return []condition{{"start on", c.StartOn}, {"stop on", c.StopOn}, {"while", c.While}}
+}
+
+// ShowConfig prints the names and conditions of a class (UPSTART §7.4), each
+// line with its newline.
+func ShowConfig(c *ClassInfo) string {
+	var b strings.Builder
+	c.writeNames(&b)
+	for _, cond := range c.conditions() {
+		if len(cond.tree) > 0 {
+			b.WriteString("  " + cond.stanza + " " + cond.tree.String() + "\n")
+		}
+	}
+	return b.String()
+}
+
+// ShowConfigEvents is ShowConfig with a line for each operand (option -e).
+func ShowConfigEvents(c *ClassInfo) string {
+	var b strings.Builder
+	c.writeNames(&b)
+	for _, cond := range c.conditions() {
+		for i := range cond.tree {
+			if n := &cond.tree[i]; n.Op == expr.Match {
+				writeOperand(&b, cond.stanza, n)
+			}
+		}
+	}
+	return b.String()
+}
+
+func (c *ClassInfo) writeNames(b *strings.Builder) {
+	b.WriteString(c.Name + "\n")
+	for _, e := range c.Emits {
+		b.WriteString("  emits " + e + "\n")
+	}
+	for _, p := range c.Provides {
+		b.WriteString("  provides " + p + "\n")
+	}
+}
+
+func writeOperand(b *strings.Builder, stanza string, n *expr.Node) {
+	job, at := jobOf(n)
+	b.WriteString("  " + stanza + " " + n.Name + " (job:")
+	if at >= 0 {
+		b.WriteString(" " + job)
+	}
+	b.WriteString(", env:")
+	for i, a := range n.Args {
+		if i != at {
+			b.WriteString(" " + a)
+		}
+	}
+	b.WriteString(")\n")
+}
+
+// jobOf returns the job an operand on a job event names, and which of its
+// arguments does that; at is -1 without one.
+func jobOf(n *expr.Node) (job string, at int) {
+	switch n.Name {
+	case "starting", "started", "stopping", "stopped":
+	default:
+		return "", -1
+	}
+	for i, a := range n.Args {
+		if name, ok := strings.CutPrefix(a, "JOB="); ok {
+			return name, i
+		}
+	}
+	if len(n.Args) > 0 && !strings.Contains(n.Args[0], "=") {
+		return n.Args[0], 0
+	}
+	return "", -1
+}
