@@ -14,7 +14,7 @@ func purityOf(path string) (Purity, bool) {
 }
 
 func TestCoreIsDeterministic(t *testing.T) {
-	l, err := NewLoader(root, "./core/...", "./platform/sim/...")
+	l, err := NewLoader(root, "./...")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ type File struct {
 	Text []byte
 }
 
-// LoadTree reads every file below dir but what git and the Makefile keep.
+// LoadTree reads every file below dir but those of git and of .gitignore.
 func LoadTree(dir string) ([]File, error) {
 	var files []File
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
@@ -34,7 +34,7 @@ func LoadTree(dir string) ([]File, error) {
 		switch {
 		case err != nil:
 			return err
-		case rel == ".git" || rel == "bin":
+		case rel == ".git" || rel == "bin" || rel == "cover.out" || strings.HasSuffix(rel, ".test"):
 			return skip(d)
 		case !d.Type().IsRegular():
 			return nil
