@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,6 +19,9 @@ func golden(t *testing.T, name string) string {
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			break
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no go.mod above the working directory")
 		}
 		dir = filepath.Dir(dir)
 	}
@@ -43,10 +47,7 @@ func TestIntrospectionContainsTheOriginal(t *testing.T) {
 		{InstanceObject("", "foo", ""), nil, 3},
 	}
 	for i, tt := range tests {
-		_, want, _ := strings.Cut(sections[i], `introspect.dtd">`)
-		if want == "" {
-			_, want, _ = strings.Cut(sections[i], "\n")
-		}
+		_, want, _ := strings.Cut(sections[i], "\n")
 		want, _, _ = strings.Cut(want, "\n</node>")
 		lines := strings.Split(Introspect(tt.object, tt.children), "\n")
 		wanted := 0
@@ -54,21 +55,16 @@ func TestIntrospectionContainsTheOriginal(t *testing.T) {
 			if line = strings.TrimPrefix(line, `   string "`); line == "" {
 				continue
 			}
-			at := -1
-			for j, l := range lines {
-				if l == line {
-					at = j
-					break
-				}
-			}
+			at := slices.Index(lines, line)
 			if at < 0 {
 				t.Fatalf("%s: no line %q", tt.object.Path(), line)
 			}
 			lines = lines[at+1:]
 			wanted++
 		}
+		// The recording lacks the second line of the header, and want the last.
 		all := strings.Count(Introspect(tt.object, tt.children), "\n")
-		if extra := all - wanted - len(`.`) - 1; extra != tt.added {
+		if extra := all - wanted - 2; extra != tt.added {
 			t.Errorf("%s: %d lines more than the original, want %d", tt.object.Path(), extra, tt.added)
 		}
 	}
