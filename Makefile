@@ -48,6 +48,7 @@ fuzz:
 
 soak:
 	@echo "== soak, $(SEEDS) seeds"
+	@go test -list Walk ./platform/sim/... | grep -q '^Test' || { echo "soak: no walk test in platform/sim"; exit 1; }
 	ONSET_SEEDS=$(SEEDS) go test -count=1 -timeout 0 -v -run Walk ./platform/sim/...
 
 bench:
