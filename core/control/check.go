@@ -72,8 +72,7 @@ func (k *known) checkClass(b *strings.Builder, c *ClassInfo) {
 // satisfiable evaluates the tree with good operands as true.
 func (k *known) satisfiable(tree expr.Tree) bool {
 	var stack []bool
-	for i := range tree {
-		n := &tree[i]
+	for _, n := range tree {
 		switch n.Op {
 		case expr.Match:
 			stack = append(stack, k.event(n) && k.job(n))
@@ -91,11 +90,7 @@ func (k *known) satisfiable(tree expr.Tree) bool {
 // complaints lists what is wrong with each bad operand.
 func (k *known) complaints(c condition) string {
 	var s string
-	for i := range c.tree {
-		n := &c.tree[i]
-		if n.Op != expr.Match {
-			continue
-		}
+	for n := range c.tree.Operands {
 		if !k.event(n) {
 			s += "  " + c.stanza + ": unknown event " + n.Name + "\n"
 		}
@@ -107,11 +102,11 @@ func (k *known) complaints(c condition) string {
 	return s
 }
 
-func (k *known) event(n *expr.Node) bool {
+func (k *known) event(n expr.Node) bool {
 	return slices.ContainsFunc(k.events, func(pattern string) bool { return expr.Glob(pattern, n.Name) })
 }
 
-func (k *known) job(n *expr.Node) bool {
+func (k *known) job(n expr.Node) bool {
 	job, at := jobOf(n)
 	return at < 0 || strings.HasPrefix(job, "$") || k.jobs[job]
 }

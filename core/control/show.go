@@ -71,10 +71,8 @@ func ShowConfigEvents(c *ClassInfo) string {
 	var b strings.Builder
 	c.writeNames(&b)
 	for _, cond := range c.conditions() {
-		for i := range cond.tree {
-			if n := &cond.tree[i]; n.Op == expr.Match {
-				writeOperand(&b, cond.stanza, n)
-			}
+		for n := range cond.tree.Operands {
+			writeOperand(&b, cond.stanza, n)
 		}
 	}
 	return b.String()
@@ -90,7 +88,7 @@ func (c *ClassInfo) writeNames(b *strings.Builder) {
 	}
 }
 
-func writeOperand(b *strings.Builder, stanza string, n *expr.Node) {
+func writeOperand(b *strings.Builder, stanza string, n expr.Node) {
 	job, at := jobOf(n)
 	b.WriteString("  " + stanza + " " + n.Name + " (job:")
 	if at >= 0 {
@@ -107,7 +105,7 @@ func writeOperand(b *strings.Builder, stanza string, n *expr.Node) {
 
 // jobOf returns the job an operand on a job event names, and which of its
 // arguments does that; at is -1 without one.
-func jobOf(n *expr.Node) (job string, at int) {
+func jobOf(n expr.Node) (job string, at int) {
 	switch n.Name {
 	case "starting", "started", "stopping", "stopped":
 	default:
