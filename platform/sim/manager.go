@@ -1,0 +1,189 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"onset/core/engine"
+	"onset/core/loop"
+)
+
+// Manager is an engine that runs a world, with a journal in memory. It can
+// be made to die between any two notes of the journal.
+type Manager struct {
+	World   *World
+	Options engine.Options
+	Engine  *engine.Engine
+
+	// Recover makes an engine after a crash, and what is left to do; it is
+	// Replay unless set.
+	Recover func(engine.Options, []Note) (*engine.Engine, []loop.Pending)
+	// Stepped is told the effects of each step; may be nil.
+	Stepped func(engine.Input, []engine.Effect)
+	// Renew replaces the engine after each step; may be nil.
+	Renew func(*engine.Engine) *engine.Engine
+	// CrashIn is after how many moments the manager dies, of which there
+	// are two a note: before and after it is written. Negative is never.
+	CrashIn int
+	// Crashes counts deaths.
+	Crashes int
+
+	loop  loop.Loop
+	notes []Note
+}
+
+// Note is one record of the journal: an input, or the number of an effect
+// that was begun.
+type Note struct {
+	Input  *engine.Input
+	Effect int
+}
+
+// Boot starts a manager with the configuration of the world.
+func Boot(w *World, o engine.Options) *Manager {
+	m := &Manager{World: w, Options: o, Engine: engine.New(o), CrashIn: -1}
+	m.loop = loop.Loop{Engine: m, Platform: w, Journal: m}
+	m.loop.Push(w.Load())
+	return m
+}
+
+// Step implements loop.Engine.
+func (m *Manager) Step(in engine.Input) []engine.Effect {
+	effects := m.Engine.Step(in)
+	if m.Stepped != nil {
+		m.Stepped(in, effects)
+	}
+	if m.Renew != nil {
+		m.Engine = m.Renew(m.Engine)
+	}
+	return effects
+}
+
+// Deadline implements loop.Engine.
+func (m *Manager) Deadline() (time.Duration, bool) { return m.Engine.Deadline() }
+
+// Append implements loop.Journal.
+func (m *Manager) Append(in engine.Input) {
+	m.mayCrash()
+	m.notes = append(m.notes, Note{Input: &in})
+	m.World.Taken(in.Msg)
+	m.mayCrash()
+}
+
+// Begin implements loop.Journal.
+func (m *Manager) Begin(k int) {
+	m.mayCrash()
+	m.notes = append(m.notes, Note{Effect: k})
+	m.mayCrash()
+}
+
+// Notes returns the journal.
+func (m *Manager) Notes() []Note { return m.notes }
+
+// crash unwinds the loop of a manager that dies.
+type crash struct{}
+
+func (m *Manager) mayCrash() {
+	if m.CrashIn--; m.CrashIn == -1 {
+		panic(crash{})
+	}
+	m.CrashIn = max(m.CrashIn, -1)
+}
+
+// Pass lets time go by, with everything that happens meanwhile.
+func (m *Manager) Pass(d time.Duration) {
+	m.World.Limit += d
+	for m.turn() {
+	}
+}
+
+// turn works until the loop has to wait, and waits once. It returns false
+// when there is nothing more to wait for within the limit.
+func (m *Manager) turn() bool {
+	if m.guarded(func() { m.loop.Settle() }) {
+		return true
+	}
+	switch m.World.Ended.(type) {
+	case engine.Exit:
+		return false
+	case engine.Reexec:
+		m.World.Reexecuted()
+		m.restart()
+	}
+	msgs := m.World.Wait(m.Engine.Deadline())
+	m.loop.Push(msgs...)
+	at, ok := m.Engine.Deadline()
+	return len(msgs) > 0 || ok && at <= m.World.mono
+}
+
+// guarded does something that may crash the manager, and then restarts it.
+func (m *Manager) guarded(do func()) (crashed bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			if r != (crash{}) {
+				panic(r)
+			}
+			crashed = true
+			m.Crash()
+		}
+	}()
+	do()
+	return false
+}
+
+// Crash kills the manager while it rests.
+func (m *Manager) Crash() {
+	m.Crashes++
+	m.World.Crashed()
+	m.restart()
+}
+
+// restart brings up a new manager on the journal of the one before.
+func (m *Manager) restart() {
+	m.CrashIn = -1
+	recovery := m.Recover
+	if recovery == nil {
+		recovery = Replay
+	}
+	var left []loop.Pending
+	m.Engine, left = recovery(m.Options, m.notes)
+	m.loop = loop.Loop{Engine: m, Platform: m.World, Journal: m}
+	m.loop.Resume(left)
+}
+
+// Replay steps a new engine through a journal.
+func Replay(o engine.Options, notes []Note) (*engine.Engine, []loop.Pending) {
+	e := engine.New(o)
+	var b loop.Backlog
+	for _, n := range notes {
+		if n.Input != nil {
+			b.Stepped(n.Input.Msg, e.Step(*n.Input))
+		} else {
+			b.Begun(n.Effect)
+		}
+	}
+	return e, b.Left()
+}
+
+// Describe writes an effect as one line that says all about it.
+func Describe(e engine.Effect) string {
+	var s string
+	switch e := e.(type) {
+	case engine.Spawn:
+		spec := *e.Spec
+		if isolation := spec.Attrs.Isolation; isolation != nil {
+			s = fmt.Sprintf(" %+v", *isolation)
+			spec.Attrs.Isolation = nil
+		}
+		s = fmt.Sprintf("Spawn %d %+v", e.Token, spec) + s
+	case engine.Respond:
+		s = fmt.Sprintf("Respond %d %d %v", e.Call, e.Conn, e.Reply.Values)
+		if e.Reply.Err != nil {
+			s += fmt.Sprintf(" %+v", *e.Reply.Err)
+		}
+	default:
+		s = strings.TrimPrefix(fmt.Sprintf("%T %+v", e, e), "engine.")
+	}
+	return s
+}
