@@ -168,7 +168,7 @@ func (c *Call) breach(r Rule) string {
 	switch {
 	case r == NameNeeded && c.Name == "":
 		return "Name may not be empty string"
-	case r == VarNeeded && c.Name == "", r == VarsNeeded && hasNameless(c.Env):
+	case r == VarNeeded && c.Name == "":
 		return "Variable may not be empty string"
 	case r == Pairs && !pairs(c.Env):
 		return "Env must be KEY=VALUE pairs"
@@ -176,16 +176,6 @@ func (c *Call) breach(r Rule) string {
 		return "Job may not be empty string"
 	}
 	return ""
-}
-
-// hasNameless reports whether an entry lacks a variable name.
-func hasNameless(entries []string) bool {
-	for _, e := range entries {
-		if e == "" || e[0] == '=' {
-			return true
-		}
-	}
-	return false
 }
 
 func pairs(entries []string) bool {

@@ -115,3 +115,9 @@ func UnknownMethod(iface, member, signature string) *Error {
 	return &Error{ErrUnknownMethod, `Method "` + member + `" with signature "` + signature +
 		`" on interface "` + iface + "\" doesn't exist\n"}
 }
+
+// SeveralProviders refuses an abstract name that several jobs provide;
+// providers lists them (EXTENSIONS §3).
+func SeveralProviders(name, providers string) *Error {
+	return &Error{ErrUnknownJob, "Unknown job: " + name + " is provided by several: " + providers}
+}

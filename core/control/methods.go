@@ -91,7 +91,6 @@ const (
 	Any          Rule = iota
 	NameNeeded        // a non-empty name
 	VarNeeded         // a non-empty variable name
-	VarsNeeded        // entries that each begin with a variable name
 	Pairs             // KEY=VALUE entries
 	JobIfPresent      // job_details: empty, or beginning with a job name
 )
@@ -143,16 +142,16 @@ var Methods = [...]MethodSpec{
 		In:  []Arg{jobArg, {Name: "name", Type: "s", To: ToName, Rule: VarNeeded}},
 		Out: []Arg{{Name: "value", Type: "s"}}, Permission: queryEnv},
 	SetEnv: {Interface: InterfaceManager, Name: "SetEnv",
-		In:         []Arg{jobArg, {Name: "var", Type: "s", To: ToEnvOne, Rule: VarsNeeded}, replaceArg},
+		In:         []Arg{jobArg, {Name: "var", Type: "s", To: ToEnvOne}, replaceArg},
 		Permission: modifyEnv, NotPID1: noEnvPID1},
 	SetEnvList: {Interface: InterfaceManager, Name: "SetEnvList",
-		In:         []Arg{jobArg, {Name: "vars", Type: "as", To: ToEnv, Rule: VarsNeeded}, replaceArg},
+		In:         []Arg{jobArg, {Name: "vars", Type: "as", To: ToEnv}, replaceArg},
 		Permission: modifyEnv, NotPID1: noEnvPID1},
 	UnsetEnv: {Interface: InterfaceManager, Name: "UnsetEnv",
-		In:         []Arg{jobArg, {Name: "name", Type: "s", To: ToEnvOne, Rule: VarsNeeded}},
+		In:         []Arg{jobArg, {Name: "name", Type: "s", To: ToEnvOne}},
 		Permission: modifyEnv, NotPID1: noEnvPID1},
 	UnsetEnvList: {Interface: InterfaceManager, Name: "UnsetEnvList",
-		In:         []Arg{jobArg, {Name: "name", Type: "as", To: ToEnv, Rule: VarsNeeded}},
+		In:         []Arg{jobArg, {Name: "name", Type: "as", To: ToEnv}},
 		Permission: modifyEnv, NotPID1: noEnvPID1},
 	ListEnv: {Interface: InterfaceManager, Name: "ListEnv",
 		In: []Arg{jobArg}, Out: []Arg{{Name: "env", Type: "as"}}, Permission: queryEnv},

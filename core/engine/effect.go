@@ -55,6 +55,10 @@ type (
 	// Publish sends a signal to every connection.
 	Publish struct{ Signal control.Signal }
 
+	// DumpState answers a call with the state of the engine as JSON
+	// (UPSTART Appendix A). The driver does it: it holds the engine.
+	DumpState struct{ Call, Conn uint64 }
+
 	// CloseFile closes a descriptor that came with an event.
 	CloseFile struct{ File int }
 
@@ -120,6 +124,7 @@ func (Resume) effect()           {}
 func (Release) effect()          {}
 func (Respond) effect()          {}
 func (Publish) effect()          {}
+func (DumpState) effect()        {}
 func (CloseFile) effect()        {}
 func (LoadConfig) effect()       {}
 func (LoadSource) effect()       {}

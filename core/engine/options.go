@@ -36,4 +36,5 @@ type Options struct {
 	ChrootSessions bool
 	LogPriority    Priority
 	DebugStanza    bool // honour the debug stanza
+	AppArmor       bool // the apparmor stanzas can work (UPSTART §4.6)
 }

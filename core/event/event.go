@@ -33,10 +33,10 @@ const (
 )
 
 // Waiter is somebody told when an event finishes: an instance in starting or
-// stopping, or a pending call. Exactly one of the two is set.
+// stopping, or a pending call on a connection. Instance is 0 for a call.
 type Waiter struct {
-	Instance uint64
-	Call     uint64
+	Instance   uint64
+	Call, Conn uint64
 }
 
 // Event is one event with what it waits for and who waits for it.

@@ -28,3 +28,18 @@ type Node struct {
 
 // Tree is an expression in postfix order; nil means "no condition".
 type Tree []Node
+
+// Left returns where the left operand of the operator at i ends; the right
+// operand, or the only one of Not, ends at i-1.
+func (t Tree) Left(i int) int {
+	need := 1
+	for i--; need > 0; i-- {
+		switch t[i].Op {
+		case Match:
+			need--
+		case And, Or:
+			need++
+		}
+	}
+	return i
+}

@@ -1,6 +1,8 @@
 package job
 
 import (
+	"slices"
+
 	"onset/core/env"
 	"onset/core/expr"
 )
@@ -142,6 +144,7 @@ type Class struct {
 	StartOn  expr.Tree
 	StopOn   expr.Tree
 	While    expr.Tree
+	Manual   bool // manual stands after the last start on and while
 
 	Process      [NumSlots]Process
 	Expect       Expect
@@ -253,3 +256,10 @@ func (c *Class) EnvTable(base env.Table, own env.Table) env.Table {
 	}
 	return t
 }
+
+// Forks reports whether readiness is told by forking, which needs a trace.
+func (x Expect) Forks() bool { return x.Kind == ExpectFork || x.Kind == ExpectDaemon }
+
+// Imports reports whether an event variable of that name reaches the job.
+// Without an import stanza every variable does.
+func (c *Class) Imports(key string) bool { return c.Import == nil || slices.Contains(c.Import, key) }

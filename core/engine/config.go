@@ -1,0 +1,439 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"onset/core/cause"
+	"onset/core/conf"
+	"onset/core/control"
+	"onset/core/event"
+	"onset/core/expr"
+	"onset/core/job"
+)
+
+// loaded takes the whole configuration as it is on disk (UPSTART §1.9, full
+// reload). The first time it also lets init begin.
+func (e *Engine) loaded(sources []Source) {
+	e.because(cause.Config, nil, "configuration loaded")
+	names := e.confNames()
+	e.s.Sources = nil
+	for _, src := range sources {
+		e.addSource(src)
+	}
+	e.loadAliases()
+	e.parseAll(e.s.Sources)
+	e.reconsiderAll(append(names, e.confNames()...))
+	e.answerReloads()
+	if !e.s.Booted {
+		e.boot()
+	}
+}
+
+// boot starts what runs from the beginning.
+func (e *Engine) boot() {
+	e.s.Booted = true
+	e.because(cause.Init, nil, "start-up")
+	if name := e.s.Options.StartupEvent; name != "" {
+		e.emit(name, nil, "")
+	}
+}
+
+// addSource adds what was read of a source, without looking into it.
+func (e *Engine) addSource(src Source) *ConfSource {
+	e.logf(Info, "Loading configuration from %s", src.Path)
+	if src.Error != "" {
+		e.logf(Error, "%s: Unable to load configuration: %s", src.Path, src.Error)
+	}
+	cs := &ConfSource{Path: src.Path, Kind: src.Kind, Session: src.Session,
+		Confs: map[string]*ConfFile{}, Overs: map[string]*ConfFile{}, Aliases: map[string]*ConfFile{}}
+	e.s.Sources = append(e.s.Sources, cs)
+	for _, f := range src.Files {
+		e.addFile(cs, f)
+	}
+	return cs
+}
+
+// addFile keeps a file's text. It returns what the file is about.
+func (e *Engine) addFile(src *ConfSource, f File) (conf.Kind, string) {
+	if src.Kind == InitConf {
+		e.logErrors(conf.ParseEmpty(f.Path, f.Text))
+		return conf.NotConfig, ""
+	}
+	kind, name := src.classify(f.Path)
+	files := src.table(kind)
+	if files == nil {
+		return conf.NotConfig, ""
+	}
+	if f.Error != "" {
+		e.logf(Error, "%s: Error while loading configuration file: %s", f.Path, f.Error)
+		delete(files, name)
+		return kind, name
+	}
+	files[name] = &ConfFile{Path: f.Path, Text: f.Text}
+	return kind, name
+}
+
+func (src *ConfSource) classify(path string) (conf.Kind, string) {
+	rel, ok := strings.CutPrefix(path, src.Path)
+	if !ok {
+		return conf.NotConfig, ""
+	}
+	return conf.Classify(rel)
+}
+
+func (src *ConfSource) table(k conf.Kind) map[string]*ConfFile {
+	switch k {
+	case conf.ConfFile:
+		return src.Confs
+	case conf.OverrideFile:
+		return src.Overs
+	case conf.AliasFile:
+		return src.Aliases
+	}
+	return nil
+}
+
+func (e *Engine) logErrors(errs []*conf.Error) {
+	for _, err := range errs {
+		e.logf(Error, "%s", err)
+		if d := err.Detail(); d != "" {
+			e.logf(Error, "%s", d)
+		}
+	}
+}
+
+// confNames returns the names of all jobs that have a file or a class.
+func (e *Engine) confNames() []classKey {
+	var keys []classKey
+	for _, src := range e.s.Sources {
+		for name := range src.Confs { // order-free: reconsiderAll sorts
+			keys = append(keys, classKey{src.Session, name})
+		}
+	}
+	for key := range e.classes { // order-free: reconsiderAll sorts
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+func (e *Engine) reconsiderAll(keys []classKey) {
+	slices.SortFunc(keys, func(a, b classKey) int {
+		if c := strings.Compare(a.session, b.session); c != 0 {
+			return c
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	for _, key := range slices.Compact(keys) {
+		e.reconsider(key)
+	}
+}
+
+func (e *Engine) parseAll(sources []*ConfSource) {
+	for _, src := range sources {
+		for _, name := range slices.Sorted(maps.Keys(src.Confs)) {
+			e.parse(src, name)
+		}
+	}
+}
+
+// parse makes the class of a conf file anew.
+func (e *Engine) parse(src *ConfSource, name string) {
+	f := src.Confs[name]
+	o := job.Origin{Path: f.Path, Text: f.Text}
+	if over := e.override(src, name); over != nil {
+		o.OverridePath, o.OverrideText = over.Path, over.Text
+	}
+	def, errs := conf.Parse(name, o, e.s.Options.Defaults())
+	e.logErrors(errs)
+	f.Class = nil
+	if def != nil {
+		f.Class = &Class{Def: def, Session: src.Session}
+		e.plant(f.Class)
+	}
+}
+
+// override returns the file that overrides a name in a source: the first one
+// in the sources of its session down to the source itself (UPSTART §1.8).
+func (e *Engine) override(own *ConfSource, name string) *ConfFile {
+	for _, src := range e.s.Sources {
+		if f := src.Overs[name]; f != nil && src.Session == own.Session {
+			return f
+		}
+		if src == own {
+			break
+		}
+	}
+	return nil
+}
+
+// Defaults are the parser's defaults under these options.
+func (o *Options) Defaults() job.Defaults {
+	return job.Defaults{Console: o.Console, Signals: o.Signals}
+}
+
+// best returns the class that ought to be registered under a name: that of
+// the first source that has a good file of it.
+func (e *Engine) best(key classKey) *Class {
+	for _, src := range e.s.Sources {
+		if f := src.Confs[key.name]; f != nil && src.Session == key.session && f.Class != nil {
+			return f.Class
+		}
+	}
+	return nil
+}
+
+// reconsider registers the best class of a name, unless the present one is
+// still in use.
+func (e *Engine) reconsider(key classKey) {
+	cur, best := e.classes[key], e.best(key)
+	if cur == best || (cur != nil && len(cur.Instances) > 0) {
+		return
+	}
+	if cur != nil {
+		e.unregister(cur)
+	}
+	if best != nil {
+		e.register(best, cur)
+	}
+	if cur != nil {
+		e.resetHeld(cur.StartHeld)
+	}
+}
+
+func (e *Engine) unregister(c *Class) {
+	e.removeIndexes(c)
+	e.publish(control.JobRemoved(c.object()))
+	e.logf(Debug, "Unregistered job %s", c.object().Path())
+}
+
+// register makes a class the one of its name. What its predecessor had seen
+// of start on is offered to it first, so that no event is lost.
+func (e *Engine) register(c, old *Class) {
+	c.History = new(cause.History)
+	if old != nil {
+		c.History = old.History
+	}
+	e.addIndexes(c)
+	e.publish(control.JobAdded(c.object()))
+	e.logf(Debug, "Registered job %s", c.object().Path())
+	if c.Def.While != nil {
+		if e.s.Booted {
+			c.Wanted = solutionNames(e.solutions(c))
+		} else {
+			e.mark(c)
+		}
+	}
+	if old != nil && c.StartOn != nil {
+		e.carryOver(c, old.StartHeld)
+	}
+}
+
+// carryOver offers the events that an older start on holds to a new one.
+func (e *Engine) carryOver(c *Class, held []event.ID) {
+	for _, id := range held {
+		if id != 0 {
+			e.offerStart(c, e.queue.Get(id))
+		}
+	}
+}
+
+func (e *Engine) addIndexes(c *Class) {
+	c.registered = true
+	e.classes[c.key()] = c
+	e.starts.add(c)
+	e.whiles.add(c)
+}
+
+func (e *Engine) removeIndexes(c *Class) {
+	c.registered = false
+	delete(e.classes, c.key())
+	e.starts.remove(c)
+	e.whiles.remove(c)
+}
+
+// plant gives a class its conditions with aliases expanded.
+func (e *Engine) plant(c *Class) {
+	c.StartOn = e.expand(c, c.Def.StartOn)
+	c.StopOn = e.expand(c, c.Def.StopOn)
+	c.StartHeld = make([]event.ID, len(c.StartOn))
+}
+
+func (e *Engine) expand(c *Class, t expr.Tree) expr.Tree {
+	if len(e.aliases) == 0 || t == nil {
+		return t
+	}
+	full, err := expr.ExpandAliases(t, e.aliasLookup(c.Session))
+	if err != nil {
+		e.logf(Error, "%s: %s", c.Def.Origin.Path, err)
+		return t
+	}
+	return full
+}
+
+func (e *Engine) aliasLookup(session string) func(string) (expr.Tree, bool) {
+	return func(name string) (expr.Tree, bool) {
+		a := e.aliases[classKey{session, name}]
+		if a == nil {
+			return nil, false
+		}
+		return a.On, true
+	}
+}
+
+// loadAliases parses the alias files: of each name and session the first good
+// one counts, and none that leads back to itself.
+func (e *Engine) loadAliases() {
+	clear(e.aliases)
+	var order []classKey
+	for _, src := range e.s.Sources {
+		for _, name := range slices.Sorted(maps.Keys(src.Aliases)) {
+			key := classKey{src.Session, name}
+			if e.aliases[key] == nil && e.parseAlias(src, key) {
+				order = append(order, key)
+			}
+		}
+	}
+	var broken []classKey
+	for _, key := range order {
+		if _, err := expr.ExpandAliases(e.aliases[key].On, e.aliasLookup(key.session)); err != nil {
+			e.logf(Error, "%s:1: %s", e.aliases[key].Origin.Path, err)
+			broken = append(broken, key)
+		}
+	}
+	for _, key := range broken {
+		delete(e.aliases, key)
+	}
+}
+
+func (e *Engine) parseAlias(src *ConfSource, key classKey) bool {
+	f := src.Aliases[key.name]
+	o := job.Origin{Path: f.Path, Text: f.Text}
+	if over := e.override(src, key.name); over != nil && e.best(key) == nil {
+		o.OverridePath, o.OverrideText = over.Path, over.Text
+	}
+	a, errs := conf.ParseAlias(key.name, o)
+	e.logErrors(errs)
+	if a != nil {
+		e.aliases[key] = a
+	}
+	return a != nil
+}
+
+// aliasesChanged expands every condition again, keeping what it has seen.
+func (e *Engine) aliasesChanged() {
+	e.loadAliases()
+	for _, src := range e.s.Sources {
+		for _, name := range slices.Sorted(maps.Keys(src.Confs)) {
+			if c := src.Confs[name].Class; c != nil && !c.registered {
+				e.plant(c)
+			}
+		}
+	}
+	for _, c := range e.allClasses() {
+		e.replant(c)
+	}
+}
+
+func (e *Engine) replant(c *Class) {
+	held := c.StartHeld
+	e.starts.remove(c)
+	e.plant(c)
+	e.starts.add(c)
+	for _, j := range slices.Clone(c.Instances) {
+		stop := j.StopHeld
+		j.StopHeld = make([]event.ID, len(c.StopOn))
+		for _, id := range stop {
+			if id != 0 && c.StopOn != nil {
+				e.offerStop(j, e.queue.Get(id))
+			}
+		}
+		e.resetHeld(stop)
+	}
+	if c.StartOn != nil {
+		e.carryOver(c, held)
+	}
+	e.resetHeld(held)
+}
+
+// fileChanged takes a file that was written or moved into place.
+func (e *Engine) fileChanged(source string, f File) {
+	src := e.source(source)
+	if src == nil {
+		return
+	}
+	e.because(cause.Config, nil, "%s changed", f.Path)
+	kind, name := e.addFile(src, f)
+	e.fileTouched(src, kind, name)
+}
+
+// fileRemoved takes a file that is gone.
+func (e *Engine) fileRemoved(source, path string) {
+	src := e.source(source)
+	if src == nil {
+		return
+	}
+	kind, name := src.classify(path)
+	files := src.table(kind)
+	if files[name] == nil {
+		return
+	}
+	e.because(cause.Config, nil, "%s removed", path)
+	e.logf(Info, "Handling deletion of %s", path)
+	delete(files, name)
+	e.fileTouched(src, kind, name)
+}
+
+// fileTouched looks again at everything a file has a say in.
+func (e *Engine) fileTouched(src *ConfSource, kind conf.Kind, name string) {
+	switch kind {
+	case conf.ConfFile:
+		if src.Confs[name] != nil {
+			e.parse(src, name)
+		}
+	case conf.OverrideFile:
+		e.aliasesChanged()
+		for _, s := range e.s.Sources {
+			if s.Session == src.Session && s.Confs[name] != nil {
+				e.parse(s, name)
+			}
+		}
+	case conf.AliasFile:
+		e.aliasesChanged()
+	default:
+		return
+	}
+	e.reconsider(classKey{src.Session, name})
+}
+
+// sourceRemoved notes that a directory is gone; its jobs stay until the next
+// full load (UPSTART §1.9).
+func (e *Engine) sourceRemoved(path string) {
+	e.logf(Warn, "%s: Configuration directory deleted", path)
+}
+
+func (e *Engine) source(path string) *ConfSource {
+	for _, src := range e.s.Sources {
+		if src.Path == path {
+			return src
+		}
+	}
+	return nil
+}
+
+// sessionLoaded takes the configuration of a chroot session and then looks at
+// the calls that waited for it (UPSTART §6.6).
+func (e *Engine) sessionLoaded(source Source) {
+	e.because(cause.Config, nil, "session %s appeared", source.Session)
+	names := e.confNames()
+	src := e.addSource(source)
+	e.loadAliases()
+	e.parseAll([]*ConfSource{src})
+	e.reconsiderAll(append(names, e.confNames()...))
+	held := e.s.Held
+	e.s.Held = nil
+	for _, h := range held {
+		e.called(h.Caller, h.Call)
+	}
+}

@@ -1,0 +1,197 @@
+// Package engine decides everything init does and touches nothing.
+//
+// An Engine is a deterministic reducer: Step takes one Input and returns the
+// Effects it has, in order. It reads no clock, starts no goroutine and keeps
+// no lock; the same inputs give the same effects and the same state, on any
+// machine and at any time. That is what recovery, simulation and bug reports
+// rest on.
+//
+// A step runs to completion: the input is applied, then fact expressions
+// whose facts changed are looked at again, then the event queue is worked
+// until it rests (UPSTART §3.1). At most MaxVisits events are handled in one
+// step, so that jobs that start each other without end keep init busy but
+// never deaf; the rest follows at the next Tick, which is then due at once.
+//
+// Where the order of several classes or instances matters to nobody it is
+// fixed all the same: classes by name, instances by age, facts by age.
+//
+// An engine owns its state. State shows it for a snapshot; Restore makes an
+// engine of it. Everything else in Engine is an index that can be rebuilt.
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"onset/core/cause"
+	"onset/core/conf"
+	"onset/core/control"
+	"onset/core/event"
+	"onset/core/fact"
+	"onset/core/job"
+)
+
+// MaxVisits bounds the events handled in one step.
+const MaxVisits = 4096
+
+// Engine is the state of init with its indexes.
+type Engine struct {
+	s     State // Events and Facts are kept by queue and facts instead
+	queue *event.Queue
+	facts *fact.Store
+
+	classes   map[classKey]*Class
+	instances map[job.ID]*Instance
+	byPID     map[int]procRef
+	byToken   map[uint64]procRef
+	starts    conditionIndex // classes by what their start on and stop on name
+	whiles    factIndex      // classes by the facts their while names
+	aliases   map[classKey]*conf.Alias
+	fileUses  map[int]int
+	timers    timerHeap
+
+	dirty   []*Class // while to be looked at again
+	backlog bool     // the last step stopped at MaxVisits
+
+	cause *cause.Cause // of what is being done now
+	out   []Effect
+}
+
+type procRef struct {
+	inst *Instance
+	slot job.Slot
+}
+
+// New returns an engine that waits for its first Loaded input.
+func New(o Options) *Engine {
+	e := newEngine(State{
+		Options:     o,
+		LogPriority: o.LogPriority,
+		Respawning:  true,
+	})
+	e.s.Env = e.freshEnv()
+	return e
+}
+
+func newEngine(s State) *Engine {
+	return &Engine{
+		s:         s,
+		queue:     event.NewQueue(s.LastEvent, s.Events),
+		facts:     fact.NewStore(s.Facts),
+		classes:   make(map[classKey]*Class),
+		instances: make(map[job.ID]*Instance),
+		byPID:     make(map[int]procRef),
+		byToken:   make(map[uint64]procRef),
+		starts:    make(conditionIndex),
+		whiles:    make(factIndex),
+		aliases:   make(map[classKey]*conf.Alias),
+		fileUses:  make(map[int]int),
+	}
+}
+
+// Step applies one input and returns its effects in order. The slice is
+// valid until the next step.
+func (e *Engine) Step(in Input) []Effect {
+	e.s.Clock = in.Clock
+	e.out = e.out[:0]
+	e.cause = nil
+	e.apply(in.Msg)
+	e.settle()
+	e.trimTimers()
+	return e.out
+}
+
+func (e *Engine) apply(msg Msg) {
+	switch m := msg.(type) {
+	case Loaded:
+		e.loaded(m.Sources)
+	case SourceLoaded:
+		e.sessionLoaded(m.Source)
+	case FileChanged:
+		e.fileChanged(m.Source, m.File)
+	case FileRemoved:
+		e.fileRemoved(m.Source, m.Path)
+	case SourceRemoved:
+		e.sourceRemoved(m.Source)
+	case Tick:
+		e.fireTimers()
+	case Spawned:
+		e.spawned(m)
+	case SpawnFailed:
+		e.spawnFailed(m)
+	case Executed:
+		e.executed(m.PID)
+	case ExecFailed:
+		e.execFailed(m)
+	case Exited:
+		e.exited(m)
+	case Stopped:
+		e.stopped(m)
+	case Continued:
+		e.logSignal(m.PID, m.Signal, "continued")
+	case Forked:
+		e.forked(m)
+	case Replaced:
+		e.replaced(m.PID)
+	case Called:
+		e.called(m.Caller, m.Call)
+	case Hungup:
+		e.hungup(m.Conn)
+	case Done:
+		e.done(m)
+	case Told:
+		e.told(m.What)
+	default:
+		panic(fmt.Sprintf("internal error: unknown input %T", msg))
+	}
+}
+
+// settle works until nothing is left to do in this step.
+func (e *Engine) settle() {
+	e.backlog = false
+	for visits := 0; ; visits++ {
+		e.reviewFacts()
+		if visits == MaxVisits {
+			e.backlog = true
+			return
+		}
+		ev := e.queue.Next()
+		if ev == nil {
+			return
+		}
+		e.visit(ev)
+	}
+}
+
+// Deadline returns when the engine wants a Tick on the monotonic clock; ok
+// is false when it waits for nothing.
+func (e *Engine) Deadline() (at time.Duration, ok bool) {
+	if e.backlog {
+		return e.s.Clock.Mono, true
+	}
+	return e.timers.next()
+}
+
+func (e *Engine) now() time.Duration { return e.s.Clock.Mono }
+
+func (e *Engine) do(effect Effect) { e.out = append(e.out, effect) }
+
+// logs reports whether messages of that priority are wanted; it saves
+// making the text of those that are not.
+func (e *Engine) logs(p Priority) bool { return p >= e.s.LogPriority }
+
+func (e *Engine) logf(p Priority, format string, args ...any) {
+	if e.logs(p) {
+		e.do(Log{p, fmt.Sprintf(format, args...)})
+	}
+}
+
+func (e *Engine) publish(s control.Signal) { e.do(Publish{s}) }
+
+func (e *Engine) respond(call, conn uint64, r control.Reply) { e.do(Respond{call, conn, r}) }
+
+// because sets the cause of what follows in this step.
+func (e *Engine) because(kind cause.Kind, parent *cause.Cause, format string, args ...any) *cause.Cause {
+	e.cause = cause.New(e.s.Clock, kind, fmt.Sprintf(format, args...), parent)
+	return e.cause
+}

@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"onset/core/cause"
+	"onset/core/env"
+	"onset/core/fact"
+	"onset/core/job"
+)
+
+// sourceGrace is how long the facts of a lost connection still hold, so that
+// a source that comes back at once causes no flapping (EXTENSIONS §1).
+const sourceGrace = 5 * time.Second
+
+// gainFacts makes the facts of a running instance true.
+func (e *Engine) gainFacts(j *Instance) {
+	vars := j.EventEnv(false, nil)
+	for _, name := range j.factNames() {
+		f := &fact.Fact{Name: name, Env: vars, Owner: j.owner(), Session: j.Session}
+		if e.facts.Assert(f) {
+			e.factChanged(name, 0)
+		}
+	}
+}
+
+// loseFacts makes them false: from the moment the instance wants to stop.
+func (e *Engine) loseFacts(j *Instance) {
+	for _, name := range j.factNames() {
+		if e.facts.Retract(name, func(f *fact.Fact) bool { return f.Owner == j.owner() }) {
+			e.factChanged(name, j.ID)
+		}
+	}
+}
+
+func (j *Instance) owner() fact.Owner { return fact.Owner{Kind: fact.Job, ID: j.ID} }
+
+func (j *Instance) factNames() []string {
+	return append([]string{j.Class.Name}, j.Class.Provides...)
+}
+
+// factChanged has the classes that name a fact looked at again; loser is the
+// instance that lost it, if one did.
+func (e *Engine) factChanged(name string, loser job.ID) {
+	for _, c := range e.whiles.naming(name) {
+		e.mark(c)
+		if loser != 0 && !slices.Contains(c.losers, loser) {
+			c.losers = append(c.losers, loser)
+		}
+	}
+}
+
+func (e *Engine) mark(c *Class) {
+	if !c.isDirty {
+		c.isDirty = true
+		e.dirty = append(e.dirty, c)
+	}
+}
+
+// reviewFacts looks at every marked class, in the order they were marked.
+func (e *Engine) reviewFacts() {
+	for len(e.dirty) > 0 {
+		c := e.dirty[0]
+		e.dirty = e.dirty[1:]
+		losers := c.losers
+		c.isDirty, c.losers = false, nil
+		if c.registered {
+			e.review(c, losers)
+		}
+	}
+}
+
+// namedSolution is a solution of a fact expression with the instance it is
+// for.
+type namedSolution struct {
+	name string
+	env  env.Table
+}
+
+// solutions returns the instances a class may run, with the environment each
+// would start with: for every name the first solution that yields it.
+func (e *Engine) solutions(c *Class) []namedSolution {
+	var found []namedSolution
+	e.facts.Solve(c.Def.While, e.view(c), func(s fact.Solution) bool {
+		vars := e.classEnv(c).Merge(s.Env).Set("ONSET_FACTS="+strings.Join(s.Names, " "), true)
+		name, err := env.Expand(c.Def.Instance, vars.Lookup)
+		if err != nil {
+			e.logf(Warn, "Failed to obtain %s instance: %s", c.Def.Name, err)
+			return true
+		}
+		if !slices.ContainsFunc(found, func(n namedSolution) bool { return n.name == name }) {
+			found = append(found, namedSolution{name, vars})
+		}
+		return c.Def.Instance != ""
+	})
+	return found
+}
+
+func (e *Engine) view(c *Class) fact.View {
+	return fact.View{Session: c.Session, Base: c.Def.EnvTable(nil, e.s.Options.Env)}
+}
+
+func solutionNames(found []namedSolution) []string {
+	names := make([]string, len(found))
+	for i, n := range found {
+		names[i] = n.name
+	}
+	slices.Sort(names)
+	return names
+}
+
+// mayRun reports whether the fact expression of a class, if it has one,
+// allows an instance to run now.
+func (e *Engine) mayRun(c *Class, name string) bool {
+	if c.Def.While == nil {
+		return true
+	}
+	return slices.ContainsFunc(e.solutions(c), func(n namedSolution) bool { return n.name == name })
+}
+
+// review compares what a fact expression yields with what it yielded before:
+// instances it no longer yields stop, and those it yields anew start unless
+// the class waits for an event. An instance that went down for another reason
+// is not yielded anew, so it stays down until its expression was false.
+func (e *Engine) review(c *Class, losers []job.ID) {
+	found := e.solutions(c)
+	before := c.Wanted
+	c.Wanted = solutionNames(found)
+	for _, j := range slices.Clone(c.Instances) {
+		if _, ok := slices.BinarySearch(c.Wanted, j.Name); !ok && j.Goal != job.GoalStop {
+			e.because(cause.Fact, e.loserCause(losers), "while %s became false", c.Def.While)
+			e.stopInstance(j)
+			e.dependOn(j, losers)
+		}
+	}
+	if c.Def.StartOn != nil || c.Def.Manual {
+		return
+	}
+	for _, n := range found {
+		if _, ok := slices.BinarySearch(before, n.name); !ok {
+			e.because(cause.Fact, nil, "while %s became true", c.Def.While)
+			e.startByFacts(c, n)
+		}
+	}
+}
+
+func (e *Engine) startByFacts(c *Class, n namedSolution) {
+	j := c.instance(n.name)
+	if j == nil {
+		j = e.newInstance(c, n.name)
+	}
+	if j.Goal != job.GoalStop {
+		return
+	}
+	j.StartEnv = n.env
+	e.setFiles(j, nil)
+	e.finishWaiters(j, true)
+	e.changeGoal(j, job.GoalStart)
+}
+
+func (e *Engine) loserCause(losers []job.ID) *cause.Cause {
+	for _, id := range losers {
+		if l := e.instances[id]; l != nil {
+			return l.Cause
+		}
+	}
+	return nil
+}
+
+// dependOn makes the stopping event of every loser wait for the instance.
+func (e *Engine) dependOn(j *Instance, losers []job.ID) {
+	for _, id := range losers {
+		l := e.instances[id]
+		switch {
+		case l == nil:
+		case l.State == job.Stopping && l.Blocker != 0:
+			e.blockOn(j, l.Blocker)
+		case l.State < job.Stopping:
+			l.Dependents = append(l.Dependents, j.ID)
+		}
+	}
+}
+
+// assertFact makes a fact true on behalf of the administrator or a source.
+func (e *Engine) assertFact(f *fact.Fact) {
+	if e.facts.Assert(f) {
+		e.factChanged(f.Name, 0)
+	}
+}
+
+// retractFacts makes the matching facts of that name false.
+func (e *Engine) retractFacts(name string, match func(*fact.Fact) bool) {
+	if e.facts.Retract(name, match) {
+		e.factChanged(name, 0)
+	}
+}
+
+// graceOver drops the facts of a connection that did not come back.
+func (e *Engine) graceOver(conn uint64) {
+	e.s.Graces = slices.DeleteFunc(e.s.Graces, func(g Grace) bool { return g.Conn == conn })
+	e.because(cause.Init, nil, "the source of facts went away")
+	own := func(f *fact.Fact) bool { return f.Owner == fact.Owner{Kind: fact.Source, ID: conn} }
+	for _, f := range e.facts.All() {
+		if own(f) {
+			e.retractFacts(f.Name, own)
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"cmp"
+	"container/heap"
+	"time"
+
+	"onset/core/job"
+)
+
+// timerKind is what a timer is for.
+type timerKind uint8
+
+const (
+	killTimer    timerKind = iota // KILL to main; id is the instance
+	retryTimer                    // spawn again; id is the instance
+	graceTimer                    // facts of a lost connection; id is the connection
+	quiesceTimer                  // session shutdown
+)
+
+// timer is an entry of the heap. The truth is in the state; an entry whose
+// due time no longer agrees with it is passed over.
+type timer struct {
+	due  time.Duration
+	kind timerKind
+	id   uint64
+	slot job.Slot
+}
+
+// timerHeap has the first due at the top; equal times go by kind and id, so
+// that the order does not depend on history.
+type timerHeap []timer
+
+func (h timerHeap) Len() int      { return len(h) }
+func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h timerHeap) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(h[i].due, h[j].due), cmp.Compare(h[i].kind, h[j].kind),
+		cmp.Compare(h[i].id, h[j].id), cmp.Compare(h[i].slot, h[j].slot)) < 0
+}
+func (h *timerHeap) Push(x any) { *h = append(*h, x.(timer)) }
+func (h *timerHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return t
+}
+
+func (h timerHeap) next() (time.Duration, bool) {
+	if len(h) == 0 {
+		return 0, false
+	}
+	return h[0].due, true
+}
+
+func (e *Engine) arm(t timer) { heap.Push(&e.timers, t) }
+
+// alive reports whether the state still has the timer.
+func (e *Engine) alive(t timer) bool {
+	switch t.kind {
+	case killTimer:
+		j := e.instances[t.id]
+		return j != nil && j.KillDue == t.due
+	case retryTimer:
+		j := e.instances[t.id]
+		return j != nil && j.Procs[t.slot].RetryAt == t.due
+	case graceTimer:
+		for _, g := range e.s.Graces {
+			if g.Conn == t.id && g.Due == t.due {
+				return true
+			}
+		}
+		return false
+	default:
+		return e.s.Quiesce != nil && e.s.Quiesce.Due == t.due
+	}
+}
+
+// trimTimers drops dead entries from the top, so that Deadline is true.
+func (e *Engine) trimTimers() {
+	for len(e.timers) > 0 && !e.alive(e.timers[0]) {
+		heap.Pop(&e.timers)
+	}
+}
+
+func (e *Engine) fireTimers() {
+	for e.trimTimers(); len(e.timers) > 0 && e.timers[0].due <= e.now(); e.trimTimers() {
+		e.fire(heap.Pop(&e.timers).(timer))
+	}
+}
+
+func (e *Engine) fire(t timer) {
+	switch t.kind {
+	case killTimer:
+		e.killTimeout(e.instances[t.id])
+	case retryTimer:
+		e.retrySpawn(e.instances[t.id], t.slot)
+	case graceTimer:
+		e.graceOver(t.id)
+	case quiesceTimer:
+		e.quiesceTick()
+	}
+}
+
+func (e *Engine) rebuildTimers() {
+	for _, c := range e.allClasses() {
+		for _, j := range c.Instances {
+			if j.KillDue != 0 {
+				e.arm(timer{due: j.KillDue, kind: killTimer, id: j.ID})
+			}
+			for slot := range j.Procs {
+				if at := j.Procs[slot].RetryAt; at != 0 {
+					e.arm(timer{due: at, kind: retryTimer, id: j.ID, slot: job.Slot(slot)})
+				}
+			}
+		}
+	}
+	for _, g := range e.s.Graces {
+		e.arm(timer{due: g.Due, kind: graceTimer, id: g.Conn})
+	}
+	if q := e.s.Quiesce; q != nil {
+		e.arm(timer{due: q.Due, kind: quiesceTimer})
+	}
+}

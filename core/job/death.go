@@ -1,0 +1,87 @@
+package job
+
+import (
+	"slices"
+	"time"
+)
+
+// Verdict is what the end of a process means for its job (UPSTART §2.6).
+type Verdict struct {
+	Failed  bool // the cycle failed with this slot and status
+	Limit   bool // respawned too often: fails as PROCESS=respawn
+	Stop    bool // the goal becomes stop
+	Respawn bool // main will be started again
+	Defer   bool // the goal becomes respawn until the hook beside main ends
+	Advance bool // the state moves on
+}
+
+// NormalExits reports whether status is listed in normal exit.
+func (c *Class) NormalExits(status Status) bool { return slices.Contains(c.NormalExit, status) }
+
+// Ended decides what the end of the process in slot means. It is asked while
+// the slot still knows its pid, and changes only the respawn counters.
+// Respawning is off for all jobs during session shutdown.
+func (j *Instance) Ended(slot Slot, status Status, now time.Duration, respawning bool) Verdict {
+	switch slot {
+	case Main:
+		return j.mainEnded(status, now, respawning)
+	case PreStart:
+		return Verdict{Failed: status != 0, Stop: status != 0, Advance: j.State == InPreStart}
+	case PostStop:
+		return Verdict{Failed: status != 0, Stop: status != 0, Advance: j.State == InPostStop}
+	case Security:
+		return Verdict{Advance: j.State == InSecurity}
+	case PostStart:
+		return Verdict{Advance: j.State == InPostStart}
+	default:
+		return Verdict{Advance: j.State == InPreStop}
+	}
+}
+
+func (j *Instance) mainEnded(status Status, now time.Duration, respawning bool) Verdict {
+	switch {
+	case j.State == InKilled:
+		return Verdict{Advance: true}
+	case j.State == Stopping:
+		return Verdict{} // recorded; the event decides when to go on
+	}
+	var v Verdict
+	if j.Goal == GoalStart && !j.Restarting {
+		v = j.mainDied(status, now, respawning)
+	}
+	hook, waits := j.State.HookSlot()
+	v.Advance = !waits || j.Procs[hook].Token == 0
+	if v.Respawn && !v.Advance {
+		v.Defer = true
+	}
+	return v
+}
+
+// mainDied is the end of main while it was meant to run.
+func (j *Instance) mainDied(status Status, now time.Duration, respawning bool) Verdict {
+	c := j.Class
+	died := status != 0 || (c.Respawn && !c.Task)
+	switch {
+	case !died || c.NormalExits(status):
+		return Verdict{Stop: true}
+	case !c.Respawn || !respawning:
+		return Verdict{Failed: true, Stop: true}
+	case !j.mayRespawn(now):
+		return Verdict{Failed: true, Limit: true, Stop: true}
+	}
+	return Verdict{Respawn: true}
+}
+
+// mayRespawn counts a respawn against the limit (UPSTART §2.7).
+func (j *Instance) mayRespawn(now time.Duration) bool {
+	limit, interval := j.Class.RespawnLimit, time.Duration(j.Class.RespawnInterval)*time.Second
+	if limit == 0 || interval == 0 {
+		return true
+	}
+	if j.RespawnCount > 0 && now-j.RespawnSince < interval {
+		j.RespawnCount++
+		return j.RespawnCount <= limit
+	}
+	j.RespawnSince, j.RespawnCount = now, 1
+	return true
+}

@@ -1,0 +1,201 @@
+package job
+
+import (
+	"strconv"
+	"time"
+
+	"onset/core/cause"
+	"onset/core/env"
+	"onset/core/event"
+)
+
+// ID identifies an instance for the life of an engine; 0 is no instance.
+type ID = uint64
+
+// Proc is the process of one slot.
+type Proc struct {
+	Token   uint64        // of the spawn; 0 without one
+	PID     int           // 0 until it is known and after the end
+	Tries   int           // spawns that failed for want of resources
+	RetryAt time.Duration // when to try again; 0 if not waiting
+}
+
+// Waiter is somebody who is told the outcome of what an instance is doing
+// (UPSTART §2.10): an event it blocks, or a pending call. Exactly one of
+// Event and Call is set.
+type Waiter struct {
+	Event event.ID
+	Call  *Call
+}
+
+// Call is a control request that is answered later.
+type Call struct {
+	ID, Conn uint64
+	Verb     Verb
+	Path     string // the reply of a job-level start or restart; else empty
+}
+
+// Verb is what a waiting call asked for; it chooses the error text.
+type Verb uint8
+
+// The verbs.
+const (
+	VerbStart Verb = iota
+	VerbStop
+	VerbRestart
+)
+
+// TraceState is how far the fork tracking of expect fork and daemon has come
+// (UPSTART §2.8).
+type TraceState uint8
+
+// The trace states.
+const (
+	TraceNone TraceState = iota
+	TraceNew
+	TraceNewChild
+	TraceNormal
+)
+
+// Instance is one live copy of a class.
+type Instance struct {
+	ID      ID
+	Class   *Class
+	Session string
+	Name    string // expanded instance pattern; empty for a singleton
+
+	Goal  Goal
+	State State
+
+	Env      env.Table // of the current cycle
+	StartEnv env.Table // of the next one; nil keeps Env
+	StopEnv  env.Table // what pre-stop and post-stop see besides
+	Files    []int     // descriptor references of the events that started it
+
+	StopHeld []event.ID // what each operand of stop on holds; 0 = FALSE
+
+	Procs   [NumSlots]Proc
+	Blocker event.ID // own starting or stopping event
+	Waiters []Waiter
+
+	KillDue  time.Duration // when to send KILL; 0 without a timer
+	KillSlot Slot
+
+	Failed       bool
+	FailedSlot   Slot
+	FailedStatus Status
+
+	RespawnSince time.Duration // start of the respawn window; 0 = none yet
+	RespawnCount int
+
+	TraceForks int
+	TraceState TraceState
+
+	Restarting bool // a restart waits for pre-stop (DECISIONS 1)
+
+	// Dependents stop because a fact of this instance went away; its
+	// stopping event waits for them (EXTENSIONS §1).
+	Dependents []ID
+
+	Cause *cause.Cause // of the last goal change
+}
+
+// String returns the name as messages and status lines show it.
+func (j *Instance) String() string {
+	if j.Name == "" {
+		return j.Class.Name
+	}
+	return j.Class.Name + " (" + j.Name + ")"
+}
+
+// Busy reports whether any process of the instance is alive or about to be.
+func (j *Instance) Busy() bool {
+	for _, p := range j.Procs {
+		if p.Token != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// SlotOf returns the slot whose process has that pid.
+func (j *Instance) SlotOf(pid int) Slot {
+	for s, p := range j.Procs {
+		if p.PID == pid {
+			return Slot(s)
+		}
+	}
+	return NoSlot
+}
+
+// BeginCycle is the entry action of starting: it adopts the next environment
+// and forgets the last cycle's outcome.
+func (j *Instance) BeginCycle() {
+	if j.StartEnv != nil {
+		j.Env, j.StartEnv = j.StartEnv, nil
+	}
+	j.StopEnv = nil
+	j.Restarting = false
+	j.Failed, j.FailedSlot, j.FailedStatus = false, NoSlot, NoStatus
+}
+
+// Fail marks the first failure of a cycle and reports whether it was one.
+func (j *Instance) Fail(slot Slot, status Status) bool {
+	if j.Failed {
+		return false
+	}
+	j.Failed, j.FailedSlot, j.FailedStatus = true, slot, status
+	return true
+}
+
+// EventEnv returns the environment of one of the instance's job events, in
+// the order of UPSTART §3.2.
+func (j *Instance) EventEnv(ending bool, signals Signals) env.Table {
+	t := make(env.Table, 0, 6+len(j.Class.Export))
+	t = append(t, "JOB="+j.Class.Name, "INSTANCE="+j.Name)
+	if ending {
+		t = j.appendResult(t, signals)
+	}
+	for _, key := range j.Class.Export {
+		if v, ok := j.Env.Lookup(key); ok {
+			t = t.Set(key+"="+v, false)
+		}
+	}
+	return t
+}
+
+func (j *Instance) appendResult(t env.Table, signals Signals) env.Table {
+	if !j.Failed {
+		return append(t, "RESULT=ok")
+	}
+	t = append(t, "RESULT=failed", "PROCESS="+j.FailedSlot.String())
+	if j.FailedStatus == NoStatus || j.FailedSlot == NoSlot {
+		return t
+	}
+	sig, killed := j.FailedStatus.Signal()
+	if !killed {
+		return append(t, "EXIT_STATUS="+strconv.Itoa(int(j.FailedStatus)))
+	}
+	name, ok := signals.Name(sig)
+	if !ok {
+		name = strconv.Itoa(int(sig))
+	}
+	return append(t, "EXIT_SIGNAL="+name)
+}
+
+// ProcessEnv returns the environment a process in slot is started with
+// (UPSTART §1.6.3 layer 5). Session is the private address of a session
+// init, empty otherwise.
+func (j *Instance) ProcessEnv(slot Slot, session string) env.Table {
+	t := make(env.Table, len(j.Env), len(j.Env)+len(j.StopEnv)+3)
+	copy(t, j.Env)
+	if slot == PreStop || slot == PostStop {
+		t = t.Merge(j.StopEnv)
+	}
+	t = t.Set("UPSTART_JOB="+j.Class.Name, true)
+	t = t.Set("UPSTART_INSTANCE="+j.Name, true)
+	if session != "" {
+		t = t.Set("UPSTART_SESSION="+session, true)
+	}
+	return t
+}
