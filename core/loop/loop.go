@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"onset/core/cause"
+	"onset/core/control"
 	"onset/core/engine"
 )
 
@@ -31,7 +32,7 @@ type Platform interface {
 	Now() cause.Clock
 
 	// Do carries out one effect and returns its result, if it has one (see
-	// HasResult) and has it already.
+	// HasResult) and has it already. DumpState reaches it as a Respond.
 	Do(engine.Effect) []engine.Msg
 
 	// Redo carries out an effect that a manager who died may have carried
@@ -57,16 +58,18 @@ type Platform interface {
 type Journal interface {
 	// Append notes an input that is about to be stepped.
 	Append(engine.Input)
-	// Begin notes that the k-th effect of that step is about to be carried
-	// out, counted from 0.
+	// Begin notes that the k-th effect of that step, counted from 0, is
+	// about to be carried out, and so that those before it have been; the
+	// number of effects stands for their end.
 	Begin(k int)
 }
 
-// Loop holds a queue of messages. Journal may be nil.
+// Loop holds a queue of messages.
 type Loop struct {
 	Engine   Engine
 	Platform Platform
-	Journal  Journal
+	Journal  Journal       // may be nil
+	Dump     func() string // the engine's state as JSON, for DumpState
 
 	queue []engine.Msg
 }
@@ -111,14 +114,21 @@ func (l *Loop) Settle() engine.Effect {
 func (l *Loop) perform(effects []engine.Effect) (end engine.Effect) {
 	var results []engine.Msg
 	for k, e := range effects {
-		if l.Journal != nil {
-			l.Journal.Begin(k)
-		}
-		results = append(results, l.Platform.Do(e)...)
+		l.begin(k)
+		results = append(results, l.Platform.Do(l.concrete(e))...)
 		end = ends(e, end)
+	}
+	if len(effects) > 0 {
+		l.begin(len(effects))
 	}
 	l.pushFront(results)
 	return end
+}
+
+func (l *Loop) begin(k int) {
+	if l.Journal != nil {
+		l.Journal.Begin(k)
+	}
 }
 
 // Resume carries out what a manager that died left undone, as Backlog.Left
@@ -127,17 +137,23 @@ func (l *Loop) Resume(left []Pending) (end engine.Effect) {
 	var results []engine.Msg
 	for _, p := range left {
 		if p.Begun {
-			results = append(results, l.Platform.Redo(p.Effect)...)
+			results = append(results, l.Platform.Redo(l.concrete(p.Effect))...)
 		} else {
-			if l.Journal != nil {
-				l.Journal.Begin(p.k)
-			}
-			results = append(results, l.Platform.Do(p.Effect)...)
+			l.begin(p.k)
+			results = append(results, l.Platform.Do(l.concrete(p.Effect))...)
 		}
 		end = ends(p.Effect, end)
 	}
 	l.pushFront(results)
 	return end
+}
+
+// concrete turns an effect on the engine itself into one on the world.
+func (l *Loop) concrete(e engine.Effect) engine.Effect {
+	if e, ok := e.(engine.DumpState); ok {
+		return engine.Respond{Call: e.Call, Conn: e.Conn, Reply: control.Reply{Values: []any{l.Dump()}}}
+	}
+	return e
 }
 
 func (l *Loop) pushFront(msgs []engine.Msg) {

@@ -78,7 +78,7 @@ func TestResultsGoBeforeWaitingMessagesInOrder(t *testing.T) {
 	l.Settle()
 	check(t, f.notes,
 		"append engine.Hungup{1}", "step engine.Hungup{1}",
-		"begin 0", "do engine.Spawn", "begin 1", "do engine.Log", "begin 2", "do engine.Spawn",
+		"begin 0", "do engine.Spawn", "begin 1", "do engine.Log", "begin 2", "do engine.Spawn", "begin 3",
 		"append engine.Spawned{1 101}", "step engine.Spawned{1 101}",
 		"append engine.Spawned{2 102}", "step engine.Spawned{2 102}",
 		"append engine.Hungup{2}", "step engine.Hungup{2}")
@@ -121,6 +121,16 @@ func TestBacklogOrdersWhatACrashLeft(t *testing.T) {
 	}
 	if got := b.Left(); !slices.Equal(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+}
+
+func TestBacklogDoesNotDoubtAnEffectBeforeAnother(t *testing.T) {
+	var b Backlog
+	b.Stepped(engine.Tick{}, []engine.Effect{engine.Respond{Call: 1}})
+	b.Begun(0)
+	b.Begun(1)
+	if got := b.Left(); got != nil {
+		t.Errorf("left %+v", got)
 	}
 }
 

@@ -28,9 +28,13 @@ type Manager struct {
 	CrashIn int
 	// Crashes counts deaths.
 	Crashes int
+	// Budget bounds the steps, for jobs that start each other for ever;
+	// Pass returns early when it is used up. 0 is no bound.
+	Budget int
 
 	loop  loop.Loop
 	notes []Note
+	steps int
 }
 
 // Note is one record of the journal: an input, or the number of an effect
@@ -42,10 +46,15 @@ type Note struct {
 
 // Boot starts a manager with the configuration of the world.
 func Boot(w *World, o engine.Options) *Manager {
-	m := &Manager{World: w, Options: o, Engine: engine.New(o), CrashIn: -1}
-	m.loop = loop.Loop{Engine: m, Platform: w, Journal: m}
+	m := &Manager{World: w, Options: o, CrashIn: -1}
+	m.run(engine.New(o))
 	m.loop.Push(w.Load())
 	return m
+}
+
+func (m *Manager) run(e *engine.Engine) {
+	m.Engine = e
+	m.loop = loop.Loop{Engine: m, Platform: m.World, Journal: m, Dump: func() string { return "{}" }}
 }
 
 // Step implements loop.Engine.
@@ -56,6 +65,9 @@ func (m *Manager) Step(in engine.Input) []engine.Effect {
 	}
 	if m.Renew != nil {
 		m.Engine = m.Renew(m.Engine)
+	}
+	if m.steps++; m.steps == m.Budget {
+		panic(exhausted{})
 	}
 	return effects
 }
@@ -81,8 +93,12 @@ func (m *Manager) Begin(k int) {
 // Notes returns the journal.
 func (m *Manager) Notes() []Note { return m.notes }
 
-// crash unwinds the loop of a manager that dies.
-type crash struct{}
+// Panics that unwind the loop: of a manager that dies, and of one that has
+// used up its budget.
+type (
+	crash     struct{}
+	exhausted struct{}
+)
 
 func (m *Manager) mayCrash() {
 	if m.CrashIn--; m.CrashIn == -1 {
@@ -94,9 +110,12 @@ func (m *Manager) mayCrash() {
 // Pass lets time go by, with everything that happens meanwhile.
 func (m *Manager) Pass(d time.Duration) {
 	m.World.Limit += d
-	for m.turn() {
+	for !m.Exhausted() && m.turn() {
 	}
 }
+
+// Exhausted reports whether the budget is used up.
+func (m *Manager) Exhausted() bool { return m.Budget > 0 && m.steps >= m.Budget }
 
 // turn works until the loop has to wait, and waits once. It returns false
 // when there is nothing more to wait for within the limit.
@@ -121,11 +140,14 @@ func (m *Manager) turn() bool {
 func (m *Manager) guarded(do func()) (crashed bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			if r != (crash{}) {
+			switch r {
+			case crash{}:
+				crashed = true
+				m.Crash()
+			case exhausted{}:
+			default:
 				panic(r)
 			}
-			crashed = true
-			m.Crash()
 		}
 	}()
 	do()
@@ -146,9 +168,8 @@ func (m *Manager) restart() {
 	if recovery == nil {
 		recovery = Replay
 	}
-	var left []loop.Pending
-	m.Engine, left = recovery(m.Options, m.notes)
-	m.loop = loop.Loop{Engine: m, Platform: m.World, Journal: m}
+	e, left := recovery(m.Options, m.notes)
+	m.run(e)
 	m.loop.Resume(left)
 }
 

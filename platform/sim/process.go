@@ -114,7 +114,7 @@ func (w *World) spawn(e engine.Spawn) engine.Msg {
 	}
 	p := w.add(&Process{Parent: initPID, Token: e.Token, Spec: e.Spec, program: img.steps, handled: img.handles, noexec: img.noexec})
 	p.Group = p.PID
-	p.traced = e.Spec.Slot == job.Main && (e.Spec.Expect.Kind == job.ExpectFork || e.Spec.Expect.Kind == job.ExpectDaemon)
+	p.traced = e.Spec.Slot == job.Main && e.Spec.Expect.Forks()
 	w.tokens[e.Token] = p
 	if !w.Manual {
 		w.after(w.within(w.Jitter), func() { w.execute(p) })
@@ -296,15 +296,23 @@ func (w *World) end(p *Process, status job.Status) {
 		w.happen(engine.Executed{PID: p.PID})
 	}
 	p.condition, p.status, p.held = dead, status, false
-	for _, c := range w.procs {
-		if c.Parent == p.PID {
-			c.Parent = initPID
-		}
-	}
 	if w.told(p) {
 		w.happen(engine.Exited{PID: p.PID, Status: status})
-	} else {
-		w.forget(p) // its parent reaps it
+	}
+	for _, c := range w.procs {
+		if c.Parent == p.PID {
+			w.orphan(c)
+		}
+	}
+}
+
+// orphan gives a process to init, which is told if it is dead already:
+// programs of this world wait for none of their children.
+func (w *World) orphan(p *Process) {
+	untold := p.condition == dead && !w.told(p)
+	p.Parent = initPID
+	if untold {
+		w.happen(engine.Exited{PID: p.PID, Status: p.status})
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 //	sleep 5s       wait
 //	hang           wait for ever
 //	exit N         exit with code N
-//	true, false    exit with 0 or 1
+//	true, false    exit with 0 or 1; /sbin/apparmor_parser is true
 //	die SIG        end by that signal
 //	crash 5s       go on, and die by SEGV at a random moment within that time
 //	daemon N       fork N times in a row, each parent exits with 0
@@ -99,7 +99,7 @@ func parseStep(words []string) (steps program, ok bool) {
 		return program{{op: opCrash, after: duration(arg)}}, true
 	case "hang":
 		return program{{op: opHang}}, true
-	case "true":
+	case "true", "/sbin/apparmor_parser":
 		return program{{op: opExit}}, true
 	case "false":
 		return program{{op: opExit, status: job.Exit(1)}}, true
