@@ -25,9 +25,9 @@ var jobStanzas = []stanza{
 	{"env", (*parser).env},
 	{"export", func(p *parser) { p.class.Export = p.list(p.class.Export) }},
 	{"emits", func(p *parser) { p.class.Emits = p.list(p.class.Emits) }},
-	{"start on", func(p *parser) { p.class.StartOn = p.events() }},
+	{"start on", func(p *parser) { p.class.StartOn, p.class.Manual = p.events(), false }},
 	{"stop on", func(p *parser) { p.class.StopOn = p.events() }},
-	{"manual", func(p *parser) { p.class.StartOn = nil }},
+	{"manual", func(p *parser) { p.class.StartOn, p.class.Manual = nil, true }},
 	{"exec", runs(job.Main, (*parser).exec)},
 	{"script", runs(job.Main, (*parser).script)},
 	{"pre-start exec", runs(job.PreStart, (*parser).exec)},
@@ -66,7 +66,7 @@ var jobStanzas = []stanza{
 	{"tmpfiles", func(p *parser) { p.class.Attrs.Tmpfiles = p.list(p.class.Attrs.Tmpfiles) }},
 
 	// EXTENSIONS §1, §3
-	{"while", func(p *parser) { p.class.While = p.facts() }},
+	{"while", func(p *parser) { p.class.While, p.class.Manual = p.facts(), false }},
 	{"provides", func(p *parser) { p.class.Provides = p.list(p.class.Provides) }},
 
 	// EXTENSIONS §4
