@@ -192,6 +192,8 @@ var expressionTexts = []accepted{
 }
 
 var extensionTexts = []accepted{
+	{"manual keeps while", "start on a\nwhile b\nmanual", func(c *job.Class) { c.While, c.Manual = expr.Tree{op("b")}, true }},
+	{"while after manual counts", "manual\nwhile b", holdsWhile(op("b"))},
 	{"provides accumulates", "provides a\nprovides b c", func(c *job.Class) { c.Provides = []string{"a", "b", "c"} }},
 	{"expect listen", "expect listen", func(c *job.Class) { c.Expect.Kind = job.ExpectListen }},
 	{"expect listen at an address", "expect listen [::1]:80", func(c *job.Class) { c.Expect = job.Expect{Kind: job.ExpectListen, Arg: "[::1]:80"} }},

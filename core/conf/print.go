@@ -80,6 +80,7 @@ func (p *printer) conditions(c *job.Class) {
 	p.expression("start on", c.StartOn)
 	p.expression("stop on", c.StopOn)
 	p.expression("while", c.While)
+	p.flag("manual", c.Manual)
 }
 
 func (p *printer) expression(words string, t expr.Tree) {
