@@ -86,7 +86,7 @@ func (r *request) unknownMethod() *control.Error {
 
 // asked makes the request the cause of what follows.
 func (e *Engine) asked(r *request, what string) {
-	e.because(cause.Request, nil, "%s", what)
+	e.because(cause.Request, nil, what)
 	e.cause.Person = &cause.Person{UID: r.UID, PID: r.PID, Command: r.Command}
 }
 

@@ -215,5 +215,5 @@ func (e *Engine) eventCause(events []*event.Event) {
 			last = ev
 		}
 	}
-	e.because(cause.Event, last.Cause, "event %s", strings.Join(names, ", "))
+	e.because(cause.Event, last.Cause, "event "+strings.Join(names, ", "))
 }

@@ -16,7 +16,11 @@ import (
 // loaded takes the whole configuration as it is on disk (UPSTART §1.9, full
 // reload). The first time it also lets init begin.
 func (e *Engine) loaded(sources []Source) {
-	e.because(cause.Config, nil, "configuration loaded")
+	if e.s.Booted {
+		e.because(cause.Config, nil, "configuration loaded")
+	} else {
+		e.because(cause.Init, nil, "start-up")
+	}
 	names := e.confNames()
 	e.s.Sources = nil
 	for _, src := range sources {
@@ -34,7 +38,6 @@ func (e *Engine) loaded(sources []Source) {
 // boot starts what runs from the beginning.
 func (e *Engine) boot() {
 	e.s.Booted = true
-	e.because(cause.Init, nil, "start-up")
 	if name := e.s.Options.StartupEvent; name != "" {
 		e.emit(name, nil, "")
 	}
@@ -310,7 +313,7 @@ func (e *Engine) loadAliases() {
 func (e *Engine) parseAlias(src *ConfSource, key classKey) bool {
 	f := src.Aliases[key.name]
 	o := job.Origin{Path: f.Path, Text: f.Text}
-	if over := e.override(src, key.name); over != nil && e.best(key) == nil {
+	if over := e.override(src, key.name); over != nil && !e.hasConf(key) {
 		o.OverridePath, o.OverrideText = over.Path, over.Text
 	}
 	a, errs := conf.ParseAlias(key.name, o)
@@ -319,6 +322,13 @@ func (e *Engine) parseAlias(src *ConfSource, key classKey) bool {
 		e.aliases[key] = a
 	}
 	return a != nil
+}
+
+// hasConf reports whether an override of that name is for a job.
+func (e *Engine) hasConf(key classKey) bool {
+	return slices.ContainsFunc(e.s.Sources, func(src *ConfSource) bool {
+		return src.Session == key.session && src.Confs[key.name] != nil
+	})
 }
 
 // aliasesChanged expands every condition again, keeping what it has seen.
@@ -363,7 +373,7 @@ func (e *Engine) fileChanged(source string, f File) {
 	if src == nil {
 		return
 	}
-	e.because(cause.Config, nil, "%s changed", f.Path)
+	e.because(cause.Config, nil, f.Path+" changed")
 	kind, name := e.addFile(src, f)
 	e.fileTouched(src, kind, name)
 }
@@ -379,7 +389,7 @@ func (e *Engine) fileRemoved(source, path string) {
 	if files[name] == nil {
 		return
 	}
-	e.because(cause.Config, nil, "%s removed", path)
+	e.because(cause.Config, nil, path+" removed")
 	e.logf(Info, "Handling deletion of %s", path)
 	delete(files, name)
 	e.fileTouched(src, kind, name)
@@ -393,7 +403,9 @@ func (e *Engine) fileTouched(src *ConfSource, kind conf.Kind, name string) {
 			e.parse(src, name)
 		}
 	case conf.OverrideFile:
-		e.aliasesChanged()
+		if !e.hasConf(classKey{src.Session, name}) {
+			e.aliasesChanged()
+		}
 		for _, s := range e.s.Sources {
 			if s.Session == src.Session && s.Confs[name] != nil {
 				e.parse(s, name)
@@ -425,7 +437,7 @@ func (e *Engine) source(path string) *ConfSource {
 // sessionLoaded takes the configuration of a chroot session and then looks at
 // the calls that waited for it (UPSTART §6.6).
 func (e *Engine) sessionLoaded(source Source) {
-	e.because(cause.Config, nil, "session %s appeared", source.Session)
+	e.because(cause.Config, nil, "session "+source.Session+" appeared")
 	names := e.confNames()
 	src := e.addSource(source)
 	e.loadAliases()

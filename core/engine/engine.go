@@ -191,7 +191,6 @@ func (e *Engine) publish(s control.Signal) { e.do(Publish{s}) }
 func (e *Engine) respond(call, conn uint64, r control.Reply) { e.do(Respond{call, conn, r}) }
 
 // because sets the cause of what follows in this step.
-func (e *Engine) because(kind cause.Kind, parent *cause.Cause, format string, args ...any) *cause.Cause {
-	e.cause = cause.New(e.s.Clock, kind, fmt.Sprintf(format, args...), parent)
-	return e.cause
+func (e *Engine) because(kind cause.Kind, parent *cause.Cause, text string) {
+	e.cause = cause.New(e.s.Clock, kind, text, parent)
 }

@@ -53,6 +53,7 @@ func (e *Engine) factChanged(name string, loser job.ID) {
 }
 
 func (e *Engine) mark(c *Class) {
+	c.trigger = e.cause
 	if !c.isDirty {
 		c.isDirty = true
 		e.dirty = append(e.dirty, c)
@@ -64,10 +65,10 @@ func (e *Engine) reviewFacts() {
 	for len(e.dirty) > 0 {
 		c := e.dirty[0]
 		e.dirty = e.dirty[1:]
-		losers := c.losers
-		c.isDirty, c.losers = false, nil
+		losers, trigger := c.losers, c.trigger
+		c.isDirty, c.losers, c.trigger = false, nil, nil
 		if c.registered {
-			e.review(c, losers)
+			e.review(c, losers, trigger)
 		}
 	}
 }
@@ -124,13 +125,13 @@ func (e *Engine) mayRun(c *Class, name string) bool {
 // instances it no longer yields stop, and those it yields anew start unless
 // the class waits for an event. An instance that went down for another reason
 // is not yielded anew, so it stays down until its expression was false.
-func (e *Engine) review(c *Class, losers []job.ID) {
+func (e *Engine) review(c *Class, losers []job.ID, trigger *cause.Cause) {
 	found := e.solutions(c)
 	before := c.Wanted
 	c.Wanted = solutionNames(found)
 	for _, j := range slices.Clone(c.Instances) {
 		if _, ok := slices.BinarySearch(c.Wanted, j.Name); !ok && j.Goal != job.GoalStop {
-			e.because(cause.Fact, e.loserCause(losers), "while %s became false", c.Def.While)
+			e.because(cause.Fact, trigger, "while "+c.Def.While.String()+" became false")
 			e.stopInstance(j)
 			e.dependOn(j, losers)
 		}
@@ -140,7 +141,7 @@ func (e *Engine) review(c *Class, losers []job.ID) {
 	}
 	for _, n := range found {
 		if _, ok := slices.BinarySearch(before, n.name); !ok {
-			e.because(cause.Fact, nil, "while %s became true", c.Def.While)
+			e.because(cause.Fact, trigger, "while "+c.Def.While.String()+" became true")
 			e.startByFacts(c, n)
 		}
 	}
@@ -158,15 +159,6 @@ func (e *Engine) startByFacts(c *Class, n namedSolution) {
 	e.setFiles(j, nil)
 	e.finishWaiters(j, true)
 	e.changeGoal(j, job.GoalStart)
-}
-
-func (e *Engine) loserCause(losers []job.ID) *cause.Cause {
-	for _, id := range losers {
-		if l := e.instances[id]; l != nil {
-			return l.Cause
-		}
-	}
-	return nil
 }
 
 // dependOn makes the stopping event of every loser wait for the instance.

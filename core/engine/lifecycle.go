@@ -102,15 +102,14 @@ func (e *Engine) enter(j *Instance, old job.State) (leave bool) {
 }
 
 func (e *Engine) enterRunning(j *Instance, old job.State) {
+	e.cause = j.Cause
 	e.gainFacts(j)
 	if old == job.InPreStop { // the stop was called off
 		j.StopEnv = nil
-		e.cause = j.Cause
 		e.record(j.class, cause.Cancel, j.Name)
 		e.finishWaiters(j, true)
 		return
 	}
-	e.cause = j.Cause
 	e.record(j.class, cause.Ready, j.Name)
 	e.emitJobEvent(j, "started", false)
 	if !j.Class.Task {
@@ -147,7 +146,7 @@ func (e *Engine) killMain(j *Instance) (gone bool) {
 		return true
 	}
 	e.signalMain(j, j.Class.KillSignal)
-	j.KillDue = e.now() + time.Duration(j.Class.KillTimeout)*time.Second
+	j.KillDue = max(1, e.now()) + time.Duration(j.Class.KillTimeout)*time.Second
 	j.KillSlot = job.Main
 	e.arm(timer{due: j.KillDue, kind: killTimer, id: j.ID})
 	return false

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -153,7 +154,7 @@ func (e *Engine) execFailed(m ExecFailed) {
 // DECISIONS 7).
 func (e *Engine) neverRan(j *Instance, slot job.Slot, reason string) {
 	e.logf(Warn, "Failed to spawn %s %s process: %s", j, slot, reason)
-	e.because(cause.SpawnErr, j.Cause, "%s process could not be started: %s", slot, reason)
+	e.because(cause.SpawnErr, j.Cause, slot.String()+" process could not be started: "+reason)
 	e.releaseProc(j, slot)
 	if slot != job.PostStart && slot != job.PreStop {
 		e.fail(j, slot, job.NoStatus)
@@ -195,7 +196,7 @@ func (e *Engine) exited(m Exited) {
 	e.logEnd(j, slot, m)
 	j.KillDue = 0
 	v := j.Ended(slot, m.Status, e.now(), e.s.Respawning)
-	e.because(cause.Exit, j.Cause, "%s process %s", slot, e.statusText(m.Status))
+	e.because(cause.Exit, j.Cause, slot.String()+" process "+e.statusText(m.Status))
 	e.releaseProc(j, slot)
 	e.carryOut(j, slot, m.Status, v)
 }
@@ -205,7 +206,7 @@ func (e *Engine) carryOut(j *Instance, slot job.Slot, status job.Status, v job.V
 	switch {
 	case v.Limit:
 		e.logf(Warn, "%s respawning too fast, stopped", j)
-		e.because(cause.Limit, e.cause, "respawn limit of %d in %d s exceeded", j.Class.RespawnLimit, j.Class.RespawnInterval)
+		e.because(cause.Limit, e.cause, fmt.Sprintf("respawn limit of %d in %d s exceeded", j.Class.RespawnLimit, j.Class.RespawnInterval))
 		slot, status = job.NoSlot, 0
 	case v.Respawn:
 		e.logf(Warn, "%s %s process ended, respawning", j, slot)

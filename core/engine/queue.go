@@ -39,7 +39,7 @@ func (e *Engine) finish(ev *event.Event) {
 	}
 	e.dropFile(ev.File)
 	if ev.Failed && !strings.HasSuffix(ev.Name, "/failed") {
-		e.because(cause.Event, ev.Cause, "event %s failed", ev.Name)
+		e.because(cause.Event, ev.Cause, "event "+ev.Name+" failed")
 		e.emit(ev.Name+"/failed", ev.Env, ev.Session)
 	}
 	e.publish(control.EventEmitted(ev.Name, ev.Env))

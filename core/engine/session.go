@@ -12,7 +12,7 @@ import (
 // told handles what init learns by signal or from its kernel (UPSTART §3.3,
 // §8.4).
 func (e *Engine) told(r Request) {
-	e.because(cause.Init, nil, "%s", requestTexts[r])
+	e.because(cause.Init, nil, requestTexts[r])
 	switch r {
 	case Reload:
 		e.logf(Info, "Reloading configuration")

@@ -82,7 +82,8 @@ type Class struct {
 
 	registered bool
 	isDirty    bool
-	losers     []job.ID // instances whose facts went away since the last look
+	losers     []job.ID     // instances whose facts went away since the last look
+	trigger    *cause.Cause // of the last of those changes
 	byName     map[string]*Instance
 }
 

@@ -1,0 +1,122 @@
+package engine_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"onset/core/cause"
+	"onset/core/control"
+	. "onset/core/engine"
+	"onset/core/job"
+)
+
+var signals = job.Signals{{Name: "HUP", Number: 1}, {Name: "KILL", Number: 9}, {Name: "TERM", Number: 15}}
+
+// driver steps an engine and plays a kernel in which every spawn succeeds.
+type driver struct {
+	e   *Engine
+	now time.Duration
+	pid int
+}
+
+func newDriver(files []File) *driver {
+	d := &driver{e: New(Options{PID: 1, Signals: signals, LogPriority: Message})}
+	d.send(Loaded{[]Source{{Path: "/etc/init", Files: files}}})
+	return d
+}
+
+func (d *driver) send(msgs ...Msg) {
+	for len(msgs) > 0 {
+		d.now++
+		var results []Msg
+		for _, effect := range d.e.Step(Input{Clock: cause.Clock{Mono: d.now}, Msg: msgs[0]}) {
+			if s, ok := effect.(Spawn); ok {
+				d.pid++
+				results = append(results, Spawned{Token: s.Token, PID: d.pid}, Executed{PID: d.pid})
+			}
+		}
+		msgs = append(results, msgs[1:]...)
+	}
+	if at, ok := d.e.Deadline(); ok && at <= d.now {
+		d.send(Tick{})
+	}
+}
+
+func (d *driver) call(c control.Call) { d.send(Called{control.Caller{ID: 1, Conn: 1}, c}) }
+
+// classes returns n job files that name an event and a fact of their own.
+func classes(n int, format string) []File {
+	files := make([]File, n)
+	for i := range files {
+		files[i] = File{Path: fmt.Sprintf("/etc/init/job-%06d.conf", i), Text: fmt.Sprintf(format, i)}
+	}
+	return files
+}
+
+func BenchmarkLoad10000(b *testing.B) {
+	files := classes(10000, "start on event-%d\nexec /usr/sbin/daemon --foreground\n")
+	var before, after runtime.MemStats
+	for b.Loop() {
+		b.StopTimer()
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		b.StartTimer()
+		d := newDriver(files)
+		b.StopTimer()
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(d)
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/1e6, "heapMB")
+}
+
+func BenchmarkUnnamedEvent(b *testing.B) {
+	for _, n := range []int{10, 100, 1000, 10000, 100000} {
+		b.Run(fmt.Sprintf("classes=%d", n), func(b *testing.B) {
+			d := newDriver(classes(n, "start on event-%d\nexec daemon\n"))
+			for b.Loop() {
+				d.call(control.Call{Method: control.EmitEvent, Name: "nobody", Env: []string{"A=1"}})
+			}
+		})
+	}
+}
+
+func BenchmarkStartedChain(b *testing.B) {
+	for _, n := range []int{100, 1000} {
+		b.Run(fmt.Sprintf("length=%d", n), func(b *testing.B) {
+			files := classes(n, "exec daemon\n")
+			files[0].Text = "start on go\nexec daemon\n"
+			for i := 1; i < n; i++ {
+				files[i].Text = fmt.Sprintf("start on started job-%06d\nexec daemon\n", i-1)
+			}
+			var started time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				d := newDriver(files)
+				begin := time.Now()
+				b.StartTimer()
+				d.call(control.Call{Method: control.EmitEvent, Name: "go"})
+				started += time.Since(begin)
+				if got := len(d.e.State().Classes[n-1].Instances); got != 1 {
+					b.Fatalf("the last job of the chain has %d instances", got)
+				}
+			}
+			b.ReportMetric(float64(started.Nanoseconds())/float64(b.N*n), "ns/job")
+		})
+	}
+}
+
+func BenchmarkFactChange(b *testing.B) {
+	for _, n := range []int{10, 100000} {
+		b.Run(fmt.Sprintf("classes=%d", n), func(b *testing.B) {
+			d := newDriver(classes(n, "while fact-%d and other\nexec daemon\n"))
+			for b.Loop() {
+				d.call(control.Call{Method: control.SetFact, Name: "fact-3"})
+				d.call(control.Call{Method: control.ClearFact, Name: "fact-3"})
+			}
+		})
+	}
+}
