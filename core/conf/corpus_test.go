@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +16,15 @@ import (
 
 // corpusDir finds the job files collected elsewhere, or skips the test.
 func corpusDir(tb testing.TB) string {
+	tb.Helper()
+	corpus, ok := findCorpus(tb)
+	if !ok {
+		tb.Skip("the corpus of job files is not there: ", corpus)
+	}
+	return corpus
+}
+
+func findCorpus(tb testing.TB) (dir string, ok bool) {
 	tb.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
@@ -29,10 +39,8 @@ func corpusDir(tb testing.TB) string {
 		}
 	}
 	corpus := filepath.Join(filepath.Dir(dir), "shared", "corpus")
-	if _, err := os.Stat(corpus); err != nil {
-		tb.Skip("the corpus of job files is not there: ", corpus)
-	}
-	return corpus
+	_, err = os.Stat(corpus)
+	return corpus, err == nil
 }
 
 func readFile(tb testing.TB, path ...string) string {
@@ -229,14 +237,20 @@ func checkPrint(t *testing.T, name string, c *job.Class) {
 	}
 }
 
+// BenchmarkParseCorpus parses the corpus file by file, or where it is missing
+// the examples of the tests.
 func BenchmarkParseCorpus(b *testing.B) {
 	var texts []verdict
-	size := 0
-	for _, v := range verdicts(b, corpusDir(b)) {
-		if !v.snippet {
-			texts = append(texts, v)
-			size += len(v.text)
+	if corpus, ok := findCorpus(b); ok {
+		texts = slices.DeleteFunc(verdicts(b, corpus), func(v verdict) bool { return v.snippet })
+	} else {
+		for _, a := range allAccepted() {
+			texts = append(texts, verdict{name: a.name, text: a.text})
 		}
+	}
+	size := 0
+	for _, v := range texts {
+		size += len(v.text)
 	}
 	b.SetBytes(int64(size))
 	b.ReportAllocs()

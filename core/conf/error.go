@@ -43,9 +43,12 @@ type Error struct {
 	Path      string
 	Line, Col int    // of the failing argument, from 1; Col in bytes
 	Msg       string // one of the fixed texts
-	Text      string // the failing argument as written; empty at an end
+	Text      string // the failing argument as written, cut if long; empty at an end
 	Hint      string // what may have been meant, or where the construct began
 }
+
+// maxErrorText bounds the text an error quotes, in bytes.
+const maxErrorText = 40
 
 // Error returns PATH:LINE: MSG, the form of UPSTART §1.3.
 func (e *Error) Error() string {

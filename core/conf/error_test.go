@@ -178,6 +178,7 @@ func TestErrorDetail(t *testing.T) {
 		"task\nexec 'a\n":        `column 1: opened on line 2`,
 		"script\na\n":            `column 1: opened on line 1`,
 		"task\nstop on (a\nor b": `column 5: opened on line 2`,
+		"on a":                   `column 1, at "on"`,
 		"description":            "",
 	} {
 		if _, errs := parseText(text); errs[0].Detail() != want {

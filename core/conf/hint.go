@@ -4,16 +4,16 @@ import "strings"
 
 // nearest returns the word that s may have been meant to be: the same but for
 // case, one that begins with s, or the one fewest typing errors away. It is
-// empty when nothing is near.
+// empty when nothing is near, and for words too short to tell.
 func nearest(s string, words []string) string {
-	if s == "" || len(s) > 40 {
+	if len(s) < 3 {
 		return ""
 	}
 	lower := strings.ToLower(s)
 	best, least := "", 1+min(2, len(s)/2)
 	for _, w := range words {
 		d := distance(lower, strings.ToLower(w))
-		if d > 0 && len(s) > 1 && strings.HasPrefix(strings.ToLower(w), lower) {
+		if d > 0 && strings.HasPrefix(strings.ToLower(w), lower) {
 			d = 1
 		}
 		if d < least {

@@ -167,7 +167,7 @@ func (p *parser) failAt(pos int, msg string) {
 	}
 	l, col := line(p.text, pos)
 	end := pos
-	for end < len(p.text) && class[p.text[end]]&argument == 0 {
+	for end < len(p.text) && end < pos+maxErrorText && class[p.text[end]]&argument == 0 {
 		end++
 	}
 	p.err = &Error{Path: p.path, Line: l, Col: col, Msg: msg, Text: p.text[pos:end]}

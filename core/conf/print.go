@@ -90,11 +90,11 @@ func (p *printer) expression(words string, t expr.Tree) {
 }
 
 func writtenOperand(n expr.Node) string {
-	s := word(n.Name)
+	words := []string{word(n.Name)}
 	for _, a := range n.Args {
-		s += " " + word(a)
+		words = append(words, word(a))
 	}
-	return s
+	return strings.Join(words, " ")
 }
 
 func (p *printer) processes(c *job.Class) {

@@ -108,7 +108,7 @@ func (p *parser) normalExit() {
 		if sig, named := p.signals.Number(s); named {
 			n, ok = int64(job.Killed(sig)), true
 		}
-		if !ok || n < 0 || n > math.MaxInt32 {
+		if p.err == nil && (!ok || n < 0 || n > math.MaxInt32) {
 			p.fail(illegalExit)
 			p.suggest("normal exit", signalNames(p.signals))
 		}
