@@ -43,6 +43,9 @@ func (w *World) Connect() (conn uint64) {
 	return w.lastConn
 }
 
+// Connected reports whether neither side has ended the connection.
+func (w *World) Connected(conn uint64) bool { return w.conns[conn] == open }
+
 // Call sends a request of root over an open connection.
 func (w *World) Call(conn uint64, c control.Call) *Pending {
 	return w.CallAs(control.Caller{Conn: conn, PID: int(1000 + conn)}, c)

@@ -87,6 +87,12 @@ func (w *World) Processes() []*Process {
 	return live
 }
 
+// First returns the first process of a spawn, dead or alive; or nil.
+func (w *World) First(token uint64) *Process { return w.tokens[token] }
+
+// Released reports whether the engine is done with a spawn.
+func (w *World) Released(token uint64) bool { return w.closed[token] }
+
 // FailSpawns lets the next spawns fail, each as given.
 func (w *World) FailSpawns(errs ...SpawnError) { w.failing = append(w.failing, errs...) }
 

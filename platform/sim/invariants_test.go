@@ -1,0 +1,177 @@
+package sim_test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"onset/core/control"
+	"onset/core/engine"
+	"onset/core/event"
+	"onset/core/fact"
+	"onset/core/job"
+	"onset/platform/sim"
+)
+
+// check looks at the invariants that hold whenever the world rests.
+func (w *walker) check() {
+	if len(w.world.Violations) > 0 {
+		w.fail("violation: %s", w.world.Violations[0])
+	}
+	if w.manager.Exhausted() || w.world.Ended != nil {
+		return
+	}
+	known := map[int]bool{}
+	tokens := map[uint64]bool{}
+	for _, c := range w.manager.Engine.State().Classes {
+		for _, j := range c.Instances {
+			for slot, p := range j.Procs {
+				if p.Token == 0 {
+					continue
+				}
+				tokens[p.Token] = true
+				if p.PID == 0 {
+					continue
+				}
+				known[p.PID] = true
+				if w.world.Find(p.PID) == nil {
+					w.fail("ghost: %s has %s process %d that does not exist", j, job.Slot(slot), p.PID)
+				}
+			}
+		}
+	}
+	for _, p := range w.world.Processes() {
+		if p.Held() {
+			w.fail("held: process %d waits for its tracer for ever", p.PID)
+		}
+		if first := w.world.First(p.Token); first == p && !tokens[p.Token] && !w.world.Released(p.Token) {
+			w.fail("lost: process %d of %s is known to nobody", p.PID, p.Spec.Job)
+		}
+	}
+}
+
+// calm ends all trouble, stops every job and takes every class away. Then
+// nothing may be left.
+func (w *walker) calm() {
+	w.tell("calm")
+	w.manager.CrashIn = -1
+	w.world.Faults = sim.Faults{}
+	w.world.Tell(engine.Reload) // a directory that is gone is noticed only now
+	for range 30 {
+		for _, path := range w.world.Files() {
+			w.world.RemoveFile(path)
+		}
+		w.manager.Pass(0)
+		w.stopAll()
+		w.manager.Pass(20 * time.Second)
+		w.endHung()
+		w.manager.Pass(20 * time.Second)
+		if w.check(); w.failure != "" || w.manager.Exhausted() || w.world.Ended != nil {
+			return
+		}
+		if w.left() == "" {
+			return
+		}
+	}
+	w.fail("no rest: %s", w.left())
+}
+
+// stopAll asks every instance that is meant to run to stop.
+func (w *walker) stopAll() {
+	conn := w.world.Connect() // not used again
+	for _, c := range w.manager.Engine.State().Classes {
+		for _, j := range c.Instances {
+			if j.Goal != job.GoalStop {
+				target := control.InstanceObject(j.Session, j.Class.Name, j.Name)
+				w.world.CallAs(control.Caller{Conn: conn, UID: w.manager.Options.UID}, control.Call{Method: control.InstanceStop, Target: target})
+			}
+		}
+	}
+}
+
+// endHung ends processes that init waits for and must not end: hooks, and
+// mains that are not ready.
+func (w *walker) endHung() {
+	spawned := map[int]bool{}
+	for _, c := range w.manager.Engine.State().Classes {
+		for _, j := range c.Instances {
+			spawned[j.Procs[job.Main].PID] = j.State == job.Spawned
+		}
+	}
+	for _, p := range w.world.Processes() {
+		if p.Spec.Slot != job.Main || spawned[p.PID] {
+			w.world.End(p.PID, job.Exit(0))
+		}
+	}
+}
+
+// left says what has not come to rest, or nothing. What waits for the other
+// half of an "and" may wait for ever (DECISIONS 27), and so may what waits
+// for that (see heldEvents).
+func (w *walker) left() string {
+	s := w.manager.Engine.State()
+	held := heldEvents(s)
+	stuck := 0
+	for _, ev := range s.Events {
+		if !held[ev.ID] {
+			return fmt.Sprintf("event %s %v has %d blockers", ev.Name, ev.Env, ev.Blockers)
+		}
+	}
+	for _, c := range s.Classes {
+		for _, j := range c.Instances {
+			if !held[j.Blocker] {
+				return fmt.Sprintf("%s is %s/%s", j, j.Goal, j.State)
+			}
+			stuck++
+		}
+		if len(c.Instances) == 0 {
+			return fmt.Sprintf("class %s is still there", c.Def.Name)
+		}
+	}
+	for _, f := range s.Facts {
+		if f.Owner.Kind == fact.Job && stuck == 0 {
+			return fmt.Sprintf("fact %s %v of a job holds", f.Name, f.Env)
+		}
+	}
+	for _, p := range w.world.Unanswered() {
+		if p.Call.Method != control.Restart && stuck == 0 {
+			return fmt.Sprintf("call %s %+v is not answered", p.Call.Method.Spec().Name, p.Call)
+		}
+	}
+	return ""
+}
+
+// heldEvents returns the events that a half match holds, those blocked by
+// instances that wait for such an event, and those that wait for each other:
+// jobs can be written so that they do ("stop on starting" the job itself).
+func heldEvents(s *engine.State) map[event.ID]bool {
+	half, waits := map[event.ID]bool{}, map[event.ID][]event.ID{}
+	for _, c := range s.Classes {
+		for _, id := range c.StartHeld {
+			half[id] = true
+		}
+		for _, j := range c.Instances {
+			for _, id := range j.StopHeld {
+				half[id] = true
+			}
+			for _, waiter := range j.Waiters {
+				waits[waiter.Event] = append(waits[waiter.Event], j.Blocker)
+			}
+		}
+	}
+	held := map[event.ID]bool{}
+	for _, ev := range s.Events {
+		held[ev.ID] = true
+	}
+	for removed := true; removed; {
+		removed = false
+		for _, ev := range s.Events {
+			reason := half[ev.ID] || slices.ContainsFunc(waits[ev.ID], func(id event.ID) bool { return held[id] })
+			if held[ev.ID] && !reason {
+				delete(held, ev.ID)
+				removed = true
+			}
+		}
+	}
+	return held
+}

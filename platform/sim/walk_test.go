@@ -1,0 +1,339 @@
+package sim_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"onset/core/control"
+	"onset/core/engine"
+	"onset/core/env"
+	"onset/platform/sim"
+)
+
+// A walk is a list of actions in a world, each chosen by a seed of its own,
+// so that leaving one out does not change what the others mean. After each
+// the invariants are checked; at its end the world is let come to rest, all
+// classes are taken away, and nothing may be left.
+
+const (
+	defaultSeeds = 10_000
+	walkLength   = 40
+	walkBudget   = 20_000 // steps of the engine
+)
+
+var oneSeed = flag.Uint64("seed", 0, "walk this seed only, and tell each action")
+
+func TestRandomWalks(t *testing.T) {
+	if *oneSeed != 0 {
+		walkOne(t, *oneSeed)
+		return
+	}
+	seeds := uint64(defaultSeeds)
+	if text := os.Getenv("ONSET_SEEDS"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seeds = n
+	} else if testing.Short() {
+		seeds /= 20
+	}
+	var next, endless, crashes atomic.Uint64
+	var failed sync.Map
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for seed := next.Add(1); seed <= seeds; seed = next.Add(1) {
+				w := walk(seed, actionsOf(seed), false)
+				if w.failure != "" {
+					failed.Store(seed, w.failure)
+					return
+				}
+				crashes.Add(uint64(w.manager.Crashes))
+				if w.manager.Exhausted() {
+					endless.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	failed.Range(func(seed, failure any) bool {
+		walkOne(t, seed.(uint64))
+		return false
+	})
+	t.Logf("%d seeds, %d crashes, %d walks of jobs that start each other for ever", seeds, crashes.Load(), endless.Load())
+	if endless.Load()*20 > seeds {
+		t.Error("too many walks are cut short")
+	}
+}
+
+// walkOne walks a seed and, if it fails, shrinks the list of actions.
+func walkOne(t *testing.T, seed uint64) {
+	actions := actionsOf(seed)
+	w := walk(seed, actions, false)
+	if w.failure == "" {
+		w = walk(seed, actions, true)
+		t.Logf("seed %d is good:\n%s", seed, strings.Join(w.told, "\n"))
+		return
+	}
+	actions = shrink(actions, func(rest []uint64) bool {
+		return kindOf(walk(seed, rest, false).failure) == kindOf(w.failure)
+	})
+	w = walk(seed, actions, true)
+	t.Errorf("seed %d: %s\n%d actions are left of it:\n%s\nagain: go test ./platform/sim -run RandomWalks -seed %d",
+		seed, w.failure, len(actions), strings.Join(w.told, "\n"), seed)
+}
+
+// kindOf is the part of a failure that a shrunk walk must share.
+func kindOf(failure string) string {
+	kind, _, _ := strings.Cut(failure, ":")
+	return kind
+}
+
+func actionsOf(seed uint64) []uint64 {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	actions := make([]uint64, walkLength)
+	for i := range actions {
+		actions[i] = rng.Uint64()
+	}
+	return actions
+}
+
+// shrink leaves out as many actions as it can while fails holds.
+func shrink(actions []uint64, fails func([]uint64) bool) []uint64 {
+	for size := len(actions) / 2; size > 0; {
+		smaller := false
+		for i := 0; i+size <= len(actions); {
+			rest := slices.Delete(slices.Clone(actions), i, i+size)
+			if fails(rest) {
+				actions, smaller = rest, true
+			} else {
+				i += size
+			}
+		}
+		if !smaller || size > len(actions) {
+			size /= 2
+		}
+	}
+	return actions
+}
+
+// walker is one walk.
+type walker struct {
+	world   *sim.World
+	manager *sim.Manager
+	rng     *rand.Rand // of the present action
+	conns   []uint64
+	failure string
+	telling bool
+	told    []string       // actions and effects, when telling
+	effects map[int]string // of the steps by note; those a crash came before are not in it
+}
+
+// walk does the actions of a walk and lets the world come to rest.
+func walk(seed uint64, actions []uint64, telling bool) (w *walker) {
+	w = &walker{world: sim.New(seed), telling: telling, effects: map[int]string{}}
+	defer func() {
+		if r := recover(); r != nil {
+			buf := make([]byte, 4096)
+			w.fail("panic: %v\n%s", r, buf[:runtime.Stack(buf, false)])
+		}
+	}()
+	w.boot(seed)
+	for _, a := range actions {
+		w.act(a)
+		if w.check(); w.failure != "" || w.manager.Exhausted() {
+			return w
+		}
+	}
+	w.calm()
+	if w.failure == "" && !w.manager.Exhausted() {
+		w.checkReplay()
+	}
+	return w
+}
+
+func (w *walker) fail(format string, args ...any) {
+	if w.failure == "" {
+		w.failure = fmt.Sprintf(format, args...)
+	}
+}
+
+func (w *walker) tell(format string, args ...any) {
+	if w.telling {
+		w.told = append(w.told, fmt.Sprintf(format, args...))
+	}
+}
+
+func (w *walker) boot(seed uint64) {
+	w.rng = rand.New(rand.NewPCG(seed, 2))
+	w.world.Jitter = 50 * millisecond
+	for i := range 2 + w.rng.IntN(4) {
+		name, text := fmt.Sprintf("/etc/init/j%d.conf", i), w.class()
+		w.tell("file %s: %q", name, text)
+		w.world.WriteFile(name, text)
+	}
+	w.world.AddSource(engine.Source{Path: "/etc/init"})
+	w.world.AddSource(engine.Source{Path: "/lib/init"})
+	o := engine.Options{PID: 1, Program: "init", Version: "upstart 1.13.2", Signals: sim.Signals,
+		Env: env.Table{"PATH=/bin", "TERM=linux"}, StartupEvent: "startup", AppArmor: true, LogPriority: engine.Info}
+	if w.rng.IntN(3) == 0 {
+		o.Mode, o.PID, o.UID, o.Address = engine.Session, 500, 1000, "unix:abstract=/s"
+	}
+	w.manager = sim.Boot(w.world, o)
+	w.manager.Budget = walkBudget
+	w.manager.Stepped = w.stepped
+	w.conns = []uint64{w.world.Connect(), w.world.Connect()}
+	w.manager.Pass(0)
+}
+
+func (w *walker) stepped(in engine.Input, effects []engine.Effect) {
+	text := describeStep(in, effects)
+	w.effects[len(w.manager.Notes())-1] = text
+	if w.telling {
+		w.tell("    %s", brief(in, effects))
+	}
+}
+
+// brief is describeStep for readers.
+func brief(in engine.Input, effects []engine.Effect) string {
+	s := describeStep(in, nil)
+	for _, e := range effects {
+		switch e := e.(type) {
+		case engine.Log:
+			if e.Priority <= engine.Info {
+				continue
+			}
+		case engine.Publish:
+			s += fmt.Sprintf("\n      %s %s %s %v", e.Signal.Spec().Name, e.Signal.Subject.Path(), e.Signal.Text, e.Signal.Env)
+			continue
+		case engine.Spawn:
+			s += fmt.Sprintf("\n      Spawn %d %s %s/%s %q", e.Token, e.Spec.Job, e.Spec.Instance, e.Spec.Slot, e.Spec.Process.Text)
+			continue
+		}
+		s += "\n      " + sim.Describe(e)
+	}
+	return s
+}
+
+func describeStep(in engine.Input, effects []engine.Effect) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v %T", in.Mono, in.Msg)
+	switch m := in.Msg.(type) {
+	case engine.Called:
+		fmt.Fprintf(&b, " %s %+v", m.Call.Method.Spec().Name, m.Call)
+	case engine.Loaded:
+	default:
+		fmt.Fprintf(&b, " %+v", m)
+	}
+	for _, e := range effects {
+		b.WriteString("\n      ")
+		b.WriteString(sim.Describe(e))
+	}
+	return b.String()
+}
+
+// checkReplay steps new engines through the inputs of the walk: they must do
+// the same, also one that is restored from its state after each step.
+func (w *walker) checkReplay() {
+	o := w.manager.Options
+	fresh, restored := engine.New(o), engine.New(o)
+	table := newStateTable()
+	for i, n := range w.manager.Notes() {
+		if n.Input == nil {
+			continue
+		}
+		effects := fresh.Step(*n.Input)
+		for _, e := range effects {
+			if err := table.follow(e); err != "" {
+				w.fail("state table: %s", err)
+			}
+		}
+		again := describeStep(*n.Input, effects)
+		if want, ok := w.effects[i]; ok && again != want {
+			w.fail("same inputs twice: note %d\n--- first\n%s\n--- again\n%s", i, want, again)
+			return
+		}
+		if got := describeStep(*n.Input, restored.Step(*n.Input)); got != again {
+			w.fail("restored engine: note %d\n--- first\n%s\n--- restored\n%s", i, again, got)
+			return
+		}
+		restored = renew(restored)
+	}
+}
+
+func renew(e *engine.Engine) *engine.Engine { return engine.Restore(e.State()) }
+
+// stateTable knows the table of UPSTART §2.2 and where each instance is.
+type stateTable struct {
+	state map[string]string
+	goal  map[string]string
+}
+
+func newStateTable() *stateTable { return &stateTable{map[string]string{}, map[string]string{}} }
+
+// successors lists where a state leads with goal start and goal stop, and
+// with what Onset adds: a restart that waited for pre-stop (DECISIONS 1), and
+// a main that is gone before it was ready (DECISIONS 2).
+var successors = map[string][2]string{
+	"waiting":           {"starting", ""},
+	"starting":          {"security-spawning", "stopping"},
+	"security-spawning": {"security", "stopping"},
+	"security":          {"pre-starting", "stopping"},
+	"pre-starting":      {"pre-start", "stopping"},
+	"pre-start":         {"spawning", "stopping"},
+	"spawning":          {"spawned", "stopping"},
+	"spawned":           {"post-starting stopping", "stopping"},
+	"post-starting":     {"post-start", "stopping"},
+	"post-start":        {"running stopping", "stopping"},
+	"running":           {"stopping", "pre-stopping stopping"},
+	"pre-stopping":      {"pre-stop", "pre-stop"},
+	"pre-stop":          {"running stopping", "stopping"},
+	"stopping":          {"killed", "killed"},
+	"killed":            {"post-stopping", "post-stopping"},
+	"post-stopping":     {"post-stop", "post-stop"},
+	"post-stop":         {"starting", "waiting"},
+}
+
+// follow takes an effect and says what is wrong with it.
+func (t *stateTable) follow(e engine.Effect) string {
+	p, ok := e.(engine.Publish)
+	if !ok {
+		return ""
+	}
+	s := p.Signal
+	path := string(s.Subject.Path())
+	switch s.ID {
+	case control.SignalInstanceAdded:
+		t.state[path], t.goal[path] = "waiting", "stop"
+	case control.SignalInstanceRemoved:
+		delete(t.state, path)
+	case control.SignalGoalChanged:
+		t.goal[path] = s.Text
+	case control.SignalStateChanged:
+		from := t.state[path]
+		t.state[path] = s.Text
+		goals := successors[from]
+		allowed := goals[0]
+		switch t.goal[path] {
+		case "stop":
+			allowed = goals[1]
+		case "respawn":
+			allowed = "stopping"
+			t.goal[path] = "start"
+		}
+		if !slices.Contains(strings.Fields(allowed), s.Text) {
+			return fmt.Sprintf("%s goes from %s/%s to %s", path, t.goal[path], from, s.Text)
+		}
+	}
+	return ""
+}
