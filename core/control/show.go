@@ -111,13 +111,13 @@ func jobOf(n expr.Node) (job string, at int) {
 	default:
 		return "", -1
 	}
+	if len(n.Args) > 0 && !strings.Contains(n.Args[0], "=") {
+		return n.Args[0], 0
+	}
 	for i, a := range n.Args {
 		if name, ok := strings.CutPrefix(a, "JOB="); ok {
 			return name, i
 		}
-	}
-	if len(n.Args) > 0 && !strings.Contains(n.Args[0], "=") {
-		return n.Args[0], 0
 	}
 	return "", -1
 }
