@@ -43,7 +43,8 @@ func TestIntrospectionContainsTheOriginal(t *testing.T) {
 	}{
 		// SetFact ClearFact AssertFact RetractFact GetFacts GetProviders Why
 		{Object{}, []string{"jobs"}, 4*4 + 3 + 4 + 4},
-		{ClassObject("", "foo"), []string{"_"}, 2},
+		// start_on_expanded stop_on_expanded while provides
+		{ClassObject("", "foo"), []string{"_"}, 4},
 		{InstanceObject("", "foo", ""), nil, 3},
 	}
 	for i, tt := range tests {

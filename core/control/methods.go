@@ -224,6 +224,8 @@ var Properties = [...]PropertySpec{
 	{InterfaceJob, "start_on", "aas", ""},
 	{InterfaceJob, "stop_on", "aas", ""},
 	{InterfaceJob, "emits", "as", ""},
+	{InterfaceJob, "start_on_expanded", "aas", ""}, // with the aliases written out
+	{InterfaceJob, "stop_on_expanded", "aas", ""},
 	{InterfaceJob, "while", "aas", ""},
 	{InterfaceJob, "provides", "as", ""},
 

@@ -232,6 +232,7 @@ func (r *runner) showConfig(a args) {
 		StartOn: tree(props["start_on"]), StopOn: tree(props["stop_on"]), While: tree(props["while"])}
 	text := control.ShowConfig(&info)
 	if events {
+		info.StartOn, info.StopOn = tree(props["start_on_expanded"]), tree(props["stop_on_expanded"])
 		text = control.ShowConfigEvents(&info)
 	}
 	r.out.say("", "%s", strings.TrimSuffix(text, "\n"))

@@ -57,6 +57,10 @@ func (c *Class) property(name string) any {
 		return rpn(d.StartOn)
 	case "stop_on":
 		return rpn(d.StopOn)
+	case "start_on_expanded":
+		return rpn(c.StartOn)
+	case "stop_on_expanded":
+		return rpn(c.StopOn)
 	case "while":
 		return rpn(d.While)
 	case "emits":
