@@ -18,7 +18,7 @@ func (w *walker) check() {
 	if len(w.world.Violations) > 0 {
 		w.fail("violation: %s", w.world.Violations[0])
 	}
-	if w.manager.Exhausted() || w.world.Ended != nil {
+	if w.exhausted() || w.world.Ended != nil {
 		return
 	}
 	known := map[int]bool{}
@@ -57,7 +57,11 @@ func (w *walker) calm() {
 	w.manager.CrashIn = -1
 	w.world.Faults = sim.Faults{}
 	w.world.Tell(engine.Reload) // a directory that is gone is noticed only now
-	for range 30 {
+	var born job.ID
+	for round := range 30 {
+		if round == 20 {
+			born = w.manager.Engine.State().LastInstance
+		}
 		for _, path := range w.world.Files() {
 			w.world.RemoveFile(path)
 		}
@@ -66,12 +70,16 @@ func (w *walker) calm() {
 		w.manager.Pass(20 * time.Second)
 		w.endHung()
 		w.manager.Pass(20 * time.Second)
-		if w.check(); w.failure != "" || w.manager.Exhausted() || w.world.Ended != nil {
+		if w.check(); w.failure != "" || w.exhausted() || w.world.Ended != nil {
 			return
 		}
 		if w.left() == "" {
 			return
 		}
+	}
+	if w.manager.Engine.State().LastInstance != born {
+		w.endless = true // instances start each other
+		return
 	}
 	w.fail("no rest: %s", w.left())
 }

@@ -260,9 +260,9 @@ func (w *World) fork(p *Process, prog program, group int) *Process {
 }
 
 // Fork makes a child that does nothing, and returns its pid; 0 if there is no
-// such process.
+// such process or it does not run its program yet.
 func (w *World) Fork(pid int) int {
-	if p := w.Find(pid); p != nil && p.Alive() {
+	if p := w.Find(pid); p != nil && p.Alive() && p.condition != settingUp {
 		return w.fork(p, program{{op: opHang}}, p.Group).PID
 	}
 	return 0

@@ -59,7 +59,7 @@ func TestRandomWalks(t *testing.T) {
 					return
 				}
 				crashes.Add(uint64(w.manager.Crashes))
-				if w.manager.Exhausted() {
+				if w.exhausted() {
 					endless.Add(1)
 				}
 			}
@@ -133,6 +133,7 @@ type walker struct {
 	manager *sim.Manager
 	rng     *rand.Rand // of the present action
 	conns   []uint64
+	endless bool // jobs start each other for ever
 	failure string
 	telling bool
 	told    []string       // actions and effects, when telling
@@ -151,15 +152,20 @@ func walk(seed uint64, actions []uint64, telling bool) (w *walker) {
 	w.boot(seed)
 	for _, a := range actions {
 		w.act(a)
-		if w.check(); w.failure != "" || w.manager.Exhausted() {
+		if w.check(); w.failure != "" || w.exhausted() {
 			return w
 		}
 	}
 	w.calm()
-	if w.failure == "" && !w.manager.Exhausted() {
+	if w.failure == "" && !w.exhausted() {
 		w.checkReplay()
 	}
 	return w
+}
+
+func (w *walker) exhausted() bool {
+	w.endless = w.endless || w.manager.Exhausted()
+	return w.endless
 }
 
 func (w *walker) fail(format string, args ...any) {
