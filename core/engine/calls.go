@@ -99,7 +99,7 @@ func (e *Engine) answerManager(r *request) *control.Reply {
 	case control.ReloadConfiguration:
 		e.logf(Info, "Reloading configuration")
 		e.s.Reloads = append(e.s.Reloads, PendingAsk{r.ID, r.Conn})
-		e.do(LoadConfig{})
+		e.do(LoadConfig{e.s.Sessions})
 		return nil
 	case control.GetState:
 		e.do(DumpState{r.ID, r.Conn})

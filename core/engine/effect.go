@@ -62,8 +62,9 @@ type (
 	// CloseFile closes a descriptor that came with an event.
 	CloseFile struct{ File int }
 
-	// LoadConfig reads all sources again. Result: Loaded.
-	LoadConfig struct{}
+	// LoadConfig reads all sources again, and those of these chroot
+	// sessions. Result: Loaded.
+	LoadConfig struct{ Sessions []string }
 
 	// LoadSource reads the configuration of a chroot session. Result:
 	// SourceLoaded.

@@ -76,7 +76,7 @@ func New(o Options) *Engine {
 func newEngine(s State) *Engine {
 	return &Engine{
 		s:         s,
-		queue:     event.NewQueue(s.LastEvent, s.Events),
+		queue:     event.NewQueue(s.LastEvent, s.Cursor, s.Events),
 		facts:     fact.NewStore(s.Facts),
 		classes:   make(map[classKey]*Class),
 		instances: make(map[job.ID]*Instance),

@@ -136,7 +136,7 @@ func (e *Engine) review(c *Class, losers []job.ID, trigger *cause.Cause) {
 			e.dependOn(j, losers)
 		}
 	}
-	if c.Def.StartOn != nil || c.Def.Manual {
+	if c.Def.StartOn != nil || c.Def.Manual || e.s.Quiesce != nil {
 		return
 	}
 	for _, n := range found {

@@ -16,7 +16,7 @@ func (e *Engine) told(r Request) {
 	switch r {
 	case Reload:
 		e.logf(Info, "Reloading configuration")
-		e.do(LoadConfig{})
+		e.do(LoadConfig{e.s.Sessions})
 	case ReExec:
 		e.logf(Warn, "Re-executing %s", e.s.Options.Program)
 		e.do(Reexec{})

@@ -27,6 +27,7 @@ type State struct {
 	Classes     []*Class // by session and name
 
 	LastEvent    event.ID
+	Cursor       event.ID       // of the queue; 0 at rest
 	Events       []*event.Event // in order of creation
 	Facts        []*fact.Fact   // in the order they became true
 	Graces       []Grace
@@ -145,7 +146,7 @@ func (j *Instance) object() control.Object {
 func (e *Engine) State() *State {
 	s := e.s
 	s.Classes = e.allClasses()
-	s.LastEvent = e.queue.Last
+	s.LastEvent, s.Cursor = e.queue.Last, e.queue.Cursor
 	s.Events = e.queue.All()
 	s.Facts = e.facts.All()
 	s.Ticking = e.backlog

@@ -117,7 +117,7 @@ func (e *Engine) rebuildTimers() {
 	for _, g := range e.s.Graces {
 		e.arm(timer{due: g.Due, kind: graceTimer, id: g.Conn})
 	}
-	if q := e.s.Quiesce; q != nil {
+	if q := e.s.Quiesce; q != nil && q.Due != 0 {
 		e.arm(timer{due: q.Due, kind: quiesceTimer})
 	}
 }
