@@ -59,16 +59,18 @@ type Event struct {
 // Queue holds every unfinished event.
 type Queue struct {
 	Last      ID // the newest ID given out
+	Cursor    ID // how far the present pass has come; 0 between passes
 	events    map[ID]*Event
-	cursor    ID
 	now, next ids
 }
 
-// NewQueue returns a queue with these events, as a snapshot kept them.
-func NewQueue(last ID, events []*Event) *Queue {
-	q := &Queue{Last: last, events: make(map[ID]*Event, len(events))}
+// NewQueue returns a queue with these events that goes on where the one that
+// had them stood.
+func NewQueue(last, cursor ID, events []*Event) *Queue {
+	q := &Queue{Last: last, Cursor: cursor, events: make(map[ID]*Event, len(events))}
 	for _, ev := range events {
 		q.events[ev.ID] = ev
+		ev.awake = false
 		if ev.Progress == Pending || ev.Blockers == 0 {
 			q.wake(ev)
 		}
@@ -124,13 +126,13 @@ func (q *Queue) Next() *Event {
 	for {
 		if len(q.now) == 0 {
 			if len(q.next) == 0 {
-				q.cursor = 0
+				q.Cursor = 0
 				return nil
 			}
-			q.now, q.next, q.cursor = q.next, q.now, 0
+			q.now, q.next, q.Cursor = q.next, q.now, 0
 		}
 		id := heap.Pop(&q.now).(ID)
-		q.cursor = id
+		q.Cursor = id
 		ev := q.events[id]
 		if ev == nil {
 			continue
@@ -147,7 +149,7 @@ func (q *Queue) wake(ev *Event) {
 		return
 	}
 	ev.awake = true
-	if ev.ID > q.cursor {
+	if ev.ID > q.Cursor {
 		heap.Push(&q.now, ev.ID)
 	} else {
 		heap.Push(&q.next, ev.ID)

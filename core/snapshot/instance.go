@@ -1,0 +1,59 @@
+package snapshot
+
+import (
+	"onset/core/engine"
+	"onset/core/event"
+	"onset/core/job"
+)
+
+// instance visits all that an instance does not have from its class.
+func (c *codec) instance(j *engine.Instance) {
+	num(c, &j.ID)
+	c.word(&j.Name)
+	enum(c, &j.Goal, job.GoalRespawn)
+	enum(c, &j.State, job.NumStates-1)
+	list(c, &j.Env, (*codec).word)
+	list(c, &j.StartEnv, (*codec).word)
+	list(c, &j.StopEnv, (*codec).word)
+	list(c, &j.Files, num[int])
+	list(c, &j.StopHeld, num[event.ID])
+	fill(c, j.Procs[:], (*codec).proc)
+	num(c, &j.Blocker)
+	list(c, &j.Waiters, (*codec).waiter)
+	num(c, &j.KillDue)
+	c.slot(&j.KillSlot)
+	c.bool(&j.Failed)
+	c.slot(&j.FailedSlot)
+	num(c, &j.FailedStatus)
+	num(c, &j.RespawnSince)
+	num(c, &j.RespawnCount)
+	num(c, &j.TraceForks)
+	enum(c, &j.TraceState, job.TraceNormal)
+	c.bool(&j.Restarting)
+	list(c, &j.Dependents, num[job.ID])
+	c.cause(&j.Cause)
+}
+
+func (c *codec) proc(p *job.Proc) {
+	num(c, &p.Token)
+	num(c, &p.PID)
+	num(c, &p.Tries)
+	num(c, &p.RetryAt)
+}
+
+func (c *codec) slot(s *job.Slot) {
+	if num(c, s); c.reading && (*s < job.NoSlot || *s >= job.NumSlots) {
+		c.fail(errRange)
+		*s = job.NoSlot
+	}
+}
+
+func (c *codec) waiter(w *job.Waiter) {
+	num(c, &w.Event)
+	optional(c, &w.Call, func(c *codec, k *job.Call) {
+		num(c, &k.ID)
+		num(c, &k.Conn)
+		enum(c, &k.Verb, job.VerbRestart)
+		c.str(&k.Path)
+	})
+}
