@@ -28,13 +28,13 @@ type Manager struct {
 	CrashIn int
 	// Crashes counts deaths.
 	Crashes int
-	// Budget bounds the steps, for jobs that start each other for ever;
-	// Pass returns early when it is used up. 0 is no bound.
+	// Budget bounds inputs and effects, for jobs that start each other for
+	// ever; Pass returns early when it is used up. 0 is no bound.
 	Budget int
 
 	loop  loop.Loop
 	notes []Note
-	steps int
+	spent int // of the budget
 }
 
 // Note is one record of the journal: an input, or the number of an effect
@@ -66,7 +66,7 @@ func (m *Manager) Step(in engine.Input) []engine.Effect {
 	if m.Renew != nil {
 		m.Engine = m.Renew(m.Engine)
 	}
-	if m.steps++; m.steps == m.Budget {
+	if m.spent += 1 + len(effects); m.Exhausted() {
 		panic(exhausted{})
 	}
 	return effects
@@ -115,7 +115,7 @@ func (m *Manager) Pass(d time.Duration) {
 }
 
 // Exhausted reports whether the budget is used up.
-func (m *Manager) Exhausted() bool { return m.Budget > 0 && m.steps >= m.Budget }
+func (m *Manager) Exhausted() bool { return m.Budget > 0 && m.spent >= m.Budget }
 
 // turn works until the loop has to wait, and waits once. It returns false
 // when there is nothing more to wait for within the limit.
