@@ -13,8 +13,8 @@ var coreLayers = [][]string{
 	{"job"},
 	{"conf"},
 	{"engine"},
-	{"snapshot"},
 	{"loop"},
+	{"snapshot"},
 	{"coretest"},
 }
 
@@ -89,9 +89,9 @@ var forbiddenEdges = []struct {
 	{Edge{From: "./core/event", To: "./core/fact"}, "layers below"},
 	{Edge{From: "./core/event", To: "./core/engine"}, "layers below"},
 	{Edge{From: "./core/fact", To: "./core/engine"}, "layers below"},
-	{Edge{From: "./core/engine", To: "./core/snapshot"}, "layers below"},
-	{Edge{From: "./core/snapshot", To: "./core/loop"}, "layers below"},
-	{Edge{From: "./core/loop", To: "./core/coretest"}, "layers below"},
+	{Edge{From: "./core/engine", To: "./core/loop"}, "layers below"},
+	{Edge{From: "./core/loop", To: "./core/snapshot"}, "layers below"},
+	{Edge{From: "./core/snapshot", To: "./core/coretest"}, "layers below"},
 	{Edge{From: "./core/coretest", To: "./core/newcomer"}, "layers below"},
 	{Edge{From: "./core/newcomer", To: "fmt"}, "no place"},
 	{Edge{From: "./platform/linux", To: "./cmd/init", Test: true}, "wiring"},

@@ -60,7 +60,8 @@ type Journal interface {
 	Append(engine.Input)
 	// Begin notes that the k-th effect of that step, counted from 0, is
 	// about to be carried out, and so that those before it have been; the
-	// number of effects stands for their end.
+	// number of effects stands for their end. So every step has a note, and
+	// an input without one was not stepped to its end.
 	Begin(k int)
 }
 
@@ -118,9 +119,7 @@ func (l *Loop) perform(effects []engine.Effect) (end engine.Effect) {
 		results = append(results, l.Platform.Do(l.concrete(e))...)
 		end = ends(e, end)
 	}
-	if len(effects) > 0 {
-		l.begin(len(effects))
-	}
+	l.begin(len(effects))
 	l.pushFront(results)
 	return end
 }

@@ -79,9 +79,9 @@ func TestResultsGoBeforeWaitingMessagesInOrder(t *testing.T) {
 	check(t, f.notes,
 		"append engine.Hungup{1}", "step engine.Hungup{1}",
 		"begin 0", "do engine.Spawn", "begin 1", "do engine.Log", "begin 2", "do engine.Spawn", "begin 3",
-		"append engine.Spawned{1 101}", "step engine.Spawned{1 101}",
-		"append engine.Spawned{2 102}", "step engine.Spawned{2 102}",
-		"append engine.Hungup{2}", "step engine.Hungup{2}")
+		"append engine.Spawned{1 101}", "step engine.Spawned{1 101}", "begin 0",
+		"append engine.Spawned{2 102}", "step engine.Spawned{2 102}", "begin 0",
+		"append engine.Hungup{2}", "step engine.Hungup{2}", "begin 0")
 }
 
 func TestTickComesWhenQueueIsEmptyAndDeadlinePassed(t *testing.T) {
@@ -153,5 +153,6 @@ func TestResumeRedoesWhatWasBegunAndDoesTheRest(t *testing.T) {
 	l.Resume([]Pending{{Effect: engine.Kill{}, Begun: true}, {Effect: engine.Spawn{Token: 4}, k: 1}})
 	l.Settle()
 	check(t, f.notes, "redo engine.Kill", "begin 1", "do engine.Spawn",
-		"append engine.Spawned{4 104}", "step engine.Spawned{4 104}", "append engine.Hungup{1}", "step engine.Hungup{1}")
+		"append engine.Spawned{4 104}", "step engine.Spawned{4 104}", "begin 0",
+		"append engine.Hungup{1}", "step engine.Hungup{1}", "begin 0")
 }

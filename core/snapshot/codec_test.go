@@ -19,7 +19,7 @@ func TestRestoredEngineGoesOnWithTheSameEffectsAndState(t *testing.T) {
 			if !bytes.Equal(data, Encode(steady.State())) {
 				t.Fatalf("seed %d step %d: state differs after %T %+v", seed, i, in.Msg, in.Msg)
 			}
-			s := decode(t, data)
+			s := mustDecode(t, data)
 			if !bytes.Equal(Encode(s), data) {
 				t.Fatalf("seed %d step %d: a decoded state encodes differently", seed, i)
 			}

@@ -22,13 +22,17 @@ const magic = "onset\x00"
 // version is the format that Encode writes. Decode reads it and all before.
 const version = 1
 
-// Encode returns a state as bytes.
-func Encode(s *engine.State) []byte {
+// Encode returns a state as bytes. Effects whose result the platform still
+// owes are kept beside it for Recover; they are LoadConfig, LoadSource,
+// ConnectBus and FlushLogs. No others may be under way, and no message may
+// wait to be stepped.
+func Encode(s *engine.State, open ...engine.Effect) []byte {
 	c := &codec{version: version, buf: make([]byte, 0, 1<<16)}
 	c.words.ids = make(map[string]uint64)
 	c.buf = append(c.buf, magic...)
 	c.count(&c.version)
 	c.state(s)
+	list(c, &open, (*codec).owed)
 	if c.err != nil {
 		panic("internal error: cannot write snapshot: " + c.err.Error())
 	}
@@ -38,17 +42,23 @@ func Encode(s *engine.State) []byte {
 // Decode returns the state that Encode was given. It shares no memory with
 // data.
 func Decode(data []byte) (*engine.State, error) {
+	s, _, err := decode(data)
+	return s, err
+}
+
+func decode(data []byte) (s *engine.State, open []engine.Effect, err error) {
 	rest, ok := bytes.CutPrefix(data, []byte(magic))
 	if !ok {
-		return nil, fmt.Errorf("cannot read snapshot: it does not begin like one")
+		return nil, nil, fmt.Errorf("cannot read snapshot: it does not begin like one")
 	}
 	c := &codec{reading: true, buf: rest}
 	c.words.ids = make(map[string]uint64)
 	if c.count(&c.version); c.version > version {
-		return nil, fmt.Errorf("cannot read snapshot: format %d is newer than %d, the newest known", c.version, version)
+		return nil, nil, fmt.Errorf("cannot read snapshot: format %d is newer than %d, the newest known", c.version, version)
 	}
-	s := new(engine.State)
+	s = new(engine.State)
 	c.state(s)
+	list(c, &open, (*codec).owed)
 	if c.err == nil && len(c.buf) > 0 {
 		c.failf("%d bytes follow its end", len(c.buf))
 	}
@@ -56,9 +66,9 @@ func Decode(data []byte) (*engine.State, error) {
 		c.err = check(s)
 	}
 	if c.err != nil {
-		return nil, fmt.Errorf("cannot read snapshot: %w", c.err)
+		return nil, nil, fmt.Errorf("cannot read snapshot: %w", c.err)
 	}
-	return s, nil
+	return s, open, nil
 }
 
 func (c *codec) state(s *engine.State) {

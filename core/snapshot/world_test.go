@@ -230,7 +230,7 @@ func text(effects []engine.Effect) string {
 	return out
 }
 
-func decode(t testing.TB, data []byte) *engine.State {
+func mustDecode(t testing.TB, data []byte) *engine.State {
 	t.Helper()
 	s, err := Decode(data)
 	if err != nil {
