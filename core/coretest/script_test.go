@@ -31,6 +31,7 @@ import (
 	"testing"
 
 	"onset/core/engine"
+	"onset/core/snapshot"
 	"onset/platform/sim"
 )
 
@@ -51,11 +52,17 @@ var ways = []struct {
 	name  string
 	setup func(*runner)
 }{
-	{"restore", func(r *runner) { r.renew = renew }},
+	{"restore", func(r *runner) { r.renew = r.throughSnapshot }},
 	{"replay", func(r *runner) { r.dying = true }},
 }
 
-func renew(e *engine.Engine) *engine.Engine { return engine.Restore(e.State()) }
+func (r *runner) throughSnapshot(e *engine.Engine) *engine.Engine {
+	s, err := snapshot.Decode(snapshot.Encode(e.State()))
+	if err != nil {
+		r.fatalf("snapshot: %v", err)
+	}
+	return engine.Restore(s)
+}
 
 func runScript(t *testing.T, path string) {
 	text, err := os.ReadFile(path)

@@ -175,6 +175,10 @@ func (w *walker) factCondition() string {
 // come about.
 func (w *walker) act(number uint64) {
 	w.rng = rand.New(rand.NewPCG(number, 3))
+	if w.one(10) {
+		w.tell("snapshot")
+		w.manager.Snapshot()
+	}
 	if w.one(5) {
 		w.manager.CrashIn = w.rng.IntN(60)
 		w.tell("crash in %d moments", w.manager.CrashIn)

@@ -82,8 +82,12 @@ func (w *World) RemoveSource(path string) {
 	}
 }
 
-// Load reads all sources, as for a LoadConfig effect.
-func (w *World) Load() engine.Loaded {
+// Load reads all sources and those of chroot sessions, as for a LoadConfig
+// effect.
+func (w *World) Load(sessions ...string) engine.Loaded {
+	for _, root := range sessions {
+		w.sessionSource(root)
+	}
 	var l engine.Loaded
 	for i := range w.sources {
 		s := &w.sources[i]
@@ -97,13 +101,18 @@ func (w *World) Load() engine.Loaded {
 // loadSession reads the configuration of a chroot session, which is watched
 // from now on.
 func (w *World) loadSession(root string) engine.SourceLoaded {
+	return engine.SourceLoaded{Source: w.read(w.sessionSource(root))}
+}
+
+// sessionSource returns the source of a chroot session.
+func (w *World) sessionSource(root string) engine.Source {
 	path := root + "/etc/init"
 	i := slices.IndexFunc(w.sources, func(s source) bool { return s.Path == path })
 	if i < 0 {
 		w.AddSource(engine.Source{Path: path, Session: root})
 		i = len(w.sources) - 1
 	}
-	return engine.SourceLoaded{Source: w.read(w.sources[i].Source)}
+	return w.sources[i].Source
 }
 
 func (w *World) read(s engine.Source) engine.Source {

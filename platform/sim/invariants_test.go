@@ -57,10 +57,10 @@ func (w *walker) calm() {
 	w.manager.CrashIn = -1
 	w.world.Faults = sim.Faults{}
 	w.world.Tell(engine.Reload) // a directory that is gone is noticed only now
-	var born job.ID
+	var before event.ID
 	for round := range 30 {
 		if round == 20 {
-			born = w.manager.Engine.State().LastInstance
+			before = w.manager.Engine.State().LastEvent
 		}
 		for _, path := range w.world.Files() {
 			w.world.RemoveFile(path)
@@ -77,8 +77,8 @@ func (w *walker) calm() {
 			return
 		}
 	}
-	if w.manager.Engine.State().LastInstance != born {
-		w.endless = true // instances start each other
+	if w.manager.Engine.State().LastEvent != before {
+		w.endless = true // "start on stopping" the job itself does it
 		return
 	}
 	w.fail("no rest: %s", w.left())

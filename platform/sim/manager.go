@@ -7,18 +7,17 @@ import (
 
 	"onset/core/engine"
 	"onset/core/loop"
+	"onset/core/snapshot"
 )
 
-// Manager is an engine that runs a world, with a journal in memory. It can
-// be made to die between any two notes of the journal.
+// Manager is an engine that runs a world, with snapshot and log in memory
+// that outlives it. It can be made to die before and after any note of the
+// log, and its world goes on.
 type Manager struct {
 	World   *World
 	Options engine.Options
 	Engine  *engine.Engine
 
-	// Recover makes an engine after a crash, and what is left to do; it is
-	// Replay unless set.
-	Recover func(engine.Options, []Note) (*engine.Engine, []loop.Pending)
 	// Stepped is told the effects of each step; may be nil.
 	Stepped func(engine.Input, []engine.Effect)
 	// Renew replaces the engine after each step; may be nil.
@@ -32,22 +31,19 @@ type Manager struct {
 	// ever; Pass returns early when it is used up. 0 is no bound.
 	Budget int
 
-	loop  loop.Loop
-	notes []Note
-	spent int // of the budget
-}
-
-// Note is one record of the journal: an input, or the number of an effect
-// that was begun.
-type Note struct {
-	Input  *engine.Input
-	Effect int
+	loop   loop.Loop
+	snap   []byte
+	log    *snapshot.Log
+	inputs []engine.Input
+	spent  int // of the budget
 }
 
 // Boot starts a manager with the configuration of the world.
 func Boot(w *World, o engine.Options) *Manager {
-	m := &Manager{World: w, Options: o, CrashIn: -1}
+	m := &Manager{World: w, Options: o, CrashIn: -1, log: snapshot.NewLog(nil)}
+	m.log.Grow = true
 	m.run(engine.New(o))
+	m.Snapshot()
 	m.loop.Push(w.Load())
 	return m
 }
@@ -55,6 +51,13 @@ func Boot(w *World, o engine.Options) *Manager {
 func (m *Manager) run(e *engine.Engine) {
 	m.Engine = e
 	m.loop = loop.Loop{Engine: m, Platform: m.World, Journal: m, Dump: func() string { return "{}" }}
+}
+
+// Snapshot takes a snapshot, behind which the log begins anew. The manager
+// must be at rest.
+func (m *Manager) Snapshot() {
+	m.snap = snapshot.Encode(m.Engine.State())
+	m.log.Reset(m.snap)
 }
 
 // Step implements loop.Engine.
@@ -78,7 +81,8 @@ func (m *Manager) Deadline() (time.Duration, bool) { return m.Engine.Deadline() 
 // Append implements loop.Journal.
 func (m *Manager) Append(in engine.Input) {
 	m.mayCrash()
-	m.notes = append(m.notes, Note{Input: &in})
+	m.log.Append(in)
+	m.inputs = append(m.inputs, in)
 	m.World.Taken(in.Msg)
 	m.mayCrash()
 }
@@ -86,12 +90,12 @@ func (m *Manager) Append(in engine.Input) {
 // Begin implements loop.Journal.
 func (m *Manager) Begin(k int) {
 	m.mayCrash()
-	m.notes = append(m.notes, Note{Effect: k})
+	m.log.Begin(k)
 	m.mayCrash()
 }
 
-// Notes returns the journal.
-func (m *Manager) Notes() []Note { return m.notes }
+// Inputs returns every input since the boot.
+func (m *Manager) Inputs() []engine.Input { return m.inputs }
 
 // Panics that unwind the loop: of a manager that dies, and of one that has
 // used up its budget.
@@ -161,30 +165,17 @@ func (m *Manager) Crash() {
 	m.restart()
 }
 
-// restart brings up a new manager on the journal of the one before.
+// restart brings up a new manager on what the one before left.
 func (m *Manager) restart() {
 	m.CrashIn = -1
-	recovery := m.Recover
-	if recovery == nil {
-		recovery = Replay
+	r, err := snapshot.Recover(m.snap, m.log.Bytes(), false)
+	if err != nil || len(r.Faults) > 0 || r.Torn {
+		panic(fmt.Sprintf("internal error: cannot recover: %v, %+v", err, r))
 	}
-	e, left := recovery(m.Options, m.notes)
-	m.run(e)
-	m.loop.Resume(left)
-}
-
-// Replay steps a new engine through a journal.
-func Replay(o engine.Options, notes []Note) (*engine.Engine, []loop.Pending) {
-	e := engine.New(o)
-	var b loop.Backlog
-	for _, n := range notes {
-		if n.Input != nil {
-			b.Stepped(n.Input.Msg, e.Step(*n.Input))
-		} else {
-			b.Begun(n.Effect)
-		}
-	}
-	return e, b.Left()
+	r.Log.Grow = true
+	m.log = r.Log
+	m.run(r.Engine)
+	m.loop.Resume(r.Backlog.Left())
 }
 
 // Describe writes an effect as one line that says all about it.

@@ -117,7 +117,7 @@ func (w *World) do(e engine.Effect) []engine.Msg {
 	case engine.Publish:
 		w.Published = append(w.Published, e.Signal)
 	case engine.LoadConfig:
-		return []engine.Msg{w.Load()}
+		return []engine.Msg{w.Load(e.Sessions...)}
 	case engine.LoadSource:
 		return []engine.Msg{w.loadSession(e.Session)}
 	case engine.ConnectBus:

@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -17,6 +18,7 @@ import (
 	"onset/core/control"
 	"onset/core/engine"
 	"onset/core/env"
+	"onset/core/snapshot"
 	"onset/platform/sim"
 )
 
@@ -72,7 +74,7 @@ func TestRandomWalks(t *testing.T) {
 		return false
 	})
 	t.Logf("%d seeds, %d crashes, %d walks of jobs that start each other for ever", seeds, crashes.Load(), endless.Load())
-	if endless.Load()*20 > seeds {
+	if endless.Load()*50 > seeds {
 		t.Error("too many walks are cut short")
 	}
 }
@@ -138,7 +140,7 @@ type walker struct {
 	failure string
 	telling bool
 	told    []string       // actions and effects, when telling
-	effects map[int]uint64 // sums of the steps by note; those a crash came before are not in it
+	effects map[int]uint64 // sums of the steps by input; those a crash came before are not in it
 }
 
 // walk does the actions of a walk and lets the world come to rest.
@@ -204,7 +206,7 @@ func (w *walker) boot(seed uint64) {
 }
 
 func (w *walker) stepped(in engine.Input, effects []engine.Effect) {
-	w.effects[len(w.manager.Notes())-1] = sum(describeStep(in, effects))
+	w.effects[len(w.manager.Inputs())-1] = sum(describeStep(in, effects))
 	if w.telling {
 		w.tell("    %s", brief(in, effects))
 	}
@@ -260,30 +262,35 @@ func (w *walker) checkReplay() {
 	o := w.manager.Options
 	fresh, restored := engine.New(o), engine.New(o)
 	table := newStateTable()
-	for i, n := range w.manager.Notes() {
-		if n.Input == nil {
-			continue
-		}
-		effects := fresh.Step(*n.Input)
+	for i, in := range w.manager.Inputs() {
+		effects := fresh.Step(in)
 		for _, e := range effects {
 			if err := table.follow(e); err != "" {
 				w.fail("state table: %s", err)
 			}
 		}
-		again := describeStep(*n.Input, effects)
+		again := describeStep(in, effects)
 		if want, ok := w.effects[i]; ok && sum(again) != want {
-			w.fail("same inputs twice: note %d, again it is\n%s", i, again)
+			w.fail("same inputs twice: input %d, again it is\n%s", i, again)
 			return
 		}
-		if got := describeStep(*n.Input, restored.Step(*n.Input)); got != again {
-			w.fail("restored engine: note %d\n--- first\n%s\n--- restored\n%s", i, again, got)
+		if got := describeStep(in, restored.Step(in)); got != again {
+			w.fail("restored engine: input %d\n--- first\n%s\n--- restored\n%s", i, again, got)
 			return
 		}
-		restored = renew(restored)
+		saved := snapshot.Encode(restored.State())
+		if !bytes.Equal(saved, snapshot.Encode(fresh.State())) {
+			w.fail("restored state: input %d\n%s", i, again)
+			return
+		}
+		s, err := snapshot.Decode(saved)
+		if err != nil {
+			w.fail("snapshot: input %d: %v\n%s", i, err, again)
+			return
+		}
+		restored = engine.Restore(s)
 	}
 }
-
-func renew(e *engine.Engine) *engine.Engine { return engine.Restore(e.State()) }
 
 // stateTable knows the table of UPSTART §2.2 and where each instance is.
 type stateTable struct {
@@ -339,9 +346,8 @@ func (t *stateTable) follow(e engine.Effect) string {
 		switch t.goal[path] {
 		case "stop":
 			allowed = goals[1]
-		case "respawn":
-			allowed = "stopping"
-			t.goal[path] = "start"
+		case "respawn": // becomes start before the state changes
+			allowed = ""
 		}
 		if !slices.Contains(strings.Fields(allowed), s.Text) {
 			return fmt.Sprintf("%s goes from %s/%s to %s", path, t.goal[path], from, s.Text)
