@@ -94,8 +94,7 @@ func (e *Engine) startJob(r *request, c *Class) *control.Reply {
 	if j == nil {
 		j = e.newInstance(c, name)
 	}
-	j.StartEnv = vars
-	e.setFiles(j, nil)
+	e.prepare(j, vars, nil)
 	return e.begin(r, j, job.VerbStart, true)
 }
 
@@ -182,7 +181,11 @@ func (e *Engine) restartAsked(r *request, j *Instance, shown string, vars env.Ta
 	reply := e.waitFor(r, j, job.VerbRestart, classLevel)
 	e.changeGoal(j, job.GoalStop)
 	if vars != nil {
-		j.StartEnv = vars
+		files := j.Files
+		if j.StartEnv != nil {
+			files = j.StartFiles
+		}
+		e.prepare(j, vars, files)
 	}
 	restarting := j.State == job.InPreStop
 	e.changeGoal(j, job.GoalStart)

@@ -143,9 +143,7 @@ func (e *Engine) startByEvents(c *Class, events []*event.Event) {
 	if j == nil {
 		j = e.newInstance(c, name)
 	}
-	files := eventFiles(events)
-	j.StartEnv = withFiles(vars, len(files))
-	e.setFiles(j, files)
+	e.prepare(j, vars, eventFiles(events))
 	e.supersede(j, events)
 	e.changeGoal(j, job.GoalStart)
 }

@@ -155,8 +155,7 @@ func (e *Engine) startByFacts(c *Class, n namedSolution) {
 	if j.Goal != job.GoalStop {
 		return
 	}
-	j.StartEnv = n.env
-	e.setFiles(j, nil)
+	e.prepare(j, n.env, nil)
 	e.finishWaiters(j, true)
 	e.changeGoal(j, job.GoalStart)
 }

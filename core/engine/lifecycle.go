@@ -17,10 +17,8 @@ func (e *Engine) changeGoal(j *Instance, g job.Goal) {
 	if j.Goal == g {
 		return
 	}
-	e.logf(Info, "%s goal changed from %s to %s", j, j.Goal, g)
-	j.Goal = g
+	e.setGoal(j, g)
 	j.Cause = e.cause
-	e.publish(control.GoalChanged(j.object(), g.String()))
 	switch {
 	case g == job.GoalStop:
 		j.Restarting = false
@@ -37,11 +35,27 @@ func (e *Engine) changeGoal(j *Instance, g job.Goal) {
 	}
 }
 
+func (e *Engine) setGoal(j *Instance, g job.Goal) {
+	e.logf(Info, "%s goal changed from %s to %s", j, j.Goal, g)
+	j.Goal = g
+	e.publish(control.GoalChanged(j.object(), g.String()))
+}
+
 // advance moves an instance on from its present state.
 func (e *Engine) advance(j *Instance) {
 	if j.Blocker == 0 {
-		e.changeState(j, j.Next())
+		e.changeState(j, e.next(j))
 	}
+}
+
+// next returns the state an instance goes to; a respawn that was put off
+// until now becomes a start.
+func (e *Engine) next(j *Instance) job.State {
+	s := j.Next()
+	if j.Goal == job.GoalRespawn {
+		e.setGoal(j, job.GoalStart)
+	}
+	return s
 }
 
 // changeState enters a state and every further one that is not waited in. An
@@ -55,7 +69,7 @@ func (e *Engine) changeState(j *Instance, s job.State) {
 		if !e.enter(j, old) {
 			return
 		}
-		s = j.Next()
+		s = e.next(j)
 	}
 }
 
@@ -64,7 +78,7 @@ func (e *Engine) changeState(j *Instance, s job.State) {
 func (e *Engine) enter(j *Instance, old job.State) (leave bool) {
 	switch j.State {
 	case job.Starting:
-		j.BeginCycle()
+		e.dropFiles(j.BeginCycle())
 		e.emitAndWait(j, "starting", false)
 		return false
 	case job.SecuritySpawning:
@@ -146,7 +160,7 @@ func (e *Engine) killMain(j *Instance) (gone bool) {
 		return true
 	}
 	e.signalMain(j, j.Class.KillSignal)
-	j.KillDue = max(1, e.now()) + time.Duration(j.Class.KillTimeout)*time.Second
+	j.KillDue = max(1, e.now()+time.Duration(j.Class.KillTimeout)*time.Second) // 0 is no timer
 	j.KillSlot = job.Main
 	e.arm(timer{due: j.KillDue, kind: killTimer, id: j.ID})
 	return false
@@ -229,9 +243,10 @@ var failTexts = [...]control.JobText{
 }
 
 // blockOn makes an event wait for what the instance is doing. Waiting twice
-// for the same instance is waiting once.
+// for the same instance is waiting once; an event that the instance waits for
+// itself does not wait for it, as neither would end.
 func (e *Engine) blockOn(j *Instance, id event.ID) {
-	if slices.ContainsFunc(j.Waiters, func(w job.Waiter) bool { return w.Event == id }) {
+	if id == j.Blocker || slices.ContainsFunc(j.Waiters, func(w job.Waiter) bool { return w.Event == id }) {
 		return
 	}
 	e.queue.Block(id)
@@ -264,17 +279,17 @@ func (e *Engine) removeInstance(j *Instance) {
 	for slot := range j.Procs {
 		e.forgetProc(j, job.Slot(slot))
 	}
-	for _, f := range j.Files {
-		e.dropFile(f)
-	}
+	e.dropFiles(j.Files)
+	e.dropFiles(j.StartFiles)
 	delete(e.instances, j.ID)
 	delete(c.byName, j.Name)
 	c.Instances = slices.DeleteFunc(c.Instances, func(o *Instance) bool { return o == j })
 	last := len(c.Instances) == 0
-	if !last || !e.s.Deleted(c) {
-		e.publish(control.InstanceRemoved(j.object()))
-	}
+	told := !last || !e.s.Deleted(c)
 	if last {
 		e.reconsider(c.key())
+	}
+	if told {
+		e.publish(control.InstanceRemoved(j.object()))
 	}
 }

@@ -101,15 +101,20 @@ func (e *Engine) dropFile(file int) {
 	}
 }
 
-// setFiles replaces the descriptors of an instance.
-func (e *Engine) setFiles(j *Instance, files []int) {
+func (e *Engine) dropFiles(files []int) {
+	for _, f := range files {
+		e.dropFile(f)
+	}
+}
+
+// prepare sets the environment of an instance's next cycle, and the
+// descriptors its processes get.
+func (e *Engine) prepare(j *Instance, vars env.Table, files []int) {
 	for _, f := range files {
 		e.useFile(f)
 	}
-	for _, f := range j.Files {
-		e.dropFile(f)
-	}
-	j.Files = files
+	e.dropFiles(j.StartFiles)
+	j.StartEnv, j.StartFiles = withFiles(vars, len(files)), files
 }
 
 // quiesceDone ends a session that has nothing left to stop.

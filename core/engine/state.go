@@ -205,7 +205,7 @@ func (e *Engine) adopt(c *Class, j *Instance) {
 			}
 		}
 	}
-	for _, f := range j.Files {
+	for _, f := range append(slices.Clone(j.Files), j.StartFiles...) {
 		e.useFile(f)
 	}
 }

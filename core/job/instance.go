@@ -67,10 +67,11 @@ type Instance struct {
 	Goal  Goal
 	State State
 
-	Env      env.Table // of the current cycle
-	StartEnv env.Table // of the next one; nil keeps Env
-	StopEnv  env.Table // what pre-stop and post-stop see besides
-	Files    []int     // descriptor references of the events that started it
+	Env        env.Table // of the current cycle
+	StopEnv    env.Table // what pre-stop and post-stop see besides
+	Files      []int     // descriptor references of the events that started it
+	StartEnv   env.Table // of the next cycle; nil keeps Env and Files
+	StartFiles []int     // of the next cycle
 
 	StopHeld []event.ID // what each operand of stop on holds; 0 = FALSE
 
@@ -129,14 +130,18 @@ func (j *Instance) SlotOf(pid int) Slot {
 }
 
 // BeginCycle is the entry action of starting: it adopts the next environment
-// and forgets the last cycle's outcome.
-func (j *Instance) BeginCycle() {
+// and forgets the last cycle's outcome. It returns the descriptors that the
+// new cycle does not take over.
+func (j *Instance) BeginCycle() (dropped []int) {
 	if j.StartEnv != nil {
-		j.Env, j.StartEnv = j.StartEnv, nil
+		dropped = j.Files
+		j.Env, j.Files = j.StartEnv, j.StartFiles
+		j.StartEnv, j.StartFiles = nil, nil
 	}
 	j.StopEnv = nil
 	j.Restarting = false
 	j.Failed, j.FailedSlot, j.FailedStatus = false, NoSlot, NoStatus
+	return dropped
 }
 
 // Fail marks the first failure of a cycle and reports whether it was one.

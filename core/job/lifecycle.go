@@ -89,14 +89,13 @@ var next = [NumStates][2]State{
 }
 
 // Next returns the state that follows the current one under the current
-// goal. A respawn goal turns into start on the way (UPSTART §2.2).
+// goal. On the way to it a respawn goal turns into start (UPSTART §2.2).
 func (j *Instance) Next() State {
 	switch {
 	case j.Goal == GoalRespawn:
 		if j.State != InPostStart && j.State != InPreStop {
 			panic(fmt.Sprintf("internal error: %s respawning in %s", j, j.State))
 		}
-		j.Goal = GoalStart
 		return Stopping
 	case j.State == Running && j.Goal == GoalStop && j.mainAlive():
 		return PreStopping

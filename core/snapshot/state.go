@@ -248,7 +248,7 @@ func (c *codec) history(h *cause.History) {
 
 // cause visits a chain of causes, whose links may be shared with others.
 func (c *codec) cause(p **cause.Cause) {
-	if c.depth++; c.depth > cause.MaxDepth {
+	if c.depth++; c.depth > cause.MaxDepth+1 { // the end of a chain counts
 		c.failf("a chain of causes is too long")
 		return
 	}
@@ -306,6 +306,7 @@ func (c *codec) grace(g *engine.Grace) {
 
 func (c *codec) quiesce(q *engine.Quiesce) {
 	c.str(&q.Reason)
+	c.cause(&q.Cause)
 	num(c, &q.Begun)
 	c.bool(&q.Killing)
 	num(c, &q.Phase)
