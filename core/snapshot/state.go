@@ -306,7 +306,6 @@ func (c *codec) grace(g *engine.Grace) {
 
 func (c *codec) quiesce(q *engine.Quiesce) {
 	c.str(&q.Reason)
-	c.cause(&q.Cause)
 	num(c, &q.Begun)
 	c.bool(&q.Killing)
 	num(c, &q.Phase)
