@@ -2,6 +2,12 @@ package snapshot
 
 import (
 	"bytes"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"onset/core/engine"
@@ -31,4 +37,109 @@ func TestRestoredEngineGoesOnWithTheSameEffectsAndState(t *testing.T) {
 			}
 		}
 	}
+}
+
+// walked returns the snapshot of an engine after n steps of a walk.
+func walked(seed uint64, n int) []byte {
+	e := engine.New(options)
+	for _, in := range inputs(seed, n) {
+		e.Step(in)
+	}
+	return Encode(e.State())
+}
+
+func TestDamagedSnapshotsAreRefusedOrRead(t *testing.T) {
+	data := walked(3, 200)
+	for n := range data {
+		if _, err := Decode(data[:n]); err == nil {
+			t.Fatalf("%d of %d bytes are a snapshot", n, len(data))
+		}
+	}
+	for n := range data {
+		damaged := bytes.Clone(data)
+		damaged[n] ^= 1 << (n % 8)
+		if s, err := Decode(damaged); err == nil {
+			engine.Restore(s)
+		}
+	}
+}
+
+func TestAFormatThatIsNewerIsNamed(t *testing.T) {
+	_, err := Decode([]byte(magic + "\x07"))
+	if err == nil || err.Error() != "cannot read snapshot: format 7 is newer than 1, the newest known" {
+		t.Error(err)
+	}
+}
+
+func TestAFewBytesCannotClaimMuchMemory(t *testing.T) {
+	data := walked(3, 200)
+	for n := len(magic) + 1; n < len(data); n += 7 {
+		huge := append(bytes.Clone(data[:n]), 0xff, 0xff, 0xff, 0xff, 0x7f)
+		huge = append(huge, data[n:]...)
+		if used := testing.AllocsPerRun(1, func() { Decode(huge) }); used > float64(10*len(data)) {
+			t.Fatalf("length at %d: %v allocations", n, used)
+		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden snapshot of this version")
+
+// A snapshot of each format that was ever written is kept; it must be read as
+// it was meant.
+func TestSnapshotsOfEveryFormatAreRead(t *testing.T) {
+	for v := 1; v <= version; v++ {
+		name := fmt.Sprintf("testdata/version-%d", v)
+		if *update && v == version {
+			data := walked(6, 150)
+			os.WriteFile(name+".snapshot", data, 0o644)
+			os.WriteFile(name+".txt", []byte(describe(mustDecode(t, data))), 0o644)
+		}
+		data, err := os.ReadFile(name + ".snapshot")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(name + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := describe(mustDecode(t, data)); got != string(want) {
+			t.Errorf("version %d is read as\n%s\nwant\n%s", v, got, want)
+		}
+	}
+}
+
+// describe writes down what a state says, a line for each thing in it.
+func describe(s *engine.State) string {
+	var b strings.Builder
+	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	p("clock %+v booted %v priority %s env %q", s.Clock, s.Booted, s.LogPriority, s.Env)
+	p("last %d %d %d at %d respawning %v ticking %v quiesce %v", s.LastEvent, s.LastInstance, s.LastToken, s.Cursor, s.Respawning, s.Ticking, s.Quiesce)
+	p("bus %q sessions %q held %+v reloads %v asks %v graces %v", s.BusAddress, s.Sessions, s.Held, s.Reloads, s.Asks, s.Graces)
+	for _, src := range s.Sources {
+		p("source %s %d %q", src.Path, src.Kind, src.Session)
+		for _, name := range slices.Sorted(maps.Keys(src.Confs)) {
+			p("  conf %s %q class %v", name, src.Confs[name].Text, src.Confs[name].Class != nil)
+		}
+		p("  %d overrides, %d aliases", len(src.Overs), len(src.Aliases))
+	}
+	for _, ev := range s.Events {
+		p("event %d %s %q %q file %d %d failed %v blockers %d waiters %v", ev.ID, ev.Name, ev.Env, ev.Session, ev.File, ev.Progress, ev.Failed, ev.Blockers, ev.Waiters)
+	}
+	for _, f := range s.Facts {
+		p("fact %s %q %v %q", f.Name, f.Env, f.Owner, f.Session)
+	}
+	for _, c := range s.Classes {
+		p("class %q %s start on %s %v stop on %s wanted %q", c.Session, c.Def.Name, c.StartOn, c.StartHeld, c.StopOn, c.Wanted)
+		for _, ch := range c.History.Changes() {
+			p("  %s %s at %v because %s, %d links", ch.Action, ch.Instance, ch.At, ch.Cause.Text, ch.Cause.Depth)
+		}
+		for _, j := range c.Instances {
+			p("  instance %d %q %s/%s %q procs %v held %v blocker %d kill %v failed %v %s %d respawned %d trace %d", j.ID, j.Name, j.Goal, j.State,
+				j.Env, j.Procs, j.StopHeld, j.Blocker, j.KillDue, j.Failed, j.FailedSlot, j.FailedStatus, j.RespawnCount, j.TraceState)
+			for _, w := range j.Waiters {
+				p("    waits: event %d call %+v", w.Event, w.Call)
+			}
+		}
+	}
+	return b.String()
 }
