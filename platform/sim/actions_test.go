@@ -93,6 +93,9 @@ func (w *walker) processes(line func(string, ...any)) {
 		line("apparmor load profile")
 	}
 	if w.one(8) {
+		line("apparmor switch p-$X\ncgroup memory $UPSTART_CGROUP/$Y")
+	}
+	if w.one(8) {
 		return // abstract
 	}
 	expect := w.pick("", "", "", "stop", "fork", "daemon")
@@ -213,8 +216,16 @@ func (w *walker) request() {
 		w.conns[i] = w.world.Connect()
 	}
 	c := w.call()
-	w.tell("client %d: %s %+v", w.conns[i], c.Method.Spec().Name, c)
-	w.world.CallAs(control.Caller{Conn: w.conns[i], UID: w.manager.Options.UID, PID: 9}, c)
+	who := control.Caller{Conn: w.conns[i], UID: w.manager.Options.UID, PID: 9}
+	if w.one(4) {
+		who.Session = "/srv" // counts with chroot sessions only
+		c.Target.Session = who.Session
+	}
+	if w.one(12) {
+		who.UID = 77
+	}
+	w.tell("client %d of %q: %s %+v", w.conns[i], who.Session, c.Method.Spec().Name, c)
+	w.world.CallAs(who, c)
 }
 
 func (w *walker) call() control.Call {
@@ -223,6 +234,9 @@ func (w *walker) call() control.Call {
 	case n < 6:
 		c.Method, c.Name = control.EmitEvent, w.event()
 		c.Env = w.pairs()
+		if w.one(6) {
+			c.Method, c.File = control.EmitEventWithFile, 3+w.rng.IntN(4)
+		}
 	case n < 12:
 		c.Method = []control.Method{control.JobStart, control.JobStart, control.JobStop, control.JobRestart, control.JobGetInstance}[w.rng.IntN(5)]
 		c.Target = control.ClassObject("", w.job())
@@ -287,7 +301,7 @@ func (w *walker) pairs() (env []string) {
 
 // edit changes a file.
 func (w *walker) edit() {
-	path := w.pick("/etc/init/", "/etc/init/", "/lib/init/") + w.pick("j0", "j1", "j2", "j3", "j4", "j5")
+	path := w.pick("/etc/init/", "/etc/init/", "/lib/init/", "/srv/etc/init/") + w.pick("j0", "j1", "j2", "j3", "j4", "j5")
 	switch n := w.rng.IntN(12); {
 	case n < 5:
 		text := w.class()

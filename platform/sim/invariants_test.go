@@ -91,7 +91,7 @@ func (w *walker) stopAll() {
 		for _, j := range c.Instances {
 			if j.Goal != job.GoalStop {
 				target := control.InstanceObject(j.Session, j.Class.Name, j.Name)
-				w.world.CallAs(control.Caller{Conn: conn, UID: w.manager.Options.UID}, control.Call{Method: control.InstanceStop, Target: target})
+				w.world.CallAs(control.Caller{Conn: conn, UID: w.manager.Options.UID, Session: j.Session}, control.Call{Method: control.InstanceStop, Target: target})
 			}
 		}
 	}

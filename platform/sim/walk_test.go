@@ -186,8 +186,11 @@ func (w *walker) tell(format string, args ...any) {
 func (w *walker) boot(seed uint64) {
 	w.rng = rand.New(rand.NewPCG(seed, 2))
 	w.world.Jitter = 50 * millisecond
-	for i := range 2 + w.rng.IntN(4) {
+	for i := range 3 + w.rng.IntN(4) {
 		name, text := fmt.Sprintf("/etc/init/j%d.conf", i), w.class()
+		if i == 0 {
+			name = "/srv/etc/init/j0.conf"
+		}
 		w.tell("file %s: %q", name, text)
 		w.world.WriteFile(name, text)
 	}
@@ -195,7 +198,8 @@ func (w *walker) boot(seed uint64) {
 	w.world.AddSource(engine.Source{Path: "/lib/init"})
 	o := engine.Options{PID: 1, Program: "init", Version: "upstart 1.13.2", Signals: sim.Signals,
 		Env: env.Table{"PATH=/bin", "TERM=linux"}, StartupEvent: "startup", AppArmor: true, LogPriority: engine.Info}
-	if w.rng.IntN(3) == 0 {
+	o.ChrootSessions, o.NoLog = w.one(3), w.one(4)
+	if w.one(3) {
 		o.Mode, o.PID, o.UID, o.Address = engine.Session, 500, 1000, "unix:abstract=/s"
 	}
 	w.manager = sim.Boot(w.world, o)
