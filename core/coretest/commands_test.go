@@ -92,7 +92,7 @@ func init() {
 		"why":                  {false, (*runner).why},
 		"status":               {false, (*runner).status},                                // status JOB[:INSTANCE]
 		"show-config":          {false, (*runner).showConfig},                            // show-config [-e] JOB
-		"properties":           {false, (*runner).properties},                            // properties [JOB[:INSTANCE]]
+		"properties":           {false, (*runner).properties},                            // properties [JOB[:INSTANCE] [NAME…]]
 		"set-priority":         {false, (*runner).setPriority},                           // set-priority PRIORITY
 		"hangup":               {false, func(r *runner, a args) { r.hangup(a.word(0)) }}, // hangup CLIENT
 
@@ -108,7 +108,8 @@ func init() {
 		"ps":        {false, (*runner).ps},
 		"env":       {false, (*runner).env}, // env PROCESS [NAME]…: of the last spawn
 		"spec":      {false, (*runner).spec},
-		"tell":      {false, (*runner).tell}, // tell reload|reexec|shutdown|…
+		"files":     {false, (*runner).files}, // files PROCESS: descriptors of events at the last spawn
+		"tell":      {false, (*runner).tell},  // tell reload|reexec|shutdown|…
 		"advance":   {false, func(r *runner, a args) { r.manager.Pass(r.duration(a.word(0))) }},
 		"wall":      {false, func(r *runner, a args) { r.world.StepWall(r.duration(a.word(0))) }},
 		"crash":     {false, func(r *runner, _ args) { r.manager.Crash() }},
@@ -255,6 +256,8 @@ func (r *runner) env(a args) {
 		}
 	}
 }
+
+func (r *runner) files(a args) { r.out.say("", "  %v", r.lastSpawn(a.word(0)).Files) }
 
 // spec shows how a process is set up, but for its environment.
 func (r *runner) spec(a args) {
