@@ -235,7 +235,7 @@ func (w *walker) call() control.Call {
 		c.Method, c.Name = control.EmitEvent, w.event()
 		c.Env = w.pairs()
 		if w.one(6) {
-			c.Method, c.File = control.EmitEventWithFile, 3+w.rng.IntN(4)
+			c.Method, c.File = control.EmitEventWithFile, w.newFile()
 		}
 	case n < 12:
 		c.Method = []control.Method{control.JobStart, control.JobStart, control.JobStop, control.JobRestart, control.JobGetInstance}[w.rng.IntN(5)]
@@ -265,6 +265,9 @@ func (w *walker) anyCall(c *control.Call) {
 	if w.one(2) {
 		c.Job = []string{w.job(), w.pick("", "1")}[:1+w.rng.IntN(2)]
 	}
+	if c.Method == control.EmitEventWithFile {
+		c.File = w.newFile()
+	}
 	switch c.Method.Spec().Interface {
 	case control.InterfaceJob:
 		c.Target = control.ClassObject("", w.job())
@@ -275,6 +278,12 @@ func (w *walker) anyCall(c *control.Call) {
 	case control.InterfaceIntrospect:
 		c.Target = control.ClassObject("", w.job())
 	}
+}
+
+// newFile returns a descriptor that nobody had before.
+func (w *walker) newFile() int {
+	w.lastFile++
+	return w.lastFile
 }
 
 // propertyCall makes a property call as NewCall lets it through.

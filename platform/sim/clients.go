@@ -14,6 +14,7 @@ type bus struct {
 	lastConn uint64
 	lastCall uint64
 	busError string
+	handles  map[int]bool // descriptors that came with calls; false once closed
 }
 
 // connection is how far the end of a connection has come.
@@ -26,7 +27,7 @@ const (
 )
 
 func newBus() bus {
-	return bus{conns: map[uint64]connection{}, calls: map[uint64]*Pending{}}
+	return bus{conns: map[uint64]connection{}, calls: map[uint64]*Pending{}, handles: map[int]bool{}}
 }
 
 // Pending is a call of a client with what came of it.
@@ -61,8 +62,30 @@ func (w *World) CallAs(who control.Caller, c control.Call) *Pending {
 	who.ID = w.lastCall
 	p := &Pending{ID: who.ID, Conn: who.Conn, Call: c}
 	w.calls[p.ID] = p
+	if c.Method == control.EmitEventWithFile {
+		w.handles[c.File] = true
+	}
 	w.happen(engine.Called{Caller: who, Call: c})
 	return p
+}
+
+// OpenFiles returns the descriptors that came with calls and are not closed.
+func (w *World) OpenFiles() []int {
+	var files []int
+	for f, isOpen := range w.handles { // order-free: sorted below
+		if isOpen {
+			files = append(files, f)
+		}
+	}
+	slices.Sort(files)
+	return files
+}
+
+func (w *World) closeFile(f int) {
+	if !w.handles[f] {
+		w.violate("descriptor %d is closed and not open", f)
+	}
+	w.handles[f] = false
 }
 
 // Hangup takes a client away. Its pending calls will not be answered.

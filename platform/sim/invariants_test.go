@@ -146,6 +146,9 @@ func (w *walker) left() string {
 			return fmt.Sprintf("call %s %+v is not answered", p.Call.Method.Spec().Name, p.Call)
 		}
 	}
+	if files := w.world.OpenFiles(); len(files) > 0 && stuck+len(s.Events) == 0 {
+		return fmt.Sprintf("descriptors %v are open", files)
+	}
 	return ""
 }
 

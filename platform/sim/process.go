@@ -107,6 +107,11 @@ func (w *World) spawn(e engine.Spawn) engine.Msg {
 	if w.tokens[e.Token] != nil {
 		w.violate("token %d is used twice", e.Token)
 	}
+	for _, f := range e.Spec.Files {
+		if !w.handles[f] {
+			w.violate("%s is to get descriptor %d, which is not open", e.Spec.Job, f)
+		}
+	}
 	fail := w.nextFailure()
 	if fail.Reason != "" && !fail.Exec {
 		return engine.SpawnFailed{Token: e.Token, Reason: fail.Reason, Temporary: fail.Temporary}

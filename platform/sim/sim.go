@@ -116,6 +116,8 @@ func (w *World) do(e engine.Effect) []engine.Msg {
 		w.respond(e)
 	case engine.Publish:
 		w.Published = append(w.Published, e.Signal)
+	case engine.CloseFile:
+		w.closeFile(e.File)
 	case engine.LoadConfig:
 		return []engine.Msg{w.Load(e.Sessions...)}
 	case engine.LoadSource:
@@ -144,6 +146,8 @@ func (w *World) Redo(e engine.Effect) []engine.Msg {
 		return nil
 	case engine.Release:
 		delete(w.closed, e.Token)
+	case engine.CloseFile:
+		w.handles[e.File] = true
 	}
 	return w.Do(e)
 }

@@ -132,15 +132,16 @@ func shrink(actions []uint64, fails func([]uint64) bool) []uint64 {
 
 // walker is one walk.
 type walker struct {
-	world   *sim.World
-	manager *sim.Manager
-	rng     *rand.Rand // of the present action
-	conns   []uint64
-	endless bool // jobs start each other for ever
-	failure string
-	telling bool
-	told    []string       // actions and effects, when telling
-	effects map[int]uint64 // sums of the steps by input; those a crash came before are not in it
+	world    *sim.World
+	manager  *sim.Manager
+	rng      *rand.Rand // of the present action
+	conns    []uint64
+	lastFile int
+	endless  bool // jobs start each other for ever
+	failure  string
+	telling  bool
+	told     []string       // actions and effects, when telling
+	effects  map[int]uint64 // sums of the steps by input; those a crash came before are not in it
 }
 
 // walk does the actions of a walk and lets the world come to rest.
