@@ -219,9 +219,15 @@ func (r *runner) properties(a args) {
 			o = instance
 		}
 	}
-	if values, ok := r.ask(a.client, control.Call{Method: control.PropertyGetAll, Target: o}); ok {
-		r.out.say("", "%s", valueText(values[0]))
+	values, ok := r.ask(a.client, control.Call{Method: control.PropertyGetAll, Target: o})
+	if !ok {
+		return
 	}
+	props := values[0].([]control.Property)
+	if names := a.rest(1); len(names) > 0 {
+		props = slices.DeleteFunc(props, func(p control.Property) bool { return !slices.Contains(names, p.Name) })
+	}
+	r.out.say("", "%s", valueText(props))
 }
 
 func (r *runner) showConfig(a args) {

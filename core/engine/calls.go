@@ -93,7 +93,7 @@ func (e *Engine) asked(r *request, what string) {
 func (e *Engine) answerManager(r *request) *control.Reply {
 	if r.Session != "" && chrootIgnored[r.Method] != "" {
 		e.logf(Warn, "Ignoring %s request from chroot session", chrootIgnored[r.Method])
-		return ok
+		return r.empty()
 	}
 	switch r.Method {
 	case control.ReloadConfiguration:
@@ -120,6 +120,7 @@ func (e *Engine) answerManager(r *request) *control.Reply {
 		}
 		return ok
 	case control.EndSession:
+		e.asked(r, "end session")
 		e.quiesce("logout")
 		return ok
 	case control.GetEnv, control.SetEnv, control.SetEnvList, control.UnsetEnv, control.UnsetEnvList,
@@ -138,6 +139,19 @@ var chrootIgnored = map[control.Method]string{
 	control.SetEnvList: "set env", control.UnsetEnv: "unset env", control.UnsetEnvList: "unset env",
 	control.GetEnv: "get env", control.ListEnv: "get env", control.ResetEnv: "reset env",
 	control.EndSession: "session end",
+}
+
+// empty is an answer of the right form that says nothing.
+func (r *request) empty() *control.Reply {
+	reply := &control.Reply{}
+	for _, a := range r.Method.Spec().Out {
+		if a.Type == "as" {
+			reply.Values = append(reply.Values, []string{})
+		} else {
+			reply.Values = append(reply.Values, "")
+		}
+	}
+	return reply
 }
 
 // answerQuery handles the manager's requests that change nothing, and those

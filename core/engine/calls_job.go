@@ -81,20 +81,21 @@ func (e *Engine) lookup(r *request, c *Class, m control.Method) (*Instance, *con
 func (e *Engine) startJob(r *request, c *Class) *control.Reply {
 	name, vars, err := e.expandName(r, c, true)
 	if err != nil {
-		return failed(err)
+		return e.refuse(r, c, "", err)
 	}
 	j := c.instance(name)
 	if j != nil && j.Goal == job.GoalStart {
 		return e.refuse(r, c, name, control.AlreadyStarted(j.String()))
 	}
-	if err := e.conditionError(c, name); err != nil {
-		return e.refuse(r, c, name, err)
+	with, allowed := e.mayRun(c, name, vars)
+	if !allowed {
+		return e.refuse(r, c, name, e.conditionNotMet(c, name, vars))
 	}
 	e.asked(r, "start")
 	if j == nil {
 		j = e.newInstance(c, name)
 	}
-	e.prepare(j, vars, nil)
+	e.prepare(j, with, nil)
 	return e.begin(r, j, job.VerbStart, true)
 }
 
@@ -131,16 +132,10 @@ func (e *Engine) refuse(r *request, c *Class, name string, err *control.Error) *
 	return failed(err)
 }
 
-// conditionError says why the fact expression of a class forbids an instance.
-func (e *Engine) conditionError(c *Class, name string) *control.Error {
-	if e.mayRun(c, name) {
-		return nil
-	}
-	full := c.Def.Name
-	if name != "" {
-		full += " (" + name + ")"
-	}
-	return control.ConditionNotMet(full, c.Def.While.String(), e.facts.False(c.Def.While, e.view(c)))
+// conditionNotMet says why the fact expression of a class forbids an instance
+// with these variables.
+func (e *Engine) conditionNotMet(c *Class, name string, vars env.Table) *control.Error {
+	return control.ConditionNotMet(control.JobName(c.Def.Name, name), c.Def.While.String(), e.facts.False(c.Def.While, e.view(c, vars)))
 }
 
 func (e *Engine) stopJob(r *request, c *Class) *control.Reply {
@@ -222,8 +217,8 @@ func (e *Engine) startInstance(r *request, j *Instance) *control.Reply {
 	if j.Goal == job.GoalStart {
 		return e.refuse(r, j.class, j.Name, control.AlreadyStarted(j.String()))
 	}
-	if err := e.conditionError(j.class, j.Name); err != nil {
-		return e.refuse(r, j.class, j.Name, err)
+	if _, allowed := e.mayRun(j.class, j.Name, j.Env); !allowed {
+		return e.refuse(r, j.class, j.Name, e.conditionNotMet(j.class, j.Name, j.Env))
 	}
 	e.asked(r, "start")
 	return e.begin(r, j, job.VerbStart, false)

@@ -136,7 +136,8 @@ func (e *Engine) startByEvents(c *Class, events []*event.Event) {
 		return
 	}
 	j := c.instance(name)
-	if (j != nil && j.Goal != job.GoalStop) || !e.mayRun(c, name) {
+	vars, allowed := e.mayRun(c, name, vars)
+	if !allowed || (j != nil && j.Goal != job.GoalStop) {
 		e.record(c, cause.Skip, name)
 		return
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -221,7 +222,7 @@ func (e *Engine) register(c, old *Class) {
 	e.addIndexes(c)
 	e.publish(control.JobAdded(c.object()))
 	e.logf(Debug, "Registered job %s", c.object().Path())
-	if c.Def.While != nil {
+	if c.Def.While != nil && c.startsByFacts() {
 		if e.s.Booted {
 			c.Wanted = solutionNames(e.solutions(c))
 		} else {
@@ -235,11 +236,17 @@ func (e *Engine) register(c, old *Class) {
 
 // carryOver offers the events that an older start on holds to a new one.
 func (e *Engine) carryOver(c *Class, held []event.ID) {
-	for _, id := range held {
-		if id != 0 {
-			e.offerStart(c, e.queue.Get(id))
-		}
+	for _, id := range eventsIn(held) {
+		e.offerStart(c, e.queue.Get(id))
 	}
+}
+
+// eventsIn returns the events that operands hold, each once, in the order
+// they came.
+func eventsIn(held []event.ID) []event.ID {
+	ids := slices.DeleteFunc(slices.Clone(held), func(id event.ID) bool { return id == 0 })
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 func (e *Engine) addIndexes(c *Class) {
@@ -298,15 +305,28 @@ func (e *Engine) loadAliases() {
 			}
 		}
 	}
-	var broken []classKey
 	for _, key := range order {
-		if _, err := expr.ExpandAliases(e.aliases[key].On, e.aliasLookup(key.session)); err != nil {
-			e.logf(Error, "%s:1: %s", e.aliases[key].Origin.Path, err)
-			broken = append(broken, key)
-		}
+		e.dropLoops(key)
 	}
-	for _, key := range broken {
-		delete(e.aliases, key)
+}
+
+// dropLoops drops the aliases that a name leads to and that lead back to
+// themselves; those that only use them stay.
+func (e *Engine) dropLoops(key classKey) {
+	for e.aliases[key] != nil {
+		_, err := expr.ExpandAliases(expr.Tree{{Name: key.name}}, e.aliasLookup(key.session))
+		if err == nil {
+			return
+		}
+		names := []string{key.name}
+		if loop := (*expr.LoopError)(nil); errors.As(err, &loop) {
+			names = loop.Names
+		}
+		for _, name := range names {
+			bad := classKey{key.session, name}
+			e.logf(Error, "%s:1: %s", e.aliases[bad].Origin.Path, err)
+			delete(e.aliases, bad)
+		}
 	}
 }
 
@@ -354,8 +374,8 @@ func (e *Engine) replant(c *Class) {
 	for _, j := range slices.Clone(c.Instances) {
 		stop := j.StopHeld
 		j.StopHeld = make([]event.ID, len(c.StopOn))
-		for _, id := range stop {
-			if id != 0 && c.StopOn != nil {
+		if c.StopOn != nil {
+			for _, id := range eventsIn(stop) {
 				e.offerStop(j, e.queue.Get(id))
 			}
 		}

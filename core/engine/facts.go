@@ -80,12 +80,13 @@ type namedSolution struct {
 	env  env.Table
 }
 
-// solutions returns the instances a class may run, with the environment each
-// would start with: for every name the first solution that yields it.
+// solutions returns the instances that facts start of a class, with the
+// environment each would start with: for every name the first solution that
+// yields it.
 func (e *Engine) solutions(c *Class) []namedSolution {
 	var found []namedSolution
-	e.facts.Solve(c.Def.While, e.view(c), func(s fact.Solution) bool {
-		vars := e.classEnv(c).Merge(s.Env).Set("ONSET_FACTS="+strings.Join(s.Names, " "), true)
+	e.facts.Solve(c.Def.While, e.view(c, nil), func(s fact.Solution) bool {
+		vars := withSolution(e.classEnv(c), s)
 		name, err := env.Expand(c.Def.Instance, vars.Lookup)
 		if err != nil {
 			e.logf(Warn, "Failed to obtain %s instance: %s", c.Def.Name, err)
@@ -99,8 +100,20 @@ func (e *Engine) solutions(c *Class) []namedSolution {
 	return found
 }
 
-func (e *Engine) view(c *Class) fact.View {
-	return fact.View{Session: c.Session, Base: c.Def.EnvTable(nil, e.s.Options.Env)}
+func withSolution(vars env.Table, s fact.Solution) env.Table {
+	return vars.Clone().Merge(s.Env).Set("ONSET_FACTS="+strings.Join(s.Names, " "), true)
+}
+
+// startsByFacts reports whether a fact expression that becomes true starts
+// the job. Otherwise events or people do, and the expression may use the
+// variables that came with them.
+func (c *Class) startsByFacts() bool { return c.Def.StartOn == nil && !c.Def.Manual }
+
+func (e *Engine) view(c *Class, vars env.Table) fact.View {
+	if c.startsByFacts() {
+		vars = c.Def.EnvTable(nil, e.s.Options.Env)
+	}
+	return fact.View{Session: c.Session, Base: vars}
 }
 
 func solutionNames(found []namedSolution) []string {
@@ -113,12 +126,24 @@ func solutionNames(found []namedSolution) []string {
 }
 
 // mayRun reports whether the fact expression of a class, if it has one,
-// allows an instance to run now.
-func (e *Engine) mayRun(c *Class, name string) bool {
+// allows the instance of that name to run now with these variables. It
+// returns them with those of the facts that allow it.
+func (e *Engine) mayRun(c *Class, name string, vars env.Table) (with env.Table, ok bool) {
 	if c.Def.While == nil {
-		return true
+		return vars, true
 	}
-	return slices.ContainsFunc(e.solutions(c), func(n namedSolution) bool { return n.name == name })
+	base := vars
+	if c.startsByFacts() {
+		base = e.classEnv(c)
+	}
+	e.facts.Solve(c.Def.While, e.view(c, vars), func(s fact.Solution) bool {
+		n, err := env.Expand(c.Def.Instance, base.Clone().Merge(s.Env).Lookup)
+		if ok = err == nil && n == name; ok {
+			with = withSolution(vars, s)
+		}
+		return !ok
+	})
+	return with, ok
 }
 
 // review compares what a fact expression yields with what it yielded before:
@@ -126,17 +151,20 @@ func (e *Engine) mayRun(c *Class, name string) bool {
 // the class waits for an event. An instance that went down for another reason
 // is not yielded anew, so it stays down until its expression was false.
 func (e *Engine) review(c *Class, losers []job.ID, trigger *cause.Cause) {
-	found := e.solutions(c)
+	var found []namedSolution
 	before := c.Wanted
-	c.Wanted = solutionNames(found)
+	if c.startsByFacts() {
+		found = e.solutions(c)
+		c.Wanted = solutionNames(found)
+	}
 	for _, j := range slices.Clone(c.Instances) {
-		if _, ok := slices.BinarySearch(c.Wanted, j.Name); !ok && j.Goal != job.GoalStop {
+		if j.Goal != job.GoalStop && !e.mayGoOn(j) {
 			e.because(cause.Fact, trigger, "while "+c.Def.While.String()+" became false")
 			e.stopInstance(j)
 			e.dependOn(j, losers)
 		}
 	}
-	if c.Def.StartOn != nil || c.Def.Manual || e.s.Quiesce != nil {
+	if e.s.Quiesce != nil {
 		return
 	}
 	for _, n := range found {
@@ -145,6 +173,21 @@ func (e *Engine) review(c *Class, losers []job.ID, trigger *cause.Cause) {
 			e.startByFacts(c, n)
 		}
 	}
+}
+
+// mayGoOn reports whether the fact expression still allows an instance.
+func (e *Engine) mayGoOn(j *Instance) bool {
+	c := j.class
+	if c.startsByFacts() {
+		_, ok := slices.BinarySearch(c.Wanted, j.Name)
+		return ok
+	}
+	vars := j.Env
+	if j.StartEnv != nil {
+		vars = j.StartEnv
+	}
+	_, ok := e.mayRun(c, j.Name, vars)
+	return ok
 }
 
 func (e *Engine) startByFacts(c *Class, n namedSolution) {

@@ -119,7 +119,7 @@ func (e *Engine) enterRunning(j *Instance, old job.State) {
 	e.cause = j.Cause
 	e.gainFacts(j)
 	if old == job.InPreStop { // the stop was called off
-		j.StopEnv = nil
+		j.StopEnv, j.Dependents = nil, nil
 		e.record(j.class, cause.Cancel, j.Name)
 		e.finishWaiters(j, true)
 		return
@@ -267,6 +267,7 @@ func (e *Engine) newInstance(c *Class, name string) *Instance {
 	}}
 	c.Instances = append(c.Instances, j)
 	e.adopt(c, j)
+	e.logf(Debug, "New instance %s", j)
 	e.publish(control.InstanceAdded(j.object()))
 	return j
 }
@@ -275,6 +276,7 @@ func (e *Engine) newInstance(c *Class, name string) *Instance {
 // replaced now (UPSTART §1.9).
 func (e *Engine) removeInstance(j *Instance) {
 	c := j.class
+	e.logf(Debug, "Destroyed inactive instance %s", j)
 	e.resetHeld(j.StopHeld)
 	for slot := range j.Procs {
 		e.forgetProc(j, job.Slot(slot))

@@ -61,7 +61,7 @@ func (e *Engine) quiesce(reason string) {
 	}
 	e.logf(Info, "Quiescing due to %s request", reason)
 	e.s.Respawning = false
-	q := &Quiesce{Reason: reason, Begun: e.now(), Phase: e.now()}
+	q := &Quiesce{Reason: reason, Cause: e.cause, Begun: e.now(), Phase: e.now()}
 	e.s.Quiesce = q
 	e.emit("session-end", env.Table{"TYPE=" + reason}, "")
 	if reason == "logout" && e.anyStartsOn("session-end") {
@@ -113,7 +113,7 @@ func (e *Engine) quiesceTick() {
 	if q.Due == 0 {
 		return
 	}
-	e.because(cause.Init, nil, "session end")
+	e.cause = q.Cause
 	idle := !e.anyProcess()
 	switch {
 	case !q.Killing && (idle || e.now()-q.Phase >= quiesceWait):

@@ -78,7 +78,6 @@ type Class struct {
 
 	Instances []*Instance // by age
 	Wanted    []string    // instance names the fact expression yields, sorted
-	Deleted   bool        // its file is gone
 	History   *cause.History
 
 	registered bool
@@ -103,6 +102,7 @@ type Grace struct {
 // Quiesce is a session shutdown in progress (UPSTART §8.8).
 type Quiesce struct {
 	Reason  string // "shutdown" or "logout"
+	Cause   *cause.Cause
 	Begun   time.Duration
 	Killing bool          // the kill phase has begun
 	Phase   time.Duration // when the present phase began

@@ -10,10 +10,17 @@ import (
 // aliases of aliases could otherwise make exponential.
 const maxExpanded = 4096
 
+// LoopError says that aliases lead back to themselves.
+type LoopError struct{ Names []string }
+
+func (e *LoopError) Error() string {
+	return "alias loop: " + strings.Join(e.Names, " -> ") + " -> " + e.Names[0]
+}
+
 // ExpandAliases replaces each operand that names an alias (EXTENSIONS §2) by
 // that operand or the alias's expression, with the operand's arguments added
 // to each operand of the expression. Aliases in aliases are expanded too; a
-// loop of them is an error that names it.
+// loop of them is a LoopError.
 func ExpandAliases(t Tree, lookup func(name string) (Tree, bool)) (Tree, error) {
 	e := expansion{lookup: lookup}
 	if err := e.expand(t, nil); err != nil {
@@ -54,7 +61,7 @@ func (e *expansion) operand(n Node) error {
 		return nil
 	}
 	if i := slices.Index(e.path, n.Name); i >= 0 {
-		return fmt.Errorf("alias loop: %s -> %s", strings.Join(e.path[i:], " -> "), n.Name)
+		return &LoopError{slices.Clone(e.path[i:])}
 	}
 	e.path = append(e.path, n.Name)
 	err := e.expand(alias, n.Args)

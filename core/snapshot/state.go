@@ -306,6 +306,7 @@ func (c *codec) grace(g *engine.Grace) {
 
 func (c *codec) quiesce(q *engine.Quiesce) {
 	c.str(&q.Reason)
+	c.cause(&q.Cause)
 	num(c, &q.Begun)
 	c.bool(&q.Killing)
 	num(c, &q.Phase)
