@@ -87,17 +87,20 @@ func (k *checker) class(c *engine.Class) {
 
 // tree checks that a condition is one expression of events.
 func (k *checker) tree(t expr.Tree) {
-	values := 0
-	whole := true
+	if !isExpression(t) && k.err == nil {
+		k.err = errors.New("a condition in it is no expression")
+	}
+}
+
+func isExpression(t expr.Tree) bool {
+	values, whole := 0, true
 	for _, n := range t {
 		if values++; n.Op != expr.Match {
 			values -= 2
 		}
 		whole = whole && values > 0 && n.Op != expr.Not
 	}
-	if t != nil && (!whole || values != 1) && k.err == nil {
-		k.err = errors.New("a condition in it is no expression")
-	}
+	return t == nil || whole && values == 1
 }
 
 func (k *checker) held(t expr.Tree, held []event.ID) {

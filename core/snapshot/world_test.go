@@ -201,9 +201,11 @@ func (w *walk) spawn(token uint64) []engine.Msg {
 }
 
 // inputs returns the inputs of a walk of n steps.
-func inputs(seed uint64, n int) []engine.Input {
+func inputs(seed uint64, n int) []engine.Input { return inputsFor(options, seed, n) }
+
+func inputsFor(o engine.Options, seed uint64, n int) []engine.Input {
 	w := newWalk(seed)
-	e := engine.New(options)
+	e := engine.New(o)
 	var all []engine.Input
 	for range n {
 		in := w.next(e)
