@@ -75,10 +75,13 @@ func (r *runner) hangup(client string) {
 	r.world.Hangup(conn)
 }
 
-// target splits JOB[:INSTANCE].
+// target splits [SESSION|]JOB[:INSTANCE]; without a session it is the client's.
 func (r *runner) target(client, name string) (class, instance control.Object) {
 	name, inst, _ := strings.Cut(name, ":")
 	session := r.caller[client].session
+	if s, of, ok := strings.Cut(name, "|"); ok {
+		session, name = s, of
+	}
 	return control.ClassObject(session, name), control.InstanceObject(session, name, inst)
 }
 
@@ -88,6 +91,11 @@ func jobCall(m control.Method) func(*runner, args) {
 		class, _ := r.target(a.client, a.word(0))
 		r.call(a.client, control.Call{Method: m, Target: class, Env: a.rest(1), Wait: wait})
 	}
+}
+
+func (r *runner) instanceByName(a args) {
+	class, _ := r.target(a.client, a.word(0))
+	r.call(a.client, control.Call{Method: control.JobGetInstanceByName, Target: class, Name: a.word(1)})
 }
 
 func instanceCall(m control.Method) func(*runner, args) {

@@ -63,6 +63,7 @@ func init() {
 		"stop":                 {false, jobCall(control.JobStop)},
 		"restart":              {false, jobCall(control.JobRestart)},
 		"get-instance":         {false, jobCall(control.JobGetInstance)},
+		"instance-by-name":     {false, (*runner).instanceByName}, // instance-by-name JOB [INSTANCE]
 		"instances":            {false, jobCall(control.JobGetAllInstances)},
 		"instance-start":       {false, instanceCall(control.InstanceStart)}, // instance-start JOB[:INSTANCE]
 		"instance-stop":        {false, instanceCall(control.InstanceStop)},
@@ -145,6 +146,8 @@ func (r *runner) option(a args) {
 			r.options.PID = r.number(value)
 		case "startup":
 			r.options.StartupEvent = value
+		case "program":
+			r.options.Program = value
 		case "env":
 			r.options.Env = r.options.Env.Set(value, true)
 		case "inherit-env":

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sort"
 	"strings"
 
@@ -72,15 +73,19 @@ func (e *Engine) jobDetails(r *request) (*Instance, *control.Error) {
 // changeEnv sets or unsets variables; a global change reaches every instance
 // too.
 func (e *Engine) changeEnv(r *request, j *Instance) {
+	unset := r.Method == control.UnsetEnv || r.Method == control.UnsetEnvList
+	entries := slices.Clone(r.Env)
+	for i, v := range entries {
+		if !unset && !strings.Contains(v, "=") {
+			entries[i] = v + "="
+		}
+	}
 	change := func(t env.Table) env.Table {
-		for _, v := range r.Env {
-			switch {
-			case r.Method == control.UnsetEnv || r.Method == control.UnsetEnvList:
+		for _, v := range entries {
+			if unset {
 				t = t.Unset(v)
-			case strings.Contains(v, "="):
+			} else {
 				t = t.Set(v, r.Replace)
-			default:
-				t = t.Set(v+"=", r.Replace)
 			}
 		}
 		return t
@@ -95,7 +100,7 @@ func (e *Engine) changeEnv(r *request, j *Instance) {
 			j.Env = change(j.Env)
 		}
 	}
-	if e.s.Options.Mode == Session && (r.Method == control.SetEnv || r.Method == control.SetEnvList) {
-		e.do(UpdateActivation{r.Env})
+	if e.s.Options.Mode == Session && !unset {
+		e.do(UpdateActivation{entries})
 	}
 }
