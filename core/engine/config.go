@@ -351,6 +351,12 @@ func (e *Engine) hasConf(key classKey) bool {
 	})
 }
 
+func (e *Engine) hasAlias(key classKey) bool {
+	return slices.ContainsFunc(e.s.Sources, func(src *ConfSource) bool {
+		return src.Session == key.session && src.Aliases[key.name] != nil
+	})
+}
+
 // aliasesChanged expands every condition again, keeping what it has seen.
 func (e *Engine) aliasesChanged() {
 	e.loadAliases()
@@ -421,6 +427,9 @@ func (e *Engine) fileTouched(src *ConfSource, kind conf.Kind, name string) {
 	case conf.ConfFile:
 		if src.Confs[name] != nil {
 			e.parse(src, name)
+		}
+		if e.hasAlias(classKey{src.Session, name}) { // an override changes sides
+			e.aliasesChanged()
 		}
 	case conf.OverrideFile:
 		if !e.hasConf(classKey{src.Session, name}) {

@@ -89,3 +89,12 @@ func BenchmarkRestore(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkWriteState(b *testing.B) {
+	s := running(1000).State()
+	for b.Loop() {
+		if _, err := WriteState(s); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -151,8 +151,17 @@ func (w *walk) process() engine.Msg {
 func (w *walk) file() engine.Msg {
 	name := pick(w, "one", "task", "facty")
 	path := "/etc/init/" + name + ".conf"
-	switch w.rng.IntN(5) {
+	switch w.rng.IntN(7) {
+	case 5:
+		path = "/etc/init/up.conf"
+		w.current[path] = pick(w, "exec u\n", "start on\n")
+	case 6:
+		path = "/etc/init/up.override"
+		w.current[path] = pick(w, "on lift\n", "env UP=1\n")
 	case 0:
+		if path = pick(w, path, path, "/etc/init/up.conf", "/etc/init/up.override"); w.current[path] == "" {
+			return engine.Tick{}
+		}
 		delete(w.current, path)
 		return engine.FileRemoved{Source: "/etc/init", Path: path}
 	case 1:
@@ -217,19 +226,18 @@ func inputsFor(o engine.Options, seed uint64, n int) []engine.Input {
 
 // text writes effects out in full, for comparing.
 func text(effects []engine.Effect) string {
-	var out string
+	var b strings.Builder
 	for _, e := range effects {
 		switch e := e.(type) {
 		case engine.Spawn:
-			out += fmt.Sprintf("Spawn %d %+v", e.Token, *e.Spec)
+			fmt.Fprintf(&b, "Spawn %d %+v\n", e.Token, *e.Spec)
 		case engine.Respond:
-			out += fmt.Sprintf("Respond %d %d %v %v", e.Call, e.Conn, e.Reply.Values, e.Reply.Err)
+			fmt.Fprintf(&b, "Respond %d %d %v %v\n", e.Call, e.Conn, e.Reply.Values, e.Reply.Err)
 		default:
-			out += fmt.Sprintf("%T %+v", e, e)
+			fmt.Fprintf(&b, "%T %+v\n", e, e)
 		}
-		out += "\n"
 	}
-	return out
+	return b.String()
 }
 
 func mustDecode(t testing.TB, data []byte) *engine.State {
