@@ -29,6 +29,11 @@ func (e *Engine) loaded(sources []Source) {
 	}
 	e.loadAliases()
 	e.parseAll(e.s.Sources)
+	for _, c := range e.allClasses() {
+		if len(c.Instances) > 0 { // stays, with the aliases there are now
+			e.replant(c)
+		}
+	}
 	e.reconsiderAll(append(names, e.confNames()...))
 	e.answerReloads()
 	if !e.s.Booted {
