@@ -58,9 +58,9 @@ func WriteState(s *engine.State) ([]byte, error) {
 	for _, c := range s.Classes {
 		d.know(c)
 	}
-	o := object{d: d, path: "state"}
-	text := o.render(d.state)
-	return text, d.err
+	var out bytes.Buffer
+	d.write(&out, d.state)
+	return out.Bytes(), d.err
 }
 
 // ReadState makes a state of JSON, with warnings about what it lacks. The

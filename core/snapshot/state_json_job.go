@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"strings"
 	"time"
 
 	"onset/core/cause"
@@ -211,16 +212,18 @@ func (d *dump) outcome(o *object, j *engine.Instance) {
 	name(o, "trace_state", &j.TraceState, job.TraceNone, traceNames)
 }
 
+// What stands for a log or a set-up that is not there, for every slot.
+var (
+	noLogs = []byte("[" + strings.Repeat(`,{"path":null}`, job.NumSlots)[1:] + "]")
+	noData = []byte("[" + strings.Repeat(",null", job.NumSlots)[1:] + "]")
+)
+
 // processes visits the logs and the set-up of processes, which belong to the
 // platform here.
 func (d *dump) processes(o *object, j *engine.Instance) {
 	if !o.reading() {
-		logs, data := make([]any, job.NumSlots), make([]any, job.NumSlots)
-		for i := range logs {
-			logs[i] = map[string]any{"path": nil}
-		}
-		o.put("log", logs)
-		o.put("process_data", data)
+		o.raw("log", noLogs)
+		o.raw("process_data", noData)
 		return
 	}
 	get[[]any](o, "log")

@@ -13,10 +13,11 @@ import (
 // the visits. Reading ignores keys nobody visits; one that is missing is a
 // fault unless it is asked for with has. After a fault visits do nothing.
 type object struct {
-	d    *dump
-	path string         // where it is, for errors
-	out  *bytes.Buffer  // writing
-	in   map[string]any // reading
+	d     *dump
+	path  string         // where it is, for errors
+	out   *bytes.Buffer  // writing
+	begun bool           // a key was written
+	in    map[string]any // reading
 }
 
 func (o *object) reading() bool { return o.out == nil }
@@ -47,11 +48,18 @@ func (o *object) put(key string, v any) {
 }
 
 func (o *object) raw(key string, text []byte) {
-	if o.out.Len() > 1 {
+	o.key(key)
+	o.out.Write(text)
+}
+
+func (o *object) key(key string) {
+	if o.begun {
 		o.out.WriteByte(',')
 	}
-	o.out.WriteString(strconv.Quote(key) + ":")
-	o.out.Write(text)
+	o.begun = true
+	o.out.WriteByte('"')
+	o.out.WriteString(key)
+	o.out.WriteString(`":`)
 }
 
 // get reads the value of a key as a T; null is its zero.
@@ -71,13 +79,15 @@ func get[T any](o *object, key string) (v T) {
 	return v
 }
 
+var null = []byte("null")
+
 // str visits a string; the empty one is null.
 func (o *object) str(key string, s *string) {
 	switch {
 	case o.reading():
 		*s = get[string](o, key)
 	case *s == "":
-		o.put(key, nil)
+		o.raw(key, null)
 	default:
 		o.put(key, *s)
 	}
@@ -86,7 +96,8 @@ func (o *object) str(key string, s *string) {
 // number visits an integer.
 func number[T integer](o *object, key string, n *T) {
 	if !o.reading() {
-		o.put(key, int64(*n))
+		o.key(key)
+		o.out.Write(strconv.AppendInt(o.out.AvailableBuffer(), int64(*n), 10))
 		return
 	}
 	v, err := get[json.Number](o, key).Int64()
@@ -159,23 +170,22 @@ func nums[T integer](o *object, key string, list *[]T) {
 
 // sub visits the object that is the value of a key.
 func (o *object) sub(key string, visit func(*object)) {
-	inner := object{d: o.d, path: o.path + "." + key}
-	if o.reading() {
-		inner.in = get[map[string]any](o, key)
-		if o.d.err == nil {
-			visit(&inner)
-		}
+	if !o.reading() {
+		o.key(key)
+		o.d.write(o.out, visit)
 		return
 	}
-	o.raw(key, inner.render(visit))
+	inner := object{d: o.d, path: o.path + "." + key, in: get[map[string]any](o, key)}
+	if o.d.err == nil {
+		visit(&inner)
+	}
 }
 
-func (o *object) render(visit func(*object)) []byte {
-	o.out = new(bytes.Buffer)
-	o.out.WriteByte('{')
-	visit(o)
-	o.out.WriteByte('}')
-	return o.out.Bytes()
+// write writes one object.
+func (d *dump) write(out *bytes.Buffer, visit func(*object)) {
+	out.WriteByte('{')
+	visit(&object{d: d, out: out})
+	out.WriteByte('}')
 }
 
 // each visits a list of objects.
@@ -193,13 +203,13 @@ func each[T any](o *object, key string, list *[]T, visit func(*object, *T)) {
 		}
 		return
 	}
-	text := []byte{'['}
+	o.key(key)
+	o.out.WriteByte('[')
 	for i := range *list {
 		if i > 0 {
-			text = append(text, ',')
+			o.out.WriteByte(',')
 		}
-		inner := object{d: o.d}
-		text = append(text, inner.render(func(o *object) { visit(o, &(*list)[i]) })...)
+		o.d.write(o.out, func(o *object) { visit(o, &(*list)[i]) })
 	}
-	o.raw(key, append(text, ']'))
+	o.out.WriteByte(']')
 }
