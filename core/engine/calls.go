@@ -40,8 +40,13 @@ func (e *Engine) called(who control.Caller, call control.Call) {
 		return
 	}
 	r := &request{who, call}
-	if reply := e.answer(r); reply != nil {
-		e.respond(who.ID, who.Conn, *reply)
+	reply := e.answer(r)
+	if reply == nil {
+		return
+	}
+	e.respond(who.ID, who.Conn, *reply)
+	if reply.Err != nil && call.File != 0 {
+		e.do(CloseFile{call.File})
 	}
 }
 
@@ -92,7 +97,7 @@ func (e *Engine) asked(r *request, what string) {
 
 func (e *Engine) answerManager(r *request) *control.Reply {
 	if r.Session != "" && chrootIgnored[r.Method] != "" {
-		e.logf(Warn, "Ignoring %s request from chroot session", chrootIgnored[r.Method])
+		e.logf(Warn, "Ignoring %s from chroot session", chrootIgnored[r.Method])
 		return r.empty()
 	}
 	switch r.Method {
@@ -135,10 +140,11 @@ func (e *Engine) answerManager(r *request) *control.Reply {
 // chrootIgnored names the requests that a chroot session may make in vain
 // (UPSTART §6.3, Appendix B).
 var chrootIgnored = map[control.Method]string{
-	control.GetState: "state", control.Restart: "restart", control.SetEnv: "set env",
-	control.SetEnvList: "set env", control.UnsetEnv: "unset env", control.UnsetEnvList: "unset env",
-	control.GetEnv: "get env", control.ListEnv: "get env", control.ResetEnv: "reset env",
-	control.EndSession: "session end",
+	control.GetState: "state query", control.Restart: "restart request", control.SetEnv: "set env request",
+	control.SetEnvList: "set env request", control.UnsetEnv: "unset env request",
+	control.UnsetEnvList: "unset env request", control.GetEnv: "get env request",
+	control.ListEnv: "get env request", control.ResetEnv: "reset env request",
+	control.EndSession: "session end request",
 }
 
 // empty is an answer of the right form that says nothing.
@@ -287,7 +293,12 @@ func (e *Engine) hungup(conn uint64) {
 	mine := func(a PendingAsk) bool { return a.Conn == conn }
 	e.s.Reloads = slices.DeleteFunc(e.s.Reloads, mine)
 	e.s.Asks = slices.DeleteFunc(e.s.Asks, mine)
-	e.s.Held = slices.DeleteFunc(e.s.Held, func(h HeldCall) bool { return h.Caller.Conn == conn })
+	e.s.Held = slices.DeleteFunc(e.s.Held, func(h HeldCall) bool {
+		if h.Caller.Conn == conn && h.Call.File != 0 {
+			e.do(CloseFile{h.Call.File})
+		}
+		return h.Caller.Conn == conn
+	})
 	own := fact.Owner{Kind: fact.Source, ID: conn}
 	if slices.ContainsFunc(e.facts.All(), func(f *fact.Fact) bool { return f.Owner == own }) {
 		g := Grace{conn, e.now() + sourceGrace}

@@ -196,9 +196,17 @@ func (e *Engine) best(key classKey) *Class {
 // reconsider registers the best class of a name, unless the present one is
 // still in use.
 func (e *Engine) reconsider(key classKey) {
+	if old, c := e.replace(key); old != nil {
+		e.carryOver(c, old)
+	}
+}
+
+// replace is reconsider without the events that the old class holds; it
+// returns the two classes, nil for none.
+func (e *Engine) replace(key classKey) (old, c *Class) {
 	cur, best := e.classes[key], e.best(key)
 	if cur == best || (cur != nil && len(cur.Instances) > 0) {
-		return
+		return nil, nil
 	}
 	if cur != nil {
 		e.unregister(cur)
@@ -206,9 +214,16 @@ func (e *Engine) reconsider(key classKey) {
 	if best != nil {
 		e.register(best, cur)
 	}
-	if cur != nil {
-		e.resetHeld(cur.StartHeld)
+	return cur, best
+}
+
+// carryOver offers what the start on of an old class holds to the one that
+// took its place, so that no event is lost, and lets it go.
+func (e *Engine) carryOver(c, old *Class) {
+	if c != nil && c.StartOn != nil {
+		e.offerHeld(c, old.StartHeld)
 	}
+	e.resetHeld(old.StartHeld)
 }
 
 func (e *Engine) unregister(c *Class) {
@@ -217,12 +232,12 @@ func (e *Engine) unregister(c *Class) {
 	e.logf(Debug, "Unregistered job %s", c.object().Path())
 }
 
-// register makes a class the one of its name. What its predecessor had seen
-// of start on is offered to it first, so that no event is lost.
+// register makes a class the one of its name; it goes on with the history of
+// the old one.
 func (e *Engine) register(c, old *Class) {
 	c.History = new(cause.History)
 	if old != nil {
-		c.History = old.History
+		c.History, old.History = old.History, nil
 	}
 	e.addIndexes(c)
 	e.publish(control.JobAdded(c.object()))
@@ -234,13 +249,10 @@ func (e *Engine) register(c, old *Class) {
 			e.mark(c)
 		}
 	}
-	if old != nil && c.StartOn != nil {
-		e.carryOver(c, old.StartHeld)
-	}
 }
 
-// carryOver offers the events that an older start on holds to a new one.
-func (e *Engine) carryOver(c *Class, held []event.ID) {
+// offerHeld offers the events that operands hold to a start on.
+func (e *Engine) offerHeld(c *Class, held []event.ID) {
 	for _, id := range eventsIn(held) {
 		e.offerStart(c, e.queue.Get(id))
 	}
@@ -393,7 +405,7 @@ func (e *Engine) replant(c *Class) {
 		e.resetHeld(stop)
 	}
 	if c.StartOn != nil {
-		e.carryOver(c, held)
+		e.offerHeld(c, held)
 	}
 	e.resetHeld(held)
 }

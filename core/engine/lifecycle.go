@@ -288,10 +288,14 @@ func (e *Engine) removeInstance(j *Instance) {
 	c.Instances = slices.DeleteFunc(c.Instances, func(o *Instance) bool { return o == j })
 	last := len(c.Instances) == 0
 	told := !last || !e.s.Deleted(c)
+	var old, taker *Class
 	if last {
-		e.reconsider(c.key())
+		old, taker = e.replace(c.key())
 	}
 	if told {
 		e.publish(control.InstanceRemoved(j.object()))
+	}
+	if old != nil {
+		e.carryOver(taker, old)
 	}
 }
