@@ -89,16 +89,19 @@ func (l *Loop) Run() engine.Effect {
 	}
 }
 
-// Settle steps the engine until the queue is empty and no deadline has
-// passed. It returns early, with the effect, after a step that ends the run.
+// Settle steps the engine until the queue is empty, with one Tick at most, so
+// that the platform is heard even when the engine has always more to do. It
+// returns early, with the effect, after a step that ends the run.
 func (l *Loop) Settle() engine.Effect {
-	for {
+	for ticked := false; ; {
 		now := l.Platform.Now()
 		var msg engine.Msg = engine.Tick{}
 		if len(l.queue) > 0 {
 			msg, l.queue = l.queue[0], l.queue[1:]
-		} else if at, ok := l.Engine.Deadline(); !ok || now.Mono < at {
+		} else if at, ok := l.Engine.Deadline(); ticked || !ok || now.Mono < at {
 			return nil
+		} else {
+			ticked = true
 		}
 		in := engine.Input{Clock: now, Msg: msg}
 		if l.Journal != nil {

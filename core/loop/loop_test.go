@@ -103,6 +103,20 @@ func TestTickComesWhenQueueIsEmptyAndDeadlinePassed(t *testing.T) {
 		"step engine.Hungup{1}", "step engine.Hungup{2}", "step engine.Tick{}", "do engine.Exit", "do engine.Log")
 }
 
+func TestPlatformIsHeardWhileTheDeadlineHasAlwaysPassed(t *testing.T) {
+	f := &fake{t: t, deadline: 5, now: 5}
+	f.step = func(m engine.Msg) []engine.Effect {
+		if m == (engine.Hungup{Conn: 1}) {
+			return []engine.Effect{engine.Exit{}}
+		}
+		return nil
+	}
+	f.waits = [][]engine.Msg{nil, {engine.Hungup{Conn: 1}}}
+	(&Loop{Engine: f, Platform: f}).Run()
+	check(t, f.notes, "step engine.Tick{}", "wait 5ns true", "step engine.Tick{}", "wait 5ns true",
+		"step engine.Hungup{1}", "do engine.Exit")
+}
+
 func TestBacklogOrdersWhatACrashLeft(t *testing.T) {
 	spawn := func(token uint64) engine.Effect { return engine.Spawn{Token: token} }
 	var b Backlog

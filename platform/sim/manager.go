@@ -50,7 +50,15 @@ func Boot(w *World, o engine.Options) *Manager {
 
 func (m *Manager) run(e *engine.Engine) {
 	m.Engine = e
-	m.loop = loop.Loop{Engine: m, Platform: m.World, Journal: m, Dump: func() string { return "{}" }}
+	m.loop = loop.Loop{Engine: m, Platform: m.World, Journal: m, Dump: m.dump}
+}
+
+func (m *Manager) dump() string {
+	text, err := snapshot.WriteState(m.Engine.State())
+	if err != nil {
+		panic("internal error: cannot write the state: " + err.Error())
+	}
+	return string(text)
 }
 
 // Snapshot takes a snapshot, behind which the log begins anew. The manager
