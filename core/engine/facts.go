@@ -85,6 +85,7 @@ type namedSolution struct {
 // yields it.
 func (e *Engine) solutions(c *Class) []namedSolution {
 	var found []namedSolution
+	seen := make(map[string]bool)
 	e.facts.Solve(c.Def.While, e.view(c, nil), func(s fact.Solution) bool {
 		vars := withSolution(e.classEnv(c), s)
 		name, err := env.Expand(c.Def.Instance, vars.Lookup)
@@ -92,7 +93,8 @@ func (e *Engine) solutions(c *Class) []namedSolution {
 			e.logf(Warn, "Failed to obtain %s instance: %s", c.Def.Name, err)
 			return true
 		}
-		if !slices.ContainsFunc(found, func(n namedSolution) bool { return n.name == name }) {
+		if !seen[name] {
+			seen[name] = true
 			found = append(found, namedSolution{name, vars})
 		}
 		return c.Def.Instance != ""
