@@ -1,0 +1,83 @@
+// Package platform is the contract between the manager and a kernel: what the
+// manager needs done, in interfaces of a few methods. A back end a kernel
+// implements them, platform/posix holds what back ends share, and
+// platform/manager puts them together under core/loop.
+//
+// Concurrency: everything here is called on the manager's one loop goroutine,
+// which is locked to the main thread because ptrace and wait belong to a
+// thread. The exception is Poller.Wake.
+package platform
+
+import (
+	"time"
+
+	"onset/core/engine"
+	"onset/core/job"
+)
+
+// Ready says what a descriptor is ready for; Hangup comes unasked.
+type Ready uint8
+
+// The ways of being ready.
+const (
+	Readable Ready = 1 << iota
+	Writable
+	Hangup
+)
+
+// Poller waits for descriptors (epoll, kqueue). Level-triggered.
+type Poller interface {
+	// Add calls ready whenever fd is ready for any of want.
+	Add(fd int, want Ready, ready func(Ready)) error
+	// Set changes what is waited for; 0 keeps only Hangup.
+	Set(fd int, want Ready) error
+	// Remove forgets fd, which must still be open.
+	Remove(fd int)
+	// Wait calls the functions of ready descriptors, once each; it returns
+	// after that, at the timeout (negative: none), or when woken.
+	Wait(timeout time.Duration) error
+	// Wake makes a Wait return, now or next. Any goroutine may call it.
+	Wake()
+}
+
+// Streams are the descriptors a new process gets besides the console: they
+// stay the caller's.
+type Streams struct {
+	Log   int   // terminal for 1 and 2; -1 without console log
+	Files []int // from descriptor 3 on
+}
+
+// Started is a process that exists.
+type Started struct {
+	PID int
+	// Executed is true if the program already runs. Otherwise Executed or
+	// ExecFailed comes from Processes.Collect later.
+	Executed bool
+}
+
+// SpawnError is a spawn that made no process.
+type SpawnError struct {
+	Reason    string // step and error as in UPSTART §4.4
+	Temporary bool   // may pass: no memory, no process, no descriptor
+}
+
+func (e *SpawnError) Error() string { return e.Reason }
+
+// Processes starts, signals, traces and collects processes.
+type Processes interface {
+	// Spawn starts the process of a spec. token is put where Find finds it.
+	Spawn(token uint64, s *job.Spec, io Streams) (Started, error)
+	// Find returns the living process that a Spawn with that token made,
+	// after a crash of the manager that lost the answer; 0 if none.
+	Find(token uint64) int
+	// Kill signals a process or its group. No such process is no error.
+	Kill(pid int, sig job.Signal, scope engine.Scope) error
+	// Detach ends the tracing of a process and lets it run.
+	Detach(pid int)
+	// Resume lets a held traced process run on, traced.
+	Resume(pid int)
+	// Collect calls yield with what became of processes since the last
+	// call: Executed and ExecFailed before the Exited of the same process.
+	// It never blocks.
+	Collect(yield func(engine.Msg))
+}
