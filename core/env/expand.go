@@ -1,5 +1,7 @@
 package env
 
+//lint:file-ignore ST1005 clients know these texts
+
 import (
 	"errors"
 	"fmt"
