@@ -82,22 +82,33 @@ func slowGlob(pattern, s string) bool {
 	return ok && slowGlob(pattern[n:], s[1:])
 }
 
-// slowBracketEnd returns the length of a bracket expression, or 0.
+// slowBracketEnd returns the length of a bracket expression, or 0. A class
+// such as [:alpha:] may be a member but not the end of a range.
 func slowBracketEnd(p string) int {
-	for i, first := 1, true; i < len(p); i++ {
-		switch {
-		case i == 1 && (p[i] == '!' || p[i] == '^'):
-			continue
-		case p[i] == ']' && !first:
-			return i + 1
-		case p[i] == '\\':
+	i := 1
+	if i < len(p) && (p[i] == '!' || p[i] == '^') {
+		i++
+	}
+	skip := func(marks string) {
+		if p[i] == '\\' {
 			i++
-		case p[i] == '[' && i+1 < len(p) && strings.IndexByte(":.=", p[i+1]) >= 0:
+		} else if p[i] == '[' && i+1 < len(p) && strings.IndexByte(marks, p[i+1]) >= 0 {
 			if end := strings.Index(p[i+2:], p[i+1:i+2]+"]"); end >= 0 {
 				i += end + 3
 			}
 		}
-		first = false
+		i++
+	}
+	for first := i; i < len(p); {
+		if p[i] == ']' && i > first {
+			return i + 1
+		}
+		class := strings.HasPrefix(p[i:], "[:") && strings.Contains(p[i+2:], ":]")
+		skip(":.=")
+		if !class && i+1 < len(p) && p[i] == '-' && p[i+1] != ']' {
+			i++
+			skip(".=")
+		}
 	}
 	return 0
 }
