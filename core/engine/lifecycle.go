@@ -188,7 +188,7 @@ func (e *Engine) emitJobEvent(j *Instance, name string, ending bool) *event.Even
 		Cause:    j.Cause,
 	}
 	e.queue.Add(ev)
-	e.logf(Debug, "Pending %s event", name)
+	e.logEvent(Debug, "Pending", ev)
 	return ev
 }
 

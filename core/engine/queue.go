@@ -14,14 +14,22 @@ import (
 func (e *Engine) emit(name string, vars env.Table, session string) *event.Event {
 	ev := &event.Event{Name: name, Env: vars, Session: session, Cause: e.cause}
 	e.queue.Add(ev)
-	e.logf(Debug, "Pending %s event", name)
+	e.logEvent(Debug, "Pending", ev)
 	return ev
+}
+
+// logEvent is logf for what every event goes through: it costs nothing when
+// nobody wants to know.
+func (e *Engine) logEvent(p Priority, stage string, ev *event.Event) {
+	if e.logs(p) {
+		e.do(Log{p, stage + " " + ev.Name + " event"})
+	}
 }
 
 // visit moves an event as far as it goes now (UPSTART §3.1).
 func (e *Engine) visit(ev *event.Event) {
 	if ev.Progress == event.Pending {
-		e.logf(Info, "Handling %s event", ev.Name)
+		e.logEvent(Info, "Handling", ev)
 		ev.Progress = event.Handling
 		e.handle(ev)
 	}
@@ -32,7 +40,7 @@ func (e *Engine) visit(ev *event.Event) {
 
 // finish tells who waits for an event and destroys it.
 func (e *Engine) finish(ev *event.Event) {
-	e.logf(Debug, "Finished %s event", ev.Name)
+	e.logEvent(Debug, "Finished", ev)
 	ev.Progress = event.Finished
 	for _, w := range ev.Waiters {
 		e.eventDone(ev, w)
