@@ -1,0 +1,297 @@
+package joblog
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// file is a log file and what is to be written to it.
+type file struct {
+	path  string
+	slots []*slot
+	tail  ring
+
+	collected []byte // not yet with the writer
+	batch     batch  // the writer's while busy
+	busy      bool
+	out       output // the writer's while busy
+	paused    bool   // its ptys are not read
+
+	failed  error // of the last write; nil if it went well
+	tries   int   // writes that failed in a row
+	tried   time.Time
+	dropped int64 // bytes, not told yet
+
+	idle bool // in Logs.idle
+	kept int  // bytes counted in Logs.kept
+}
+
+// flush is a Flush that is not answered.
+type flush struct {
+	left map[*file]bool // true: tried since the Flush
+	done func(error)
+}
+
+// file returns the file of a path.
+func (l *Logs) file(path string) *file {
+	f := l.files[path]
+	if f == nil {
+		f = &file{path: path, out: output{fd: -1}}
+		l.files[path] = f
+	}
+	return f
+}
+
+// use gives a file one more slot.
+func (l *Logs) use(f *file, s *slot) {
+	f.slots = append(f.slots, s)
+	if f.idle {
+		f.idle = false
+		l.idle = slices.Delete(l.idle, slices.Index(l.idle, f), slices.Index(l.idle, f)+1)
+		l.kept -= f.kept
+		f.kept = 0
+	}
+}
+
+func (f *file) remove(s *slot) {
+	f.slots = slices.DeleteFunc(f.slots, func(o *slot) bool { return o == s })
+}
+
+func (f *file) full() bool { return f.busy && len(f.collected) >= queueMax }
+
+// trim drops the oldest bytes that the disk refused when there are too many.
+func (f *file) trim() {
+	over := len(f.collected) - unwrittenMax
+	if f.failed == nil || f.busy || over <= 0 {
+		return
+	}
+	over = max(over, dropStep)
+	f.dropped += int64(over)
+	f.collected = f.collected[:copy(f.collected, f.collected[over:])]
+}
+
+// submit gives the writer what a file has collected, or has the file closed
+// when nobody needs it any more.
+func (l *Logs) submit(f *file) {
+	switch {
+	case f.busy:
+	case len(f.collected) == 0:
+		l.retire(f)
+	case f.failed == nil || time.Since(f.tried) >= firstPause:
+		l.retry(f)
+	case len(f.slots) == 0:
+		l.rest(f)
+	}
+}
+
+// retry submits also what the disk has just refused.
+func (l *Logs) retry(f *file) {
+	if f.busy || len(f.collected) == 0 {
+		return
+	}
+	l.send(f, batch{file: f, data: f.collected, notice: f.notice()})
+	f.collected = nil
+}
+
+func (l *Logs) send(f *file, b batch) {
+	f.busy = true
+	f.batch = b
+	l.writer.put(&f.batch)
+}
+
+func (f *file) notice() string {
+	if f.dropped == 0 {
+		return ""
+	}
+	return fmt.Sprintf("\r\ninit: %d bytes of output dropped: %s\r\n", f.dropped, reason(f.failed))
+}
+
+// retire closes a file that has no slot and nothing to write.
+func (l *Logs) retire(f *file) {
+	if len(f.slots) > 0 {
+		return
+	}
+	if f.out.fd >= 0 {
+		l.send(f, batch{file: f, last: true})
+		return
+	}
+	l.rest(f)
+}
+
+// rest keeps a file without slots for its tail and what could not be written,
+// and forgets the oldest of its kind when they take too much memory.
+func (l *Logs) rest(f *file) {
+	if !f.idle {
+		f.idle = true
+		l.idle = append(l.idle, f)
+	}
+	size := f.tail.size() + cap(f.collected) + 512
+	l.kept += size - f.kept
+	f.kept = size
+	for i := 0; l.kept > keptMax && i < len(l.idle); {
+		if old := l.idle[i]; old.busy {
+			i++
+		} else {
+			l.forget(old)
+			l.idle = slices.Delete(l.idle, i, i+1)
+		}
+	}
+}
+
+func (l *Logs) forget(f *file) {
+	if n := len(f.collected); n > 0 {
+		l.logf("%s: %d bytes of output dropped: %s", f.path, f.dropped+int64(n), reason(f.failed))
+	}
+	l.kept -= f.kept
+	f.out.close()
+	delete(l.files, f.path)
+	delete(l.failing, f)
+}
+
+// Collect takes notice of what has been written and tries again what is due.
+// It is called whenever the Poller's Wait returned.
+func (l *Logs) Collect() {
+	l.finish()
+	for f := range l.failing {
+		if !f.busy && time.Since(f.tried) >= f.pause() {
+			l.retry(f)
+		}
+	}
+}
+
+// Deadline returns how long until Collect has something to do without being
+// woken for it.
+func (l *Logs) Deadline() (in time.Duration, ok bool) {
+	for f := range l.failing {
+		if d := max(0, f.pause()-time.Since(f.tried)); !f.busy && (!ok || d < in) {
+			in, ok = d, true
+		}
+	}
+	return in, ok
+}
+
+// pause returns how long a file that fails is left alone.
+func (f *file) pause() time.Duration {
+	return min(firstPause<<min(f.tries-1, 10), longestPause)
+}
+
+func (l *Logs) finish() {
+	for _, b := range l.writer.take() {
+		l.finished(b.file)
+	}
+}
+
+// finished takes a batch back from the writer.
+func (l *Logs) finished(f *file) {
+	b := f.batch
+	f.busy, f.batch = false, batch{}
+	if b.noticed {
+		l.logf("%s: %d bytes of output dropped: %s", f.path, f.dropped, reason(f.failed))
+		f.dropped = 0
+	}
+	if b.err != nil {
+		l.refused(f, b)
+	} else {
+		f.failed, f.tries = nil, 0
+		delete(l.failing, f)
+		l.recycle(b.data)
+	}
+	if f.paused && !f.full() {
+		l.resume(f)
+	}
+	l.answerFlushes(f)
+	l.submit(f)
+}
+
+// refused keeps what the disk did not take.
+func (l *Logs) refused(f *file, b batch) {
+	if f.failed == nil {
+		l.logf("%s: Failed to write to log file: %s", f.path, reason(b.err))
+	}
+	f.failed, f.tried = b.err, time.Now()
+	f.tries++
+	l.failing[f] = true
+	if b.n > 0 {
+		f.tries = 1
+	}
+	rest := append(b.data[:0], b.data[b.n:]...)
+	f.collected = append(rest, f.collected...)
+	f.trim()
+}
+
+// Flush tries at once to write everything that a disk has refused. done gets
+// the first error, nil when all is written; it may be called before Flush
+// returns.
+func (l *Logs) Flush(done func(error)) {
+	if len(l.failing) == 0 {
+		done(nil)
+		return
+	}
+	fl := &flush{left: map[*file]bool{}, done: done}
+	l.flushes = append(l.flushes, fl)
+	for _, f := range slices.SortedFunc(maps.Keys(l.failing), func(a, b *file) int {
+		return slices.Compare([]byte(a.path), []byte(b.path))
+	}) {
+		fl.left[f] = !f.busy
+		l.retry(f)
+	}
+}
+
+// answerFlushes is called after each write of a file. One that had begun
+// before the Flush and failed counts only when it has been tried again.
+func (l *Logs) answerFlushes(f *file) {
+	l.flushes = slices.DeleteFunc(l.flushes, func(fl *flush) bool {
+		tried, in := fl.left[f]
+		switch {
+		case !in:
+			return false
+		case f.failed != nil && !tried:
+			fl.left[f] = true
+			l.retry(f)
+			return false
+		case f.failed != nil:
+			fl.done(fmt.Errorf("%s: %w", f.path, f.failed))
+			return true
+		}
+		delete(fl.left, f)
+		if len(fl.left) == 0 {
+			fl.done(nil)
+		}
+		return len(fl.left) == 0
+	})
+}
+
+// room returns a buffer with space for a read.
+func (l *Logs) room(b []byte) []byte {
+	const least = 4 << 10 // what a pty returns at most
+	switch {
+	case cap(b)-len(b) >= least:
+		return b
+	case b == nil && len(l.spare) > 0:
+		b = l.spare[len(l.spare)-1]
+		l.spare = l.spare[:len(l.spare)-1]
+		return b
+	}
+	return slices.Grow(b, max(least, cap(b)))
+}
+
+func (l *Logs) recycle(b []byte) {
+	const buffers = 2 // what one busy file needs
+	if cap(b) > 0 && cap(b) <= queueMax+readMax && len(l.spare) < buffers {
+		l.spare = append(l.spare, b[:0])
+	}
+}
+
+// reason is the text of an error as users know it.
+func reason(err error) string {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	return fmt.Sprint(err)
+}

@@ -1,0 +1,289 @@
+// Package joblog writes what jobs print to log files (UPSTART §5).
+//
+// Each process slot has a pty. Its master is read when the Poller says so; a
+// slot costs a descriptor and no goroutine. All slots with the same path
+// share one file, which gets the bytes in the order in which they were read,
+// raw: the pty turns LF into CR LF. A slot lasts until the last process that
+// holds its terminal is gone, not only until the process of the job is.
+//
+// One goroutine does everything that may wait for a disk. Each file has at
+// most one batch with it, and collects the next meanwhile. When that reaches
+// queueMax the ptys of the file are not read until the batch is written: a
+// slow disk slows the job down that prints so much, loses nothing, and
+// delays nobody else. When the disk refuses (full, read-only, no directory)
+// the job is not slowed down: up to unwrittenMax bytes wait in memory and the
+// oldest are dropped; a line in the file and one in the log of init tell how
+// many. The write is tried again with further output, on Flush, and on
+// Collect after a pause that doubles (DECISIONS 25).
+//
+// Before each batch the writer compares the open file with what the path
+// names, one system call, so a log that was renamed or removed is opened
+// anew with the next output.
+//
+// A slot needs one descriptor and its file another. The Go runtime raises the
+// soft limit of descriptors to the hard one at start, and gives processes it
+// starts the original back, so 1,024 is no limit for the manager.
+//
+// Concurrency: everything is called on the manager's loop goroutine.
+package joblog
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"onset/platform"
+)
+
+const (
+	readMax      = 64 << 10  // bytes read from one pty in a row
+	queueMax     = 256 << 10 // bytes a file collects while a batch is written
+	unwrittenMax = 1 << 20   // bytes a file keeps that the disk refuses
+	dropStep     = 64 << 10  // bytes dropped at least, so that moving the rest is cheap
+	tailMax      = 64 << 10  // bytes of output kept in memory (EXTENSIONS §13)
+	keptMax      = 16 << 20  // bytes kept of files that no slot uses
+	firstPause   = 100 * time.Millisecond
+	longestPause = 10 * time.Second
+	closeLimit   = time.Second
+)
+
+// Opener opens a pty; both descriptors are close-on-exec.
+type Opener func() (master, slave int, err error)
+
+// Logs is the output of all jobs.
+type Logs struct {
+	poller platform.Poller
+	open   Opener
+	logf   func(format string, args ...any)
+
+	writer  *writer
+	slots   map[uint64]*slot
+	files   map[string]*file
+	failing map[*file]bool
+	idle    []*file // that no slot uses, oldest first
+	kept    int     // bytes of those
+	flushes []*flush
+	spare   [][]byte // buffers to use again
+}
+
+// slot is the pty of a process.
+type slot struct {
+	token  uint64
+	file   *file
+	master int
+	slave  int  // -1 after Spawned
+	polled bool // the poller knows master
+}
+
+// New returns an empty set of logs. logf gets warnings.
+func New(p platform.Poller, open Opener, logf func(format string, args ...any)) *Logs {
+	l := &Logs{poller: p, open: open, logf: logf,
+		slots: map[uint64]*slot{}, files: map[string]*file{}, failing: map[*file]bool{}}
+	l.writer = newWriter(p.Wake)
+	return l
+}
+
+// Open makes a pty whose output goes to the file at path and returns its
+// slave, which belongs to l. The file is opened with the first output.
+func (l *Logs) Open(token uint64, path string) (slave int, err error) {
+	master, slave, err := l.open()
+	if err != nil {
+		return -1, fmt.Errorf("cannot open a pty: %w", err)
+	}
+	if err := l.add(&slot{token: token, master: master, slave: slave}, path); err != nil {
+		unix.Close(slave)
+		return -1, err
+	}
+	return slave, nil
+}
+
+// Adopt takes over a master that an earlier manager opened for token. It
+// closes master if it fails.
+func (l *Logs) Adopt(token uint64, path string, master int) error {
+	return l.add(&slot{token: token, master: master, slave: -1}, path)
+}
+
+// Masters calls yield with every pty that is still held, in no order.
+func (l *Logs) Masters(yield func(token uint64, path string, master int)) {
+	for _, s := range l.slots {
+		yield(s.token, s.file.path, s.master)
+	}
+}
+
+func (l *Logs) add(s *slot, path string) error {
+	err := unix.SetNonblock(s.master, true)
+	if err == nil {
+		s.file = l.file(path)
+		err = l.poll(s)
+	}
+	if err != nil {
+		unix.Close(s.master)
+		return fmt.Errorf("cannot read the pty of %q: %w", path, err)
+	}
+	l.slots[s.token] = s
+	l.use(s.file, s)
+	return nil
+}
+
+func (l *Logs) poll(s *slot) error {
+	if s.file.paused {
+		return nil
+	}
+	err := l.poller.Add(s.master, platform.Readable, func(platform.Ready) {
+		if s.polled {
+			l.read(s)
+			l.submit(s.file)
+		}
+	})
+	s.polled = err == nil
+	return err
+}
+
+func (l *Logs) unpoll(s *slot) {
+	if s.polled {
+		l.poller.Remove(s.master)
+		s.polled = false
+	}
+}
+
+// Spawned says that the process of a slot has the slave.
+func (l *Logs) Spawned(token uint64) {
+	if s := l.slots[token]; s != nil && s.slave >= 0 {
+		unix.Close(s.slave)
+		s.slave = -1
+	}
+}
+
+// Failed says that there is no process for a slot after all.
+func (l *Logs) Failed(token uint64) {
+	if s := l.slots[token]; s != nil {
+		l.Spawned(token)
+		l.read(s)
+		l.hangUp(s)
+		l.submit(s.file)
+	}
+}
+
+// Release says that the process of a slot is gone. What it printed is taken
+// now; descendants that hold the pty are logged on.
+func (l *Logs) Release(token uint64) {
+	if s := l.slots[token]; s != nil && s.polled {
+		l.read(s)
+		l.submit(s.file)
+	}
+}
+
+// read takes what a pty has, without waiting.
+func (l *Logs) read(s *slot) {
+	f := s.file
+	for got := 0; got < readMax && l.slots[s.token] == s; {
+		if f.full() {
+			l.pause(f)
+			return
+		}
+		f.collected = l.room(f.collected)
+		free := f.collected[len(f.collected):cap(f.collected)]
+		n, err := unix.Read(s.master, free)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return
+		case err != nil || n == 0: // EIO on Linux, 0 on FreeBSD: nobody holds the slave
+			l.hangUp(s)
+			return
+		}
+		f.tail.write(free[:n])
+		f.collected = f.collected[:len(f.collected)+n]
+		f.trim()
+		got += n
+	}
+}
+
+// hangUp ends a slot, once.
+func (l *Logs) hangUp(s *slot) {
+	if l.slots[s.token] != s {
+		return
+	}
+	l.unpoll(s)
+	unix.Close(s.master)
+	delete(l.slots, s.token)
+	s.file.remove(s)
+}
+
+// pause stops reading the ptys of a file. They leave the poller: one that
+// hangs up meanwhile would be ready all the time.
+func (l *Logs) pause(f *file) {
+	f.paused = true
+	for _, s := range f.slots {
+		l.unpoll(s)
+	}
+}
+
+func (l *Logs) resume(f *file) {
+	f.paused = false
+	for _, s := range append([]*slot(nil), f.slots...) {
+		if err := l.poll(s); err != nil {
+			l.logf("%s: Output is not logged any more: %s", f.path, err)
+			l.hangUp(s)
+		}
+	}
+}
+
+// Tail returns the last output that went to path, at most 64 KiB; nil if
+// there was none or it was too long ago.
+func (l *Logs) Tail(path string) []byte {
+	if f := l.files[path]; f != nil {
+		return f.tail.bytes()
+	}
+	return nil
+}
+
+// Close writes what can be written within a second and ends all slots.
+func (l *Logs) Close() {
+	for _, s := range l.slots {
+		l.Spawned(s.token)
+		l.read(s)
+		l.submit(s.file)
+	}
+	for f := range l.failing {
+		l.retry(f)
+	}
+	l.await(time.Now().Add(closeLimit))
+	l.writer.close()
+	for _, s := range l.slots {
+		l.hangUp(s)
+	}
+	for _, f := range l.files {
+		if !f.busy {
+			f.out.close()
+		}
+		if n := len(f.collected); n > 0 || f.busy {
+			l.logf("%s: Output was not written to the end", f.path)
+		}
+	}
+}
+
+// await works with the writer until no file has anything to be written.
+func (l *Logs) await(limit time.Time) {
+	timer := time.NewTimer(time.Until(limit))
+	defer timer.Stop()
+	for l.writing() {
+		select {
+		case <-l.writer.note:
+			l.finish()
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+func (l *Logs) writing() bool {
+	for _, f := range l.files {
+		if f.busy {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,202 @@
+package joblog
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// batch is one thing for the writer to do.
+type batch struct {
+	file   *file
+	notice string // goes in front of data
+	data   []byte
+	last   bool // only close the file
+
+	noticed bool  // the notice is written
+	n       int   // bytes of data written
+	err     error // why that is not all
+}
+
+// writer is the goroutine that waits for disks. It has a file's batch and
+// output from put until take has returned the batch.
+type writer struct {
+	wake func()
+	do   func(*batch) // may wait for the disk
+	note chan struct{} // something is done; for Close
+
+	mu   sync.Mutex
+	more sync.Cond
+	todo []*batch
+	done []*batch
+	end  bool
+}
+
+func newWriter(wake func()) *writer {
+	w := &writer{wake: wake, do: (*batch).do, note: make(chan struct{}, 1)}
+	w.more.L = &w.mu
+	go w.run()
+	return w
+}
+
+func (w *writer) put(b *batch) {
+	w.mu.Lock()
+	w.todo = append(w.todo, b)
+	w.mu.Unlock()
+	w.more.Signal()
+}
+
+// take returns the batches that are done, in that order.
+func (w *writer) take() []*batch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	done := w.done
+	w.done = nil
+	return done
+}
+
+// close ends the goroutine when it has done what it is doing.
+func (w *writer) close() {
+	w.mu.Lock()
+	w.end = true
+	w.mu.Unlock()
+	w.more.Signal()
+}
+
+func (w *writer) run() {
+	for b := w.next(); b != nil; b = w.next() {
+		w.do(b)
+		w.mu.Lock()
+		w.done = append(w.done, b)
+		first := len(w.done) == 1
+		w.mu.Unlock()
+		select {
+		case w.note <- struct{}{}:
+		default:
+		}
+		if first {
+			w.wake()
+		}
+	}
+}
+
+// next waits for a batch; nil is the end.
+func (w *writer) next() *batch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.todo) == 0 && !w.end {
+		w.more.Wait()
+	}
+	if w.end {
+		return nil
+	}
+	b := w.todo[0]
+	w.todo = w.todo[1:]
+	return b
+}
+
+func (b *batch) do() {
+	out := &b.file.out
+	if b.last {
+		out.close()
+		return
+	}
+	if b.err = out.check(b.file.path); b.err != nil {
+		return
+	}
+	if b.notice != "" {
+		if _, b.err = out.write([]byte(b.notice)); b.err != nil {
+			return
+		}
+		b.noticed = true
+	}
+	b.n, b.err = out.write(b.data)
+}
+
+// output is an open log file; fd is -1 when it is closed.
+type output struct {
+	fd       int
+	dev, ino uint64
+}
+
+// check opens the file unless the one that is open is the one at path.
+func (o *output) check(path string) error {
+	var st unix.Stat_t
+	err := ignoringEINTR(func() error { return unix.Lstat(path, &st) })
+	if o.fd >= 0 && (err == nil && o.is(&st) || err != nil && err != unix.ENOENT && err != unix.ENOTDIR) {
+		return nil
+	}
+	o.close()
+	return o.open(path)
+}
+
+func (o *output) is(st *unix.Stat_t) bool {
+	return o.dev == uint64(st.Dev) && o.ino == uint64(st.Ino)
+}
+
+// open opens the file, or makes it with mode 0640 whatever the umask.
+func (o *output) open(path string) error {
+	const flags = unix.O_APPEND | unix.O_WRONLY | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY
+	fd, err := open(path, flags)
+	if err == unix.ENOENT {
+		if fd, err = open(path, flags|unix.O_CREAT|unix.O_EXCL); err == nil {
+			err = unix.Fchmod(fd, 0o640)
+		} else if err == unix.EEXIST { // somebody was faster
+			fd, err = open(path, flags)
+		}
+	}
+	var st unix.Stat_t
+	if err == nil {
+		err = unix.Fstat(fd, &st)
+	}
+	if err != nil {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+		return err
+	}
+	o.fd, o.dev, o.ino = fd, uint64(st.Dev), uint64(st.Ino)
+	return nil
+}
+
+func open(path string, flags int) (fd int, err error) {
+	err = ignoringEINTR(func() error {
+		fd, err = unix.Open(path, flags, 0o640)
+		return err
+	})
+	return fd, err
+}
+
+// write writes all of p or returns why it could not; the file is closed then,
+// unless it is only full.
+func (o *output) write(p []byte) (n int, err error) {
+	for n < len(p) {
+		m, err := unix.Write(o.fd, p[n:])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			if err != unix.ENOSPC && err != unix.EAGAIN {
+				o.close()
+			}
+			return n, err
+		default:
+			n += m
+		}
+	}
+	return n, nil
+}
+
+func (o *output) close() {
+	if o.fd >= 0 {
+		unix.Close(o.fd)
+		o.fd = -1
+	}
+}
+
+func ignoringEINTR(f func() error) error {
+	for {
+		if err := f(); err != unix.EINTR {
+			return err
+		}
+	}
+}
