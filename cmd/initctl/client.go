@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/godbus/dbus/v5"
+
+	"onset/core/control"
+)
+
+// client is one connection to init, used by one goroutine. Calls wait without
+// limit (UPSTART §7.2). The codec is godbus's; its connection type is not
+// used, since goroutines for each call cost more than the calls do.
+type client struct {
+	conn   io.ReadWriteCloser
+	in     *bufio.Reader
+	out    bytes.Buffer // encoded, not yet sent
+	dest   string       // name of init on a bus; empty on a private socket
+	serial uint32       // of the last call
+}
+
+// request is one call to be made.
+type request struct {
+	path   dbus.ObjectPath
+	method *control.MethodSpec
+	args   []any
+}
+
+// window is how many calls are on their way at once: a bus allows a client no
+// more than 128 without reply.
+const window = 64
+
+var errLost = errors.New("The connection to init was lost") //nolint:staticcheck // printed as it is
+
+// dial connects to the first of the addresses that answers and authenticates.
+func dial(addresses string) (*client, error) {
+	err := errors.New("no usable address: " + addresses)
+	for address := range strings.SplitSeq(addresses, ";") {
+		name, ok := socketName(address)
+		if !ok {
+			continue
+		}
+		var conn net.Conn
+		if conn, err = net.DialUnix("unix", nil, &net.UnixAddr{Name: name, Net: "unix"}); err != nil {
+			err = dialError(name, err)
+			continue
+		}
+		c := &client{conn: conn, in: bufio.NewReaderSize(conn, 16<<10)}
+		if err = c.authenticate(os.Geteuid()); err == nil {
+			return c, nil
+		}
+		c.close()
+	}
+	return nil, err
+}
+
+// socketName returns the socket of a D-Bus address, "@" in front of an
+// abstract one.
+func socketName(address string) (string, bool) {
+	keys, ok := strings.CutPrefix(address, "unix:")
+	if !ok {
+		return "", false
+	}
+	for kv := range strings.SplitSeq(keys, ",") {
+		key, value, _ := strings.Cut(kv, "=")
+		value, err := dbus.UnescapeBusAddressValue(value)
+		switch {
+		case err != nil || value == "":
+		case key == "path":
+			return value, true
+		case key == "abstract":
+			return "@" + value, true
+		}
+	}
+	return "", false
+}
+
+// dialError words a failure to connect as other D-Bus programs do.
+func dialError(name string, err error) error {
+	text := err.Error()
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		text = errno.Error()
+		text = strings.ToUpper(text[:1]) + text[1:]
+	}
+	return fmt.Errorf("Failed to connect to socket %s: %s", strings.TrimPrefix(name, "@"), text) //nolint:staticcheck // printed as it is
+}
+
+// authenticate proves who we are by the credentials of the socket. What ends
+// the handshake goes out with the first call.
+func (c *client) authenticate(uid int) error {
+	id := hex.EncodeToString([]byte(strconv.Itoa(uid)))
+	if _, err := io.WriteString(c.conn, "\x00AUTH EXTERNAL "+id+"\r\n"); err != nil {
+		return errLost
+	}
+	line, err := c.in.ReadString('\n')
+	switch {
+	case err != nil:
+		return errLost
+	case !strings.HasPrefix(line, "OK"):
+		return errors.New("Authentication was rejected") //nolint:staticcheck // printed as it is
+	}
+	c.out.WriteString("BEGIN\r\n")
+	return nil
+}
+
+// hello makes the connection known to a bus; dest is whom to talk to there.
+func (c *client) hello(dest string) error {
+	c.dest = "org.freedesktop.DBus"
+	_, err := c.do(request{"/org/freedesktop/DBus", &control.MethodSpec{Interface: c.dest, Name: "Hello"}, nil})
+	c.dest = dest
+	return err
+}
+
+func (c *client) close() { c.conn.Close() }
+
+// call makes one call and returns the values of the reply. A *control.Error
+// is init's answer; any other error is the end of the connection.
+func (c *client) call(path dbus.ObjectPath, m control.Method, args ...any) ([]any, error) {
+	return c.do(request{path, m.Spec(), args})
+}
+
+func (c *client) do(r request) (body []any, err error) {
+	fatal := c.each([]request{r}, func(_ int, b []any, e error) { body, err = b, e })
+	if fatal != nil {
+		return nil, fatal
+	}
+	return body, err
+}
+
+// each makes many calls at once. got is called for each reply as it comes, in
+// any order. The error is that of the connection.
+func (c *client) each(requests []request, got func(i int, body []any, err error)) error {
+	first := c.serial + 1
+	sent := 0
+	for done := 0; done < len(requests); {
+		if sent-done <= window/2 {
+			for ; sent < len(requests) && sent-done < window; sent++ {
+				if err := c.encode(requests[sent]); err != nil {
+					return err
+				}
+			}
+			if err := c.flush(); err != nil {
+				return err
+			}
+		}
+		serial, body, answer, err := c.receive()
+		if err != nil {
+			return err
+		}
+		if i := int(serial - first); serial >= first && i < sent {
+			got(i, body, answer)
+			done++
+		}
+	}
+	return nil
+}
+
+// encode appends a call to what is to be sent.
+func (c *client) encode(r request) error {
+	h := map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldPath:      dbus.MakeVariant(r.path),
+		dbus.FieldInterface: dbus.MakeVariant(r.method.Interface),
+		dbus.FieldMember:    dbus.MakeVariant(r.method.Name),
+	}
+	if c.dest != "" {
+		h[dbus.FieldDestination] = dbus.MakeVariant(c.dest)
+	}
+	if len(r.args) > 0 {
+		h[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(r.args...))
+	}
+	at := c.out.Len()
+	m := dbus.Message{Type: dbus.TypeMethodCall, Headers: h, Body: r.args}
+	if err := m.EncodeTo(&c.out, binary.LittleEndian); err != nil {
+		return err
+	}
+	c.serial++
+	setSerial(c.out.Bytes()[at:], c.serial)
+	return nil
+}
+
+// setSerial writes the serial of an encoded message, which godbus lets only
+// its own connections set.
+func setSerial(message []byte, serial uint32) {
+	binary.LittleEndian.PutUint32(message[8:], serial)
+}
+
+func (c *client) flush() error {
+	if _, err := c.out.WriteTo(c.conn); err != nil {
+		return errLost
+	}
+	return nil
+}
+
+// receive waits for a reply and returns the serial of its call and either its
+// values or init's error.
+func (c *client) receive() (serial uint32, body []any, answer, err error) {
+	for {
+		m, err := dbus.DecodeMessage(c.in)
+		if err != nil {
+			return 0, nil, nil, errLost
+		}
+		serial, _ := m.Headers[dbus.FieldReplySerial].Value().(uint32)
+		switch m.Type {
+		case dbus.TypeMethodReply:
+			return serial, m.Body, nil, nil
+		case dbus.TypeError:
+			return serial, nil, replyError(m), nil
+		}
+	}
+}
+
+func replyError(m *dbus.Message) *control.Error {
+	e := &control.Error{}
+	e.Name, _ = m.Headers[dbus.FieldErrorName].Value().(string)
+	e.Message = e.Name
+	if len(m.Body) > 0 {
+		if text, ok := m.Body[0].(string); ok {
+			e.Message = text
+		}
+	}
+	return e
+}
+
+// isError reports whether init answered with the error of that name.
+func isError(err error, name string) bool {
+	e, ok := errors.AsType[*control.Error](err)
+	return ok && e.Name == name
+}
+
+// only returns the only value of a reply.
+func only[T any](body []any, err error) (T, error) {
+	var v T
+	if err != nil {
+		return v, err
+	}
+	if len(body) > 0 {
+		if v, ok := body[0].(T); ok {
+			return v, nil
+		}
+	}
+	return v, errors.New("Unexpected reply from init") //nolint:staticcheck // printed as it is
+}
+
+// properties are the answer of GetAll.
+type properties map[string]dbus.Variant
+
+// get returns a property, the zero value if it is not there.
+func get[T any](p properties, name string) T {
+	v, _ := p[name].Value().(T)
+	return v
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+)
+
+// ownVersion is what --version prints behind the program's name.
+const ownVersion = "onset, compatible with upstart 1.13.2"
+
+// tool is one run of the program.
+type tool struct {
+	commands []command
+	lookup   func(string) (string, bool) // an environment variable
+	uid      int
+	stdout   io.Writer // buffered by main
+	stderr   io.Writer
+
+	prog   string // the name it was called under
+	opts   options
+	client *client // nil before connect
+}
+
+// commonOptions are accepted by every command.
+var commonOptions = []option{
+	{short: 'q', long: "quiet", help: "reduce output to errors only"},
+	{short: 'v', long: "verbose", help: "increase output to include informational messages"},
+	{long: "debug", hidden: true},
+	{long: "help", help: "display this help and exit"},
+	{long: "version", help: "output version information and exit"},
+}
+
+// globalOptions choose the init to talk to.
+var globalOptions = []option{
+	{long: "user", help: "talk to the session init in UPSTART_SESSION"},
+	{long: "session", help: "use the D-Bus session bus to connect to init"},
+	{long: "system", help: "use the D-Bus system bus to connect to init"},
+	{long: "dest", value: "NAME", help: "well-known name of init on the bus"},
+}
+
+// run runs one command line and returns the exit status.
+func (t *tool) run(argv []string) int {
+	t.prog = "initctl"
+	if len(argv) > 0 {
+		t.prog = path.Base(argv[0])
+		argv = argv[1:]
+	}
+	cmd, args, err := t.parse(argv)
+	if stop := errStop(""); errors.As(err, &stop) {
+		t.explain(cmd, string(stop))
+		return 0
+	}
+	if err == nil {
+		err = t.check(cmd, args)
+	}
+	if err == nil {
+		err = cmd.run(t, args)
+	}
+	if t.client != nil {
+		t.client.close()
+	}
+	return t.report(err)
+}
+
+// parse finds the command and its arguments.
+func (t *tool) parse(line []string) (*command, []string, error) {
+	cmd := t.find(t.prog)
+	first := 1 // arguments before the command's own
+	p := parser{known: append(globalOptions[:len(globalOptions):len(globalOptions)], commonOptions...)}
+	if cmd != nil {
+		first = 0
+		p.known = append(p.known, cmd.options...)
+	} else {
+		p.onArg = func(n int, arg string) ([]option, error) {
+			if n > 1 {
+				return nil, nil
+			}
+			if cmd = t.find(arg); cmd == nil {
+				return nil, usageError("invalid command: " + arg)
+			}
+			return cmd.options, nil
+		}
+	}
+	err := p.parse(line)
+	t.opts = p.given
+	if err == nil && cmd == nil {
+		err = usageError("missing command")
+	}
+	if err != nil {
+		return cmd, nil, err
+	}
+	return cmd, p.args[first:], nil
+}
+
+func (t *tool) find(name string) *command {
+	for i := range t.commands {
+		if t.commands[i].name == name {
+			return &t.commands[i]
+		}
+	}
+	return nil
+}
+
+// check demands the argument a command cannot do without.
+func (t *tool) check(cmd *command, args []string) error {
+	if cmd.needs != "" && len(args) == 0 {
+		return usageError("missing " + cmd.needs)
+	}
+	return nil
+}
+
+// errQuiet makes the exit status 1 and says nothing: the output has said it.
+var errQuiet = errors.New("")
+
+// report prints an error and returns the exit status.
+func (t *tool) report(err error) int {
+	if err == nil {
+		return 0
+	}
+	if !errors.Is(err, errQuiet) {
+		t.complain(err.Error())
+	}
+	if usage := usageError(""); errors.As(err, &usage) {
+		fmt.Fprintf(t.stderr, "Try `%s --help' for more information.\n", t.prog)
+	}
+	return 1
+}
+
+// complain prints a warning or an error. A message that begins with a word
+// and a colon is taken for one with a place in front (UPSTART §7.1).
+func (t *tool) complain(message string) {
+	sep := ": "
+	if i := strings.IndexAny(message, " \t\r\n:"); i > 0 && message[i] == ':' {
+		sep = ":"
+	}
+	fmt.Fprint(t.stderr, t.prog, sep, message, "\n")
+}
+
+// print writes a result unless --quiet.
+func (t *tool) print(text string) {
+	if !t.opts.has("quiet") {
+		io.WriteString(t.stdout, text) // main's Flush reports the error
+	}
+}
+
+// getenv returns an environment variable, "" if unset.
+func (t *tool) getenv(name string) string {
+	v, _ := t.lookup(name)
+	return v
+}
