@@ -1,0 +1,319 @@
+// Package bus is the D-Bus transport of the control API (UPSTART §6): a
+// server for private sockets and a client of a message bus. It moves calls,
+// replies and signals between sockets and a Handler; what they mean is known
+// to core/control and the engine. The codec of messages is godbus.
+//
+// Order: the calls of a connection reach the Handler in the order they were
+// sent, replies and signals leave in the order of Respond and Publish. What
+// the socket takes is written before those return.
+//
+// Ownership: a descriptor in a Call belongs to the Handler; all others that
+// come are closed. Slices in a Reply or Signal are read before the return.
+//
+// Concurrency: everything runs on the goroutine of the poller, whose ready
+// functions do the work. The Handler is called from there, and from Respond
+// and Publish when they end a connection; it must only take note.
+//
+// Clients are not trusted. Each has bounds in bytes, time, descriptors and
+// pending calls; who breaks one is disconnected, with the reason in the log.
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"onset/core/control"
+	"onset/platform"
+)
+
+// Limits of a client.
+const (
+	maxMessage     = 1 << 20  // bytes
+	maxHeld        = 8 << 20  // bytes not read by it, before one more message
+	maxHeldByAll   = 64 << 20 // bytes buffered for all, in and out
+	maxFiles       = 16       // descriptors not yet claimed by a message
+	maxPending     = 4096     // calls without reply
+	maxConnections = 1024
+	maxOfUser      = 256 // connections of one user other than root
+
+	handshakeTime = 10 * time.Second
+	resumeTime    = time.Second // between attempts to accept without descriptors
+	complainTime  = 10 * time.Second
+	maxComplaints = 20 // lines in the log in a complainTime
+)
+
+// Handler takes what clients want. It must not block.
+type Handler interface {
+	// Call is answered by one Respond with the caller's ID and Conn.
+	Call(control.Caller, control.Call)
+	// Hangup says that a connection is gone that made calls.
+	Hangup(conn uint64)
+}
+
+// Options of a Server.
+type Options struct {
+	UID            int  // the server's: besides it only root is let in
+	ChrootSessions bool // find out the root directory of callers
+	// Logf takes warnings.
+	Logf func(format string, args ...any)
+	// Now is the clock of Tick and Deadline: it never goes back.
+	Now func() time.Duration
+}
+
+// Server serves the control API on private sockets and a message bus.
+type Server struct {
+	poller    platform.Poller
+	handler   Handler
+	o         Options
+	guid      string
+	listeners []int
+	paused    time.Duration // when to accept again; 0 = accepting
+	conns     map[uint64]*conn
+	ofUser    map[int]int // connections by uid
+	lastConn  uint64
+	serial    uint32 // of the last message sent, to whomever
+	held      int    // bytes buffered for all
+	buffer    []byte // for reading
+	bus       *link  // to a message bus; nil without
+
+	complaints int // since window
+	window     time.Duration
+}
+
+// NewServer returns a server that listens nowhere.
+func NewServer(p platform.Poller, h Handler, o Options) *Server {
+	return &Server{poller: p, handler: h, o: o, conns: map[uint64]*conn{}, ofUser: map[int]int{},
+		guid:   fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()),
+		buffer: make([]byte, 64<<10)}
+}
+
+// Listen serves an address like unix:abstract=/com/ubuntu/upstart.
+func (s *Server) Listen(address string) error {
+	fd, err := OpenSocket(address)
+	if err != nil {
+		return err
+	}
+	return s.Serve(fd)
+}
+
+// Serve serves a listening socket, which becomes the server's.
+func (s *Server) Serve(fd int) error {
+	err := unix.SetNonblock(fd, true)
+	if err == nil {
+		err = s.poller.Add(fd, platform.Readable, func(platform.Ready) { s.accept(fd) })
+	}
+	if err != nil {
+		unix.Close(fd)
+		return err
+	}
+	s.listeners = append(s.listeners, fd)
+	return nil
+}
+
+// accept takes one connection a wake-up, so that a flood of them does not
+// keep others waiting.
+func (s *Server) accept(listener int) {
+	fd, _, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	switch err {
+	case nil:
+	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+		s.complain("Unable to accept a D-Bus connection: %v", err)
+		s.pause()
+		return
+	default:
+		return
+	}
+	who, err := peerOf(fd)
+	if err == nil {
+		err = s.admit(who)
+	}
+	if err != nil {
+		unix.Close(fd)
+		s.complain("D-Bus connection of uid %d, pid %d refused: %v", who.uid, who.pid, err)
+		return
+	}
+	s.newPeer(fd, who)
+}
+
+// admit applies libdbus' default rule and the limits.
+func (s *Server) admit(who peer) error {
+	switch {
+	case who.uid != 0 && who.uid != s.o.UID:
+		return errors.New("neither root nor the same user")
+	case s.connections() >= maxConnections:
+		return errors.New("too many connections")
+	case who.uid != 0 && s.ofUser[who.uid] >= maxOfUser:
+		return errors.New("too many connections of that user")
+	}
+	return nil
+}
+
+func (s *Server) connections() (n int) {
+	for _, of := range s.ofUser {
+		n += of
+	}
+	return n
+}
+
+// pause stops accepting until descriptors may be free again.
+func (s *Server) pause() {
+	s.paused = s.o.Now() + resumeTime
+	for _, fd := range s.listeners {
+		s.set(fd, 0)
+	}
+}
+
+func (s *Server) resume() {
+	if s.paused != 0 {
+		s.paused = 0
+		for _, fd := range s.listeners {
+			s.set(fd, platform.Readable)
+		}
+	}
+}
+
+func (s *Server) set(fd int, want platform.Ready) {
+	if err := s.poller.Set(fd, want); err != nil {
+		s.complain("D-Bus socket: %v", err)
+	}
+}
+
+// Deadline returns when Tick is wanted.
+func (s *Server) Deadline() (at time.Duration, ok bool) {
+	add := func(t time.Duration) {
+		if !ok || t < at {
+			at, ok = t, true
+		}
+	}
+	if s.paused != 0 {
+		add(s.paused)
+	}
+	for _, c := range s.conns {
+		if c.auth != nil {
+			add(c.due)
+		}
+	}
+	if s.bus != nil && s.bus.done != nil {
+		add(s.bus.due)
+	}
+	return at, ok
+}
+
+// Tick does what is due.
+func (s *Server) Tick(now time.Duration) {
+	if s.paused != 0 && s.paused <= now {
+		s.resume()
+	}
+	for _, c := range s.conns {
+		if c.auth != nil && c.due <= now {
+			c.stream.fail(errors.New("the handshake took too long"))
+		}
+	}
+	if b := s.bus; b != nil && b.done != nil && b.due <= now {
+		b.stream.fail(os.ErrDeadlineExceeded)
+	}
+}
+
+// Respond answers a call. A connection that is gone is no error.
+func (s *Server) Respond(call, conn uint64, r control.Reply) {
+	c := s.conns[conn]
+	if c == nil {
+		return
+	}
+	_, kind, serial := splitID(call)
+	if serial == 0 { // none wanted
+		return
+	}
+	c.pending = max(c.pending-1, 0)
+	c.reply(serial, kind, r)
+}
+
+// Publish sends a signal to every connection.
+func (s *Server) Publish(sig control.Signal) {
+	var b []byte
+	for _, c := range s.conns {
+		if c.stream == nil || c.auth != nil || c.guestOf != nil {
+			continue
+		}
+		if b == nil && !s.encodeSignal(sig, &b) {
+			return
+		}
+		c.stream.send(b)
+	}
+	if s.bus != nil && s.bus.named && (b != nil || s.encodeSignal(sig, &b)) {
+		s.bus.stream.send(b)
+	}
+}
+
+func (s *Server) encodeSignal(sig control.Signal, b *[]byte) bool {
+	spec := sig.Spec()
+	signature, values, err := body(sig.Args(), false)
+	if err == nil {
+		*b, err = s.encode(&outgoing{kind: signalMessage, path: sig.Emitter().Path(), iface: spec.Interface,
+			member: spec.Name, signature: signature, body: values})
+	}
+	if err != nil {
+		s.complain("D-Bus signal %s not sent: %v", spec.Name, err)
+	}
+	return err == nil
+}
+
+// encode gives the message the next serial. It is one for all connections,
+// so that a signal is the same bytes for each.
+func (s *Server) encode(o *outgoing) ([]byte, error) {
+	if s.serial++; s.serial == 0 {
+		s.serial = 1
+	}
+	return o.encode(s.serial)
+}
+
+// greediest returns the stream that holds most.
+func (s *Server) greediest() (worst *stream) {
+	if s.bus != nil {
+		worst = s.bus.stream
+	}
+	for _, c := range s.conns {
+		if worst == nil || c.stream.held > worst.held {
+			worst = c.stream
+		}
+	}
+	return worst
+}
+
+// complain logs what clients cause, and not more of it than a person reads.
+func (s *Server) complain(format string, args ...any) {
+	if now := s.o.Now(); s.complaints == 0 || now >= s.window {
+		s.complaints, s.window = 0, now+complainTime
+	}
+	if s.complaints++; s.complaints <= maxComplaints {
+		s.o.Logf(format, args...)
+	}
+}
+
+// Close ends all connections and listeners; no Hangup is told.
+func (s *Server) Close() {
+	for id, c := range s.conns {
+		c.stream.close()
+		delete(s.conns, id)
+	}
+	if s.bus != nil {
+		s.bus.stream.close()
+		s.bus = nil
+	}
+	for _, fd := range s.listeners {
+		s.poller.Remove(fd)
+		unix.Close(fd)
+	}
+	s.listeners = nil
+}
+
+// polite reports whether a connection ended as they should.
+func polite(reason error) bool {
+	return reason == io.EOF || reason == unix.ECONNRESET || reason == unix.EPIPE
+}

@@ -1,0 +1,216 @@
+package bus
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+
+	"onset/core/control"
+)
+
+const (
+	returnMessage = dbus.TypeMethodReply
+	errorMessage  = dbus.TypeError
+	signalMessage = dbus.TypeSignal
+
+	busName    = "org.freedesktop.DBus"
+	peerIface  = "org.freedesktop.DBus.Peer"
+	limitsText = "org.freedesktop.DBus.Error.LimitsExceeded"
+	jobsNode   = control.Root + "/jobs"
+)
+
+// signatures are what the methods take, by control.Method.
+var signatures = func() (all [len(control.Methods)]string) {
+	for m := range control.Methods {
+		for _, a := range control.Methods[m].In {
+			all[m] += a.Type
+		}
+	}
+	return all
+}()
+
+// request is a method call on its way to the engine.
+type request struct {
+	*dbus.Message
+	path, iface, member, signature string
+
+	serial uint32 // 0 if no reply is wanted
+}
+
+func newRequest(m *dbus.Message) *request {
+	r := &request{Message: m, path: text(m, dbus.FieldPath), iface: text(m, dbus.FieldInterface),
+		member: text(m, dbus.FieldMember), signature: text(m, dbus.FieldSignature)}
+	if m.Flags&dbus.FlagNoReplyExpected == 0 {
+		r.serial = m.Serial()
+	}
+	return r
+}
+
+// message handles one whole message of a private connection.
+func (c *conn) message(b []byte) error {
+	m, files, err := c.stream.decode(b)
+	if err != nil {
+		return err
+	}
+	if m.Type != dbus.TypeMethodCall {
+		closeAll(files)
+		return nil
+	}
+	return c.serve(newRequest(m), files)
+}
+
+// decode decodes a message and puts its descriptors into it.
+func (st *stream) decode(b []byte) (m *dbus.Message, files []int, err error) {
+	var n uint32
+	if len(st.files) > 0 { // the header comes before the body that needs them
+		if m, err = decode(b, nil); err != nil {
+			return nil, nil, err
+		}
+		n = number(m, dbus.FieldUnixFDs)
+	}
+	if files, err = st.claim(n); err != nil {
+		return nil, nil, err
+	}
+	if m == nil || n > 0 {
+		m, err = decode(b, files)
+	}
+	if err != nil {
+		closeAll(files)
+	}
+	return m, files, err
+}
+
+// serve answers a request, or hands it to the engine.
+func (c *conn) serve(r *request, files []int) error {
+	object, ok := control.ParsePath(r.path)
+	method := control.Method(0)
+	if ok {
+		method, ok = control.Lookup(object.Kind, r.iface, r.member)
+	}
+	if !ok {
+		closeAll(files)
+		return c.serveOther(r)
+	}
+	call, fault := r.call(method, object, &files)
+	closeAll(files)
+	if fault != nil {
+		c.reply(r.serial, plainReply, control.Reply{Err: fault})
+		return nil
+	}
+	kind := plainReply
+	if method == control.PropertyGet {
+		kind = variantReply
+	}
+	return c.ask(call, kind, r.serial)
+}
+
+// ask hands a call to the engine.
+func (c *conn) ask(call control.Call, kind replyKind, serial uint32) error {
+	if c.pending >= maxPending {
+		closeCall(&call)
+		c.reply(serial, kind, control.Reply{Err: &control.Error{Name: limitsText, Message: "Too many calls without reply"}})
+		return nil
+	}
+	who, err := c.caller(kind, serial)
+	if err != nil {
+		closeCall(&call)
+		return err
+	}
+	if serial != 0 {
+		c.pending++
+	}
+	c.called = true
+	c.owns = c.owns || call.Method == control.AssertFact
+	c.s.handler.Call(who, call)
+	return nil
+}
+
+func closeCall(call *control.Call) {
+	if call.File != 0 {
+		closeAll([]int{call.File})
+	}
+}
+
+// call makes the call; the descriptor it takes is taken out of files.
+func (r *request) call(m control.Method, o control.Object, files *[]int) (control.Call, *control.Error) {
+	if r.signature != signatures[m] {
+		return control.Call{}, control.InvalidArgs("Invalid arguments to " + r.member + " method")
+	}
+	call, err := control.NewCall(m, o, arguments(r.Body))
+	if i := slices.Index(*files, call.File); err == nil && i >= 0 {
+		*files = slices.Delete(*files, i, i+1)
+	}
+	return call, err
+}
+
+// arguments converts what the codec decoded. Strings are copied: the codec's
+// are parts of a larger buffer that they would keep alive.
+func arguments(body []any) []any {
+	args := make([]any, len(body))
+	for i, v := range body {
+		switch v := v.(type) {
+		case string:
+			args[i] = strings.Clone(v)
+		case []string:
+			for k := range v {
+				v[k] = strings.Clone(v[k])
+			}
+			args[i] = v
+		case dbus.UnixFD:
+			args[i] = int(v)
+		case dbus.Variant:
+			args[i] = v.Value()
+			if s, ok := args[i].(string); ok {
+				args[i] = strings.Clone(s)
+			}
+		default:
+			args[i] = v
+		}
+	}
+	return args
+}
+
+// serveOther answers what every D-Bus program answers, and the methods of a
+// bus that clients call without thinking. All else is unknown.
+func (c *conn) serveOther(r *request) error {
+	var reply control.Reply
+	switch {
+	case r.iface == peerIface && r.member == "Ping":
+	case r.iface == peerIface && r.member == "GetMachineId":
+		id, err := machineID()
+		if reply.Values = []any{id}; err != nil {
+			reply.Err = control.SystemError(err.Error())
+		}
+	case r.iface == busName && r.member == "Hello" && c.guestOf == nil:
+		reply.Values = []any{uniqueName(c.id)}
+	case r.iface == busName && (r.member == "AddMatch" || r.member == "RemoveMatch") && c.guestOf == nil:
+	case r.member == "Introspect" && (r.iface == "" || r.iface == control.InterfaceIntrospect) && r.signature == "":
+		if r.path == jobsNode {
+			return c.ask(control.Call{Method: control.GetAllJobs}, nodesReply, r.serial)
+		}
+		if nodes := nodesBelow(r.path, []any{[]control.ObjectPath{control.Root}}); nodes != nil {
+			reply.Values = []any{control.IntrospectPath(nodes)}
+			break
+		}
+		fallthrough
+	default:
+		reply.Err = control.UnknownMethod(r.iface, r.member, r.signature)
+	}
+	c.reply(r.serial, plainReply, reply)
+	return nil
+}
+
+// nodesBelow returns the names of the nodes right below a path on the way to
+// the objects, sorted; values is a list of one list of paths.
+func nodesBelow(path string, values []any) (nodes []string) {
+	prefix := strings.TrimSuffix(path, "/") + "/"
+	for _, object := range values[0].([]control.ObjectPath) {
+		if rest, ok := strings.CutPrefix(string(object), prefix); ok {
+			node, _, _ := strings.Cut(rest, "/")
+			nodes = append(nodes, node)
+		}
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes)
+}

@@ -1,0 +1,252 @@
+package bus
+
+import (
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"onset/platform"
+)
+
+// stream is a socket with what is half read and half written. Nothing blocks.
+type stream struct {
+	s     *Server
+	fd    int
+	in    []byte   // begins with what is not whole yet
+	files []int    // descriptors received and not claimed
+	out   [][]byte // may be shared with other streams: never written to
+	off   int      // of out[0] sent already
+	skip  uint64   // bytes of an oversized message still to come
+	kept  int      // bytes of memory in in
+	held  int      // the same in in and out
+
+	writing bool // the socket is full, the poller tells when it is not
+	shut    bool
+
+	// feed takes what it can of the bytes and returns how many.
+	feed func(b []byte) (int, error)
+	// gone is called once when the stream has ended by itself.
+	gone func(reason error)
+}
+
+var (
+	errFull   = errors.New("the client does not read")
+	errFiles  = errors.New("too many descriptors")
+	errMemory = errors.New("all clients together hold too much memory, this one most")
+)
+
+func (st *stream) open() error {
+	return st.s.poller.Add(st.fd, platform.Readable, st.ready)
+}
+
+func (st *stream) ready(r platform.Ready) {
+	if st.shut {
+		return
+	}
+	err := error(nil)
+	if r&platform.Writable != 0 {
+		err = st.flush()
+	}
+	if err == nil && r&(platform.Readable|platform.Hangup) != 0 {
+		err = st.read()
+	}
+	if err != nil {
+		st.fail(err)
+	}
+}
+
+// read takes what one system call yields: who sends without end is heard in
+// turn with the others.
+func (st *stream) read() error {
+	var oob [512]byte
+	n, oobn, flags, err := recvmsg(st.fd, st.s.buffer, oob[:])
+	if err == unix.EAGAIN || err == unix.EINTR {
+		return nil
+	}
+	if err == nil {
+		err = st.received(oob[:oobn])
+	}
+	switch {
+	case err != nil:
+		return err
+	case flags&unix.MSG_CTRUNC != 0 || len(st.files) > maxFiles:
+		return errFiles
+	case n == 0:
+		return io.EOF
+	}
+	return st.take(st.s.buffer[:n])
+}
+
+// take feeds new bytes and keeps what is left over.
+func (st *stream) take(b []byte) error {
+	if k := min(uint64(len(b)), st.skip); k > 0 {
+		st.skip -= k
+		b = b[k:]
+	}
+	all := b
+	if len(st.in) > 0 {
+		st.in = append(st.in, b...)
+		all = st.in
+	}
+	n, err := st.feed(all)
+	if err != nil || st.shut {
+		return err
+	}
+	return st.keep(all[n:], n == 0 && len(st.in) > 0)
+}
+
+// keep stores what was not taken; inPlace says that it is in already.
+func (st *stream) keep(rest []byte, inPlace bool) error {
+	switch {
+	case len(rest) == 0:
+		st.in = nil
+		st.closeFiles()
+	case !inPlace:
+		st.in = append([]byte(nil), rest...)
+	}
+	n := cap(st.in) - st.kept
+	st.kept += n
+	return st.hold(n)
+}
+
+// received keeps the descriptors of a control message.
+func (st *stream) received(oob []byte) error {
+	if len(oob) == 0 {
+		return nil
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return err
+	}
+	for i := range msgs {
+		fds, err := unix.ParseUnixRights(&msgs[i])
+		if err != nil {
+			continue // not descriptors
+		}
+		for _, fd := range fds {
+			if fd = aboveStandard(fd); fd >= 0 {
+				st.files = append(st.files, fd)
+			}
+		}
+	}
+	return nil
+}
+
+// claim takes n descriptors out of those received.
+func (st *stream) claim(n uint32) ([]int, error) {
+	if uint64(n) > uint64(len(st.files)) {
+		return nil, errFiles
+	}
+	files := st.files[:n:n]
+	st.files = st.files[n:]
+	return files, nil
+}
+
+func (st *stream) closeFiles() {
+	closeAll(st.files)
+	st.files = nil
+}
+
+func closeAll(files []int) {
+	for _, fd := range files {
+		unix.Close(fd)
+	}
+}
+
+// send queues bytes and writes what the socket takes: a reply that is in the
+// socket survives the death of this process.
+func (st *stream) send(b []byte) {
+	if st.shut {
+		return
+	}
+	if st.held > maxHeld {
+		st.fail(errFull)
+		return
+	}
+	st.out = append(st.out, b)
+	err := st.hold(len(b))
+	if err == nil && !st.writing {
+		err = st.flush()
+	}
+	if err != nil {
+		st.fail(err)
+	}
+}
+
+// flush writes until the socket is full.
+func (st *stream) flush() error {
+	full := false
+	for len(st.out) > 0 && !full {
+		n, err := unix.SendmsgN(st.fd, st.out[0][st.off:], nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			full = true
+			continue
+		case err != nil:
+			return err
+		}
+		if st.off += n; st.off == len(st.out[0]) {
+			st.release(st.off)
+			st.out[0] = nil
+			st.out, st.off = st.out[1:], 0
+		}
+	}
+	if len(st.out) == 0 {
+		st.out = nil
+	}
+	if st.writing == full {
+		return nil
+	}
+	st.writing = full
+	want := platform.Readable
+	if full {
+		want |= platform.Writable
+	}
+	return st.s.poller.Set(st.fd, want)
+}
+
+// hold counts n more bytes in memory, and ends the greediest stream when all
+// of them hold too much together.
+func (st *stream) hold(n int) error {
+	st.held += n
+	st.s.held += n
+	if st.s.held <= maxHeldByAll {
+		return nil
+	}
+	worst := st.s.greediest()
+	if worst == st {
+		return errMemory
+	}
+	worst.fail(errMemory)
+	return nil
+}
+
+func (st *stream) release(n int) {
+	st.held -= n
+	st.s.held -= n
+}
+
+// fail ends the stream for a reason; io.EOF is the client's wish.
+func (st *stream) fail(reason error) {
+	if !st.shut {
+		st.close()
+		st.gone(reason)
+	}
+}
+
+// close ends the stream without telling anyone.
+func (st *stream) close() {
+	if st.shut {
+		return
+	}
+	st.shut = true
+	st.s.held -= st.held
+	st.held, st.in, st.out = 0, nil, nil
+	st.closeFiles()
+	st.s.poller.Remove(st.fd)
+	unix.Close(st.fd)
+	st.s.resume()
+}
