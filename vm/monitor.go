@@ -1,0 +1,90 @@
+package vm
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// monitorTime bounds the answer to a command, which QEMU gives whatever the
+// guest does.
+const monitorTime = 20 * time.Second
+
+// monitor speaks QMP, QEMU's control protocol: JSON objects both ways, one
+// answer a command, and events in between. A goroutine of its own reads until
+// the connection ends.
+type monitor struct {
+	conn    io.ReadWriteCloser
+	answers chan message  // of commands, and closed at the end
+	ended   chan struct{} // closed at the end
+
+	mu     sync.Mutex
+	reason string // of the last SHUTDOWN event
+}
+
+type message struct {
+	Return json.RawMessage
+	Error  *struct{ Desc string }
+	Event  string
+	Data   struct{ Reason string }
+}
+
+func newMonitor(conn io.ReadWriteCloser) *monitor {
+	m := &monitor{conn: conn, answers: make(chan message, 1), ended: make(chan struct{})}
+	go m.read()
+	return m
+}
+
+func (m *monitor) read() {
+	defer close(m.ended)
+	defer close(m.answers)
+	for in := json.NewDecoder(m.conn); ; {
+		var msg message
+		if in.Decode(&msg) != nil {
+			return
+		}
+		switch {
+		case msg.Event == "SHUTDOWN":
+			m.mu.Lock()
+			m.reason = msg.Data.Reason
+			m.mu.Unlock()
+		case msg.Return != nil || msg.Error != nil:
+			m.answers <- msg
+		}
+	}
+}
+
+// execute runs one command and waits for its answer.
+func (m *monitor) execute(command string, arguments any) error {
+	request := map[string]any{"execute": command}
+	if arguments != nil {
+		request["arguments"] = arguments
+	}
+	if err := json.NewEncoder(m.conn).Encode(request); err != nil {
+		return fmt.Errorf("cannot ask qemu for %q: %v", command, err)
+	}
+	select {
+	case answer, ok := <-m.answers:
+		switch {
+		case !ok:
+			return fmt.Errorf("cannot ask qemu for %q: it is gone", command)
+		case answer.Error != nil:
+			return fmt.Errorf("cannot ask qemu for %q: %s", command, answer.Error.Desc)
+		}
+		return nil
+	case <-time.After(monitorTime):
+		return fmt.Errorf("cannot ask qemu for %q: no answer within %v", command, monitorTime)
+	}
+}
+
+// shutdown returns why the machine ended, once QEMU has gone.
+func (m *monitor) shutdown() string {
+	<-m.ended
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.reason
+}
+
+func (m *monitor) close() { m.conn.Close() }

@@ -1,0 +1,206 @@
+// Package vm runs virtual machines in QEMU for tests: it boots a kernel with
+// an initramfs, reads and types at the serial console, presses Ctrl-Alt-Del
+// and the power button, and says how the machine ended.
+//
+// A Machine is one QEMU process. It ends with its context, with Kill, and on
+// Linux with the test process. Its methods are called from one goroutine;
+// Console and Kill from any. Time-outs are what a fast machine needs: they are
+// multiplied by the accelerator's Scale.
+package vm
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Program is the QEMU for the guests of this package, which are amd64.
+const Program = "qemu-system-x86_64"
+
+// Option sets one thing of a machine that is started.
+type Option func(*config)
+
+type config struct {
+	kernel, initrd string
+	append         []string
+	memory, cpus   int
+	accel          *Accelerator
+}
+
+// Kernel names the kernel image to boot; there is no machine without.
+func Kernel(path string) Option { return func(c *config) { c.kernel = path } }
+
+// Initrd names the archive that becomes the root file system.
+func Initrd(path string) Option { return func(c *config) { c.initrd = path } }
+
+// Append adds to the kernel command line, which names the console and makes a
+// panic end the machine.
+func Append(args ...string) Option { return func(c *config) { c.append = append(c.append, args...) } }
+
+// Memory is in MiB [256].
+func Memory(mib int) Option { return func(c *config) { c.memory = mib } }
+
+// CPUs is the number of processors [1].
+func CPUs(n int) Option { return func(c *config) { c.cpus = n } }
+
+// WithAccelerator chooses how code runs [BestAccelerator].
+func WithAccelerator(a Accelerator) Option { return func(c *config) { c.accel = &a } }
+
+// The ways in which a machine ends by itself.
+const (
+	PoweredOff = "guest-shutdown"
+	Reset      = "guest-reset" // also after a kernel panic
+)
+
+// Machine is a running guest.
+type Machine struct {
+	console *console
+	stdin   io.WriteCloser
+	monitor *monitor
+	scale   time.Duration
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when QEMU is gone and its output read
+	err     error         // how QEMU exited, valid after done
+	stderr  strings.Builder
+}
+
+// Start boots a machine that runs until the context ends, at the latest.
+func Start(ctx context.Context, options ...Option) (*Machine, error) {
+	c := config{memory: 256, cpus: 1, append: []string{"console=ttyS0", "panic=-1"}}
+	for _, option := range options {
+		option(&c)
+	}
+	if c.accel == nil {
+		a := BestAccelerator()
+		c.accel = &a
+	}
+	ours, theirs, err := socketpair()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	m := &Machine{console: newConsole(), scale: time.Duration(c.accel.Scale), cancel: cancel, done: make(chan struct{})}
+	cmd := exec.CommandContext(ctx, Program, c.args()...)
+	cmd.SysProcAttr = dieWithUs()
+	cmd.ExtraFiles = []*os.File{theirs} // descriptor 3
+	cmd.Stdout, cmd.Stderr = m.console, &m.stderr
+	if m.stdin, err = cmd.StdinPipe(); err == nil {
+		err = cmd.Start()
+	}
+	theirs.Close() // so that the connection ends with QEMU
+	if err != nil {
+		cancel()
+		ours.Close()
+		return nil, err
+	}
+	m.monitor = newMonitor(ours)
+	go func() {
+		m.err = cmd.Wait()
+		m.console.end()
+		close(m.done)
+	}()
+	if err := m.monitor.execute("qmp_capabilities", nil); err != nil { // there are no events before
+		m.Kill()
+		return nil, fmt.Errorf("%v: %v %s", err, m.err, m.stderr.String())
+	}
+	return m, nil
+}
+
+func (c *config) args() []string {
+	args := []string{
+		"-accel", c.accel.Name, "-cpu", c.accel.CPU, "-m", strconv.Itoa(c.memory), "-smp", strconv.Itoa(c.cpus),
+		"-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
+		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+		"-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control",
+		"-kernel", c.kernel, "-append", strings.Join(c.append, " "),
+	}
+	if c.initrd != "" {
+		args = append(args, "-initrd", c.initrd)
+	}
+	return args
+}
+
+// socketpair makes the two ends of the monitor's connection.
+func socketpair() (ours, theirs *os.File, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot make a socket pair: %v", err)
+	}
+	syscall.CloseOnExec(fds[0])
+	syscall.CloseOnExec(fds[1])
+	return os.NewFile(uintptr(fds[0]), "monitor"), os.NewFile(uintptr(fds[1]), "monitor of qemu"), nil
+}
+
+// StartT is Start for a test: the machine is gone when the test ends, and the
+// log of a test that failed holds all of the console.
+func StartT(t testing.TB, options ...Option) *Machine {
+	t.Helper()
+	m, err := Start(context.Background(), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		m.Kill()
+		if t.Failed() {
+			t.Logf("console:\n%s\nqemu: %v %s", m.Console(), m.err, m.stderr.String())
+		}
+	})
+	return m
+}
+
+// Expect waits until the console shows the pattern behind what was matched
+// before, and returns the match and its groups. "^" and "$" match at lines.
+func (m *Machine) Expect(pattern string, timeout time.Duration) ([]string, error) {
+	return m.console.expect(pattern, timeout*m.scale)
+}
+
+// Send types at the console.
+func (m *Machine) Send(text string) error {
+	_, err := io.WriteString(m.stdin, text)
+	return err
+}
+
+// Console is all that was printed until now, without carriage returns.
+func (m *Machine) Console() string { return m.console.String() }
+
+// CtrlAltDel presses the three keys.
+func (m *Machine) CtrlAltDel() error {
+	key := func(name string) any { return map[string]string{"type": "qcode", "data": name} }
+	return m.monitor.execute("send-key", map[string]any{"keys": []any{key("ctrl"), key("alt"), key("delete")}})
+}
+
+// PowerButton presses it, which a guest hears by ACPI (module "button").
+func (m *Machine) PowerButton() error { return m.monitor.execute("system_powerdown", nil) }
+
+// Wait returns how the machine ended: PoweredOff, Reset or what else QEMU
+// calls it. It is an error if it runs on, or was killed.
+func (m *Machine) Wait(timeout time.Duration) (string, error) {
+	timer := time.NewTimer(timeout * m.scale)
+	defer timer.Stop()
+	select {
+	case <-m.done:
+	case <-timer.C:
+		return "", fmt.Errorf("the machine is still running after %v%s", timeout*m.scale, m.console.tail())
+	}
+	reason := m.monitor.shutdown()
+	if reason == "" || m.err != nil {
+		return reason, fmt.Errorf("qemu ended the machine: %v %s", m.err, m.stderr.String())
+	}
+	return reason, nil
+}
+
+// Kill ends the machine and returns when QEMU is gone.
+func (m *Machine) Kill() {
+	m.cancel()
+	<-m.done
+	m.monitor.close()
+}
