@@ -136,11 +136,14 @@ func (w *world) logf(format string, args ...any) {
 	w.log = append(w.log, fmt.Sprintf(format, args...))
 }
 
-// logged reports whether a line of the log has the text.
-func (w *world) logged(text string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.Contains(strings.Join(w.log, "\n"), text)
+// wantLog waits for a line of the log that has the text.
+func (w *world) wantLog(text string) {
+	w.t.Helper()
+	eventually(w.t, "log of "+text, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return strings.Contains(strings.Join(w.log, "\n"), text)
+	})
 }
 
 // handled returns the calls so far.
@@ -285,10 +288,14 @@ func manager(c *dbus.Conn) dbus.BusObject { return c.Object("", control.Root) }
 // raw returns a connected socket.
 func (w *world) raw() int {
 	w.t.Helper()
-	fd, err := connect(w.address)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	fd := -1
+	eventually(w.t, "room in the backlog", func() (ok bool) {
+		var err error
+		if fd, err = connect(w.address); err != nil && err != unix.EAGAIN {
+			w.t.Fatal(err)
+		}
+		return err == nil
+	})
 	if err := unix.SetNonblock(fd, false); err != nil {
 		w.t.Fatal(err)
 	}
