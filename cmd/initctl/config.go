@@ -52,102 +52,104 @@ func (t *tool) showConfig(args []string) error {
 	if err != nil {
 		return err
 	}
-	enumerate := t.opts.has("enumerate")
-	classes, err := t.classes(paths, enumerate)
+	show, a := control.ShowConfig, asWritten
+	if t.opts.has("enumerate") {
+		show, a = control.ShowConfigEvents, writtenOut
+	}
+	classes, err := t.classes(paths, a)
 	if err != nil {
 		return err
 	}
 	if t.opts.has("json") {
 		list := make([]config, len(classes))
 		for i, c := range classes {
-			list[i] = newConfig(c.info)
+			list[i] = newConfig(c)
 		}
 		return t.printJSON(list)
 	}
-	for _, c := range classes {
-		if enumerate {
-			t.print(control.ShowConfigEvents(&c.info))
-		} else {
-			t.print(control.ShowConfig(&c.info))
-		}
+	for i := range classes {
+		t.print(show(&classes[i]))
 	}
 	return nil
 }
 
-// class is a class with the names of the aliases its conditions use.
-type class struct {
-	info    control.ClassInfo
-	aliases []string
-}
+// aliases says what to do with operands that name an alias (EXTENSIONS §2).
+type aliases uint8
 
-// classes fetches what the tools need of classes; expanded is with the aliases
-// written out, where init knows aliases. Vanished classes are left out.
-func (t *tool) classes(paths []dbus.ObjectPath, expanded bool) ([]class, error) {
+const (
+	asWritten   aliases = iota // leave them
+	writtenOut                 // show them as init matches them: the name, or the expression
+	substituted                // put the expression in their place
+)
+
+// classes fetches what the tools need of classes. Vanished ones are left out.
+func (t *tool) classes(paths []dbus.ObjectPath, a aliases) ([]control.ClassInfo, error) {
 	props, err := fetch[map[string]dbus.Variant](t, paths, control.PropertyGetAll, control.InterfaceJob)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]class, 0, len(paths))
+	list := make([]control.ClassInfo, 0, len(paths))
 	for i, p := range props {
 		if p == nil {
 			continue
 		}
-		c := class{info: control.ClassInfo{Name: className(paths[i]),
-			Emits: get[[]string](*p, "emits"), Provides: get[[]string](*p, "provides")}}
-		if err := c.readConditions(*p, expanded); err != nil {
-			return nil, errors.New(c.info.Name + ": " + err.Error())
+		c, err := newClassInfo(*p, a)
+		c.Name = className(paths[i])
+		if err != nil {
+			return nil, errors.New(c.Name + ": " + err.Error())
 		}
 		list = append(list, c)
 	}
 	return list, nil
 }
 
-func (c *class) readConditions(p properties, expanded bool) (err error) {
-	if c.info.While, err = tree(p, "while"); err != nil {
-		return err
+func newClassInfo(p properties, a aliases) (c control.ClassInfo, err error) {
+	c.Emits, c.Provides = get[[]string](p, "emits"), get[[]string](p, "provides")
+	if c.While, err = tree(p, "while"); err != nil {
+		return c, err
 	}
-	if c.info.StartOn, err = c.condition(p, "start_on", expanded); err != nil {
-		return err
+	if c.StartOn, err = eventTree(p, "start_on", a); err != nil {
+		return c, err
 	}
-	c.info.StopOn, err = c.condition(p, "stop_on", expanded)
-	return err
-}
-
-func (c *class) condition(p properties, name string, expanded bool) (expr.Tree, error) {
-	plain, err := tree(p, name)
-	if _, knows := p[name+"_expanded"]; err != nil || !knows || !expanded {
-		return plain, err
-	}
-	full, err := tree(p, name+"_expanded")
-	if err == nil {
-		c.aliases = appendAliases(c.aliases, plain, full)
-	}
-	return full, err
+	c.StopOn, err = eventTree(p, "stop_on", a)
+	return c, err
 }
 
 func tree(p properties, name string) (expr.Tree, error) {
 	return expr.FromRPN(get[[][]string](p, name))
 }
 
-// appendAliases adds the operands of a condition that are names of aliases:
-// written out, each is an "or" of itself and something.
-func appendAliases(names []string, plain, full expr.Tree) []string {
-	if len(plain) == 0 || len(full) == 0 {
-		return names
+// eventTree is tree for a condition with aliases, of which old inits know
+// nothing.
+func eventTree(p properties, name string, a aliases) (expr.Tree, error) {
+	plain, err := tree(p, name)
+	if _, knows := p[name+"_expanded"]; err != nil || !knows || a == asWritten {
+		return plain, err
 	}
+	full, err := tree(p, name+"_expanded")
+	if err != nil || a == writtenOut {
+		return full, err
+	}
+	return substitute(nil, plain, full), nil
+}
+
+// substitute appends full, which is plain with its aliases written out, with
+// the expressions in place of the aliases. An alias written out is an "or" of
+// itself and its expression.
+func substitute(out, plain, full expr.Tree) expr.Tree {
 	p, f := len(plain)-1, len(full)-1
-	switch plain[p].Op {
-	case expr.Match:
-		if f > 0 {
-			names = append(names, plain[p].Name)
-		}
-		return names
-	case expr.And, expr.Or:
-		pl, fl := plain.Left(p), full.Left(f)
-		names = appendAliases(names, plain[:pl+1], full[:fl+1])
-		return appendAliases(names, plain[pl+1:p], full[fl+1:f])
+	switch {
+	case p < 0 || f <= 0:
+		return append(out, full...)
+	case plain[p].Op == expr.Match:
+		return append(out, full[1:f]...)
+	case plain[p].Op == expr.Not || plain[p].Op != full[f].Op: // no event expression, not written out
+		return append(out, full...)
 	}
-	return names
+	pl, fl := plain.Left(p), full.Left(f)
+	out = substitute(out, plain[:pl+1], full[:fl+1])
+	out = substitute(out, plain[pl+1:p], full[fl+1:f])
+	return append(out, full[f])
 }
 
 func (t *tool) checkConfig(args []string) error {
@@ -155,7 +157,7 @@ func (t *tool) checkConfig(args []string) error {
 	if err != nil {
 		return err
 	}
-	classes, err := t.classes(paths, true)
+	classes, err := t.classes(paths, substituted)
 	if err != nil {
 		return err
 	}
@@ -163,18 +165,13 @@ func (t *tool) checkConfig(args []string) error {
 	if list := t.opts.value("ignore-events"); list != "" {
 		o.Events = strings.Split(list, ",")
 	}
-	infos := make([]control.ClassInfo, len(classes))
-	for i, c := range classes {
-		infos[i] = c.info
-		o.Events = append(o.Events, c.aliases...)
-	}
 	if len(args) > 0 {
 		o.Only = args[0]
-		if !slices.ContainsFunc(infos, func(c control.ClassInfo) bool { return c.Name == o.Only }) {
+		if !slices.ContainsFunc(classes, func(c control.ClassInfo) bool { return c.Name == o.Only }) {
 			return errors.New("Invalid job class: " + o.Only) //nolint:staticcheck // UPSTART §7.5
 		}
 	}
-	report, ok := control.CheckConfig(infos, o)
+	report, ok := control.CheckConfig(classes, o)
 	t.print(report)
 	if !ok {
 		return errQuiet
