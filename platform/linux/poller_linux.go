@@ -76,7 +76,7 @@ func (p *Poller) Remove(fd int) {
 func (p *Poller) control(op, fd int, serial int32, want platform.Ready) error {
 	e := unix.EpollEvent{Fd: int32(fd), Pad: serial}
 	if want&platform.Readable != 0 {
-		e.Events |= unix.EPOLLIN | unix.EPOLLRDHUP
+		e.Events |= unix.EPOLLIN
 	}
 	if want&platform.Writable != 0 {
 		e.Events |= unix.EPOLLOUT
@@ -124,7 +124,7 @@ func readiness(events uint32) (r platform.Ready) {
 	if events&unix.EPOLLOUT != 0 {
 		r |= platform.Writable
 	}
-	if events&(unix.EPOLLHUP|unix.EPOLLRDHUP|unix.EPOLLERR) != 0 {
+	if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		r |= platform.Hangup
 	}
 	return r

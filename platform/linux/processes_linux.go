@@ -1,0 +1,270 @@
+package linux
+
+import (
+	"os"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"onset/core/engine"
+	"onset/core/job"
+	"onset/platform"
+	"onset/platform/posix"
+)
+
+// Options are what processes need to know of their init.
+type Options struct {
+	Umask      int          // of this init, which is the default of its jobs
+	CgroupRoot string       // writable cgroup v2 directory for jobs; empty: none
+	Console    string       // empty: /dev/console
+	Warn       func(string) // may be nil
+}
+
+// Processes implements platform.Processes.
+type Processes struct {
+	o       Options
+	poller  platform.Poller
+	null    int // /dev/null, for standard descriptors
+	binary  int // the own program, so that an upgrade cannot mix versions
+	uid     int
+	gid     int
+	groups  []int // of this init
+	noGroup bool  // the user namespace forbids to set groups
+
+	children map[int]*child // started and not collected yet
+	traced   map[int]*tracee
+	cgroups  *cgroups
+	happened []engine.Msg // for the next Collect
+
+	fast, staged int
+}
+
+// child is a process of a job.
+type child struct {
+	stage  *posix.Report // of the exec stage; nil once the program runs
+	failed bool          // told by ExecFailed
+}
+
+var _ platform.Processes = (*Processes)(nil)
+
+// NewProcesses makes all descriptors of this process close-on-exec: nothing
+// but what Spawn is given reaches a job. The caller claims all signals before
+// the first Spawn, which gives them their default action in the process.
+func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
+	if o.Console == "" {
+		o.Console = "/dev/console"
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	binary, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		unix.Close(null)
+		return nil, &os.PathError{Op: "open", Path: "/proc/self/exe", Err: err}
+	}
+	if err := unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		o.Warn("cannot keep descriptors from jobs: " + err.Error())
+	}
+	groups, err := unix.Getgroups()
+	setgroups, _ := os.ReadFile("/proc/self/setgroups")
+	return &Processes{
+		o: o, poller: p, null: null, binary: binary,
+		uid: os.Geteuid(), gid: os.Getegid(), groups: groups,
+		noGroup:  err != nil || string(setgroups) == "deny\n",
+		children: map[int]*child{}, traced: map[int]*tracee{},
+		cgroups: newCgroups(o.CgroupRoot, o.Warn),
+	}, nil
+}
+
+// Counts returns how many processes were started by either path.
+func (p *Processes) Counts() (fast, staged int) { return p.fast, p.staged }
+
+// Spawn implements platform.Processes.
+func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platform.Started, error) {
+	program := posix.ProgramOf(s.Process)
+	if program.Script != "" && len(io.Files) > posix.ScriptFD-3 {
+		return platform.Started{}, &platform.SpawnError{Reason: posix.StepScript.Reason(0, unix.EMFILE, "")}
+	}
+	script, err := posix.NewScript(program.Script)
+	if err != nil {
+		return platform.Started{}, spawnError(err)
+	}
+	n := &newcomer{token: token, spec: s, program: program, script: script, group: p.cgroups.create(token)}
+	n.files = p.files(n, io)
+	started, err := p.start(n)
+	if n.group >= 0 {
+		unix.Close(n.group)
+	}
+	if err != nil {
+		script.Close()
+		p.cgroups.remove(token)
+		return started, spawnError(err)
+	}
+	script.Hand(p.poller)
+	p.cgroups.joined(token, started.PID)
+	if traces(s) {
+		p.traced[started.PID] = &tracee{process: started.PID, state: untried}
+	}
+	return started, nil
+}
+
+// newcomer is a process about to be started.
+type newcomer struct {
+	token   uint64
+	spec    *job.Spec
+	program posix.Program
+	script  *posix.Script
+	group   int // descriptor of its cgroup, or -1
+	files   []uintptr
+}
+
+func (p *Processes) start(n *newcomer) (platform.Started, error) {
+	if path, attr := p.simple(n); path != "" {
+		if pid, err := syscall.ForkExec(path, n.program.Argv, attr); err == nil {
+			p.fast++
+			p.children[pid] = &child{}
+			return platform.Started{PID: pid, Executed: true}, nil
+		}
+	}
+	return p.stage(n)
+}
+
+// files are the descriptors of the process, by number.
+func (p *Processes) files(n *newcomer, io platform.Streams) []uintptr {
+	null := uintptr(p.null)
+	files := []uintptr{null, null, null}
+	if n.spec.Attrs.Console == job.ConsoleLog && io.Log >= 0 {
+		files[1], files[2] = uintptr(io.Log), uintptr(io.Log)
+	}
+	for _, fd := range io.Files {
+		files = append(files, uintptr(fd))
+	}
+	if n.script.Read < 0 {
+		return files
+	}
+	for len(files) < posix.ScriptFD {
+		files = append(files, ^uintptr(0)) // closed
+	}
+	return append(files, uintptr(n.script.Read))
+}
+
+// simple returns what to execute and how where the kernel's own attributes
+// are enough for a spec; else "".
+func (p *Processes) simple(n *newcomer) (string, *syscall.ProcAttr) {
+	s, a := n.spec, &n.spec.Attrs
+	if len(n.program.Argv) == 0 || a.Console == job.ConsoleOutput || a.Console == job.ConsoleOwner || s.Debug {
+		return "", nil
+	}
+	name := n.program.Argv[0]
+	attr := &syscall.ProcAttr{Env: s.Env, Files: n.files, Sys: p.attributes(n)}
+	attr.Sys.Ptrace = traces(s)
+	if s.Slot == job.Security {
+		return posix.FindProgram(name, s.Env), attr // none of the attributes
+	}
+	if p.needsStage(s) {
+		return "", nil
+	}
+	attr.Dir = directory(s)
+	if root := s.Root + a.Chroot; root != "" { // at most one of them
+		attr.Sys.Chroot = root
+		if name[0] != '/' {
+			return "", nil // to be found in there
+		}
+	}
+	return posix.FindProgram(name, s.Env), p.identity(n, attr)
+}
+
+// needsStage reports whether a spec asks for what only the exec stage does.
+func (p *Processes) needsStage(s *job.Spec) bool {
+	a := &s.Attrs
+	named := a.Setuid != "" || a.Setgid != ""
+	limited := slices.ContainsFunc(a.Limits[:], func(l job.Limit) bool { return l.Set })
+	return a.Umask >= 0 && a.Umask != p.o.Umask ||
+		a.HasNice || a.OOM != 0 || limited || a.Isolation != nil || len(a.Tmpfiles) > 0 ||
+		a.AppArmor != "" && s.Slot == job.Main ||
+		s.Root != "" && a.Chroot != "" || (s.Root != "" || a.Chroot != "") && (named || !p.ownGroups())
+}
+
+// ownGroups reports whether a job without setuid has the groups of this init.
+func (p *Processes) ownGroups() bool { return p.noGroup || p.uid != 0 }
+
+// identity adds the ids of a process; nil where a name is unknown.
+func (p *Processes) identity(n *newcomer, attr *syscall.ProcAttr) *syscall.ProcAttr {
+	a := &n.spec.Attrs
+	named := a.Setuid != "" || a.Setgid != ""
+	if !named && p.ownGroups() {
+		return attr
+	}
+	ids, err := posix.Identify(a.Setuid, a.Setgid, p.uid, p.gid)
+	if err != nil {
+		return nil
+	}
+	if !named && sameGroups(ids.Groups, p.groups) {
+		return attr
+	}
+	attr.Sys.Credential = credential(ids, p.uid != 0)
+	if named && n.script.Read >= 0 {
+		unix.Fchown(n.script.Read, ids.UID, ids.GID)
+	}
+	return attr
+}
+
+func credential(ids posix.IDs, keepGroups bool) *syscall.Credential {
+	c := &syscall.Credential{Uid: uint32(ids.UID), Gid: uint32(ids.GID), NoSetGroups: keepGroups}
+	for _, g := range ids.Groups {
+		c.Groups = append(c.Groups, uint32(g))
+	}
+	return c
+}
+
+func sameGroups(a, b []int) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(g int) bool { return !slices.Contains(b, g) })
+}
+
+// attributes are those of every process.
+func (p *Processes) attributes(n *newcomer) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, UseCgroupFD: n.group >= 0, CgroupFD: max(n.group, 0)}
+}
+
+// directory is where a process starts; "" is where this init is.
+func directory(s *job.Spec) string {
+	if s.Attrs.Chdir == "" && !s.InheritCwd {
+		return "/"
+	}
+	return s.Attrs.Chdir
+}
+
+func traces(s *job.Spec) bool { return s.Slot == job.Main && s.Expect.Forks() }
+
+// spawnError tells a want of resources, which may pass, from other faults.
+func spawnError(err error) error {
+	errno, ok := err.(syscall.Errno)
+	if !ok {
+		return &platform.SpawnError{Reason: err.Error()}
+	}
+	temporary := slices.Contains([]syscall.Errno{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE}, errno)
+	return &platform.SpawnError{Reason: posix.Strerror(errno), Temporary: temporary}
+}
+
+// Find implements platform.Processes. It needs the cgroups: a process has no
+// other trace of its token, and its environment is the job's alone.
+func (p *Processes) Find(token uint64) int { return p.cgroups.find(token) }
+
+// Kill implements platform.Processes (UPSTART §2.9).
+func (p *Processes) Kill(pid int, sig job.Signal, scope engine.Scope) error {
+	target := pid
+	if scope == engine.Group {
+		if group, err := unix.Getpgid(pid); err == nil && group > 1 && group != unix.Getpgrp() {
+			target = -group
+		}
+	}
+	if err := unix.Kill(target, unix.Signal(sig)); err != nil && err != unix.ESRCH {
+		return err
+	}
+	return nil
+}

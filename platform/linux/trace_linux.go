@@ -1,0 +1,311 @@
+package linux
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"onset/core/engine"
+	"onset/core/job"
+)
+
+// traceOptions are set when the program has been executed; what a tracee
+// forks is traced with them too.
+const traceOptions = unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC
+
+// traceState is where a traced thread is.
+type traceState uint8
+
+const (
+	untried traceState = iota // options not set: the program is not executed
+	running                   //
+	fresh                     // born, its first stop not seen
+	early                     // first stop seen before the event of its parent
+	held                      // stopped until the engine decides
+	leaving                   // told to stop, to be let go then
+)
+
+// tracee is a traced thread, known by its id.
+//
+// The engine follows one process: what fork(2) makes is told as Forked, both
+// sides held. What vfork, posix_spawn or clone make is mostly a helper that
+// its maker waits for, so that process is only watched; if its maker ends
+// before it, it is the successor and told as Forked then. Threads are traced
+// because they fork for their process, and are no processes to the engine.
+type tracee struct {
+	process int // its process
+	state   traceState
+	maker   int  // process that made it, while it is only watched or fresh
+	helper  bool // made by vfork or clone, only watched
+	tried   bool // it is past the trap of its execution
+	birth   int  // child whose first stop it is held for; 0: none
+}
+
+// trapped handles a stop of a traced thread: signal and event in one status.
+func (p *Processes) trapped(tid, status int) {
+	sig, event := status&0xff, status>>8
+	stop := sig == int(unix.SIGSTOP) && event == 0
+	t := p.traced[tid]
+	switch {
+	case t == nil && stop:
+		p.traced[tid] = &tracee{process: tid, state: early, tried: true, maker: parentOf(tid)}
+	case t == nil:
+		resume(tid, sig)
+	case t.state == untried:
+		p.firstTrap(tid, t, sig)
+	case t.state == leaving:
+		p.leave(tid, sig, event)
+	case t.state == fresh && stop:
+		p.born(tid, t)
+	case forks(event):
+		p.made(tid, t, event)
+	case event == unix.PTRACE_EVENT_EXEC:
+		p.replaced(tid, t)
+	case event != 0 || groupStop(tid, sig):
+		resume(tid, 0)
+	default:
+		resume(tid, sig)
+	}
+}
+
+func forks(event int) bool {
+	return event == unix.PTRACE_EVENT_FORK || event == unix.PTRACE_EVENT_VFORK || event == unix.PTRACE_EVENT_CLONE
+}
+
+// firstTrap waits for the trap of the execution and passes signals on.
+func (p *Processes) firstTrap(tid int, t *tracee, sig int) {
+	if sig != int(unix.SIGTRAP) {
+		resume(tid, sig)
+		return
+	}
+	if err := unix.PtraceSetOptions(tid, traceOptions); err != nil {
+		p.warn("Failed to set ptrace options for", tid, err)
+	}
+	t.state, t.tried = running, true
+	resume(tid, 0)
+}
+
+// made handles the event of a thread that made a process or a thread.
+func (p *Processes) made(tid int, t *tracee, event int) {
+	msg, err := unix.PtraceGetEventMsg(tid)
+	if err != nil {
+		p.warn("Failed to obtain child process id for", tid, err)
+		resume(tid, 0)
+		return
+	}
+	id := int(msg)
+	n, seen := p.traced[id]
+	if !seen {
+		n = &tracee{process: id, tried: true}
+		p.traced[id] = n
+	}
+	n.state, n.maker = fresh, t.process
+	switch {
+	case event == unix.PTRACE_EVENT_CLONE && processOf(id) != id:
+		n.process, n.maker, n.helper = t.process, t.maker, t.helper
+	case t.helper:
+		n.state = leaving
+	case event == unix.PTRACE_EVENT_FORK:
+		t.state, t.birth = held, id
+	default:
+		n.helper = true
+	}
+	if t.state != held {
+		resume(tid, 0)
+	}
+	switch {
+	case seen && n.state == leaving:
+		p.release(id)
+	case seen:
+		p.born(id, n)
+	}
+}
+
+// born handles the first stop of what a tracee made.
+func (p *Processes) born(tid int, n *tracee) {
+	for _, maker := range p.traced {
+		if maker.birth == tid {
+			maker.birth, n.state = 0, held
+			p.tell(engine.Forked{PID: maker.process, Child: tid})
+			return
+		}
+	}
+	n.state = running
+	resume(tid, 0)
+}
+
+// replaced handles an execution, which ends all other threads.
+func (p *Processes) replaced(pid int, t *tracee) {
+	p.forgetThreads(pid)
+	if t.helper {
+		resume(pid, 0)
+		return
+	}
+	t.state = held
+	p.tell(engine.Replaced{PID: pid})
+}
+
+func (p *Processes) forgetThreads(pid int) {
+	for id, t := range p.traced {
+		if t.process == pid && id != pid {
+			delete(p.traced, id)
+		}
+	}
+}
+
+// Resume implements platform.Processes.
+func (p *Processes) Resume(pid int) {
+	for id, t := range p.traced {
+		if t.process == pid && t.state == held && t.birth == 0 {
+			t.state = running
+			resume(id, 0)
+		}
+	}
+}
+
+// Detach implements platform.Processes. A thread that runs is stopped first:
+// the kernel lets only stopped ones go.
+func (p *Processes) Detach(pid int) {
+	for id, t := range p.traced {
+		if t.process == pid || t.maker == pid && (t.helper || t.state == fresh || t.state == early) {
+			p.letGo(id, t)
+		}
+	}
+}
+
+func (p *Processes) letGo(tid int, t *tracee) {
+	switch t.state {
+	case held, early:
+		p.release(tid)
+	case fresh: // its first stop is on the way
+		t.state = leaving
+	case untried, running:
+		t.state = leaving
+		unix.Tgkill(t.process, tid, unix.SIGSTOP)
+	}
+}
+
+// leave handles a stop of a thread that is to be let go at its SIGSTOP.
+func (p *Processes) leave(tid, sig, event int) {
+	switch {
+	case forks(event):
+		if msg, err := unix.PtraceGetEventMsg(tid); err == nil {
+			p.leaveBorn(int(msg))
+		}
+		resume(tid, 0)
+	case event == unix.PTRACE_EVENT_EXEC:
+		p.forgetThreads(tid)
+		resume(tid, 0)
+	case event != 0 || groupStop(tid, sig):
+		resume(tid, 0)
+	case sig == int(unix.SIGSTOP):
+		p.release(tid)
+	case sig == int(unix.SIGTRAP) && !p.traced[tid].tried:
+		p.traced[tid].tried = true
+		resume(tid, 0) // of its execution
+	default:
+		resume(tid, sig)
+	}
+}
+
+// leaveBorn lets go what a thread made that is to be let go itself.
+func (p *Processes) leaveBorn(id int) {
+	if _, seen := p.traced[id]; seen {
+		p.release(id)
+		return
+	}
+	p.traced[id] = &tracee{process: id, state: leaving, tried: true}
+}
+
+func (p *Processes) release(tid int) {
+	delete(p.traced, tid)
+	if err := unix.PtraceDetach(tid); err != nil && err != unix.ESRCH {
+		p.warn("Failed to detach traced", tid, err)
+	}
+}
+
+// untrace forgets a thread that ended and reports whether it was no process.
+// What it leaves behind is told or let go.
+func (p *Processes) untrace(tid int, status job.Status) (thread bool) {
+	t := p.traced[tid]
+	if t == nil {
+		return false
+	}
+	delete(p.traced, tid)
+	for id, maker := range p.traced {
+		if maker.birth == tid {
+			maker.birth, maker.state = 0, running
+			resume(id, 0)
+		}
+	}
+	if t.process != tid {
+		return true
+	}
+	p.forgetThreads(tid)
+	successor := 0
+	if status == 0 && !t.helper && t.state != leaving {
+		successor = p.successor(tid)
+	}
+	for id, n := range p.traced {
+		if n.maker == tid && id != successor && (n.helper || n.state == fresh || n.state == early) {
+			p.letGo(id, n)
+		}
+	}
+	return false
+}
+
+// successor tells of the helper that outlives its maker, the latest one.
+func (p *Processes) successor(pid int) int {
+	latest := 0
+	for id, n := range p.traced {
+		if n.helper && n.maker == pid && n.process == id {
+			latest = max(latest, id)
+		}
+	}
+	for _, n := range p.traced {
+		if latest != 0 && n.process == latest {
+			n.helper = false
+		}
+	}
+	if latest != 0 {
+		p.tell(engine.Forked{PID: pid, Child: latest})
+	}
+	return latest
+}
+
+func (p *Processes) warn(what string, pid int, err error) {
+	p.o.Warn(what + " process (" + strconv.Itoa(pid) + "): " + err.Error())
+}
+
+// resume lets a stopped thread run on, with a signal if not 0. One that was
+// killed meanwhile is reported as ended.
+func resume(tid, sig int) { unix.PtraceCont(tid, sig) }
+
+// groupStop tells the stop of a whole process by a stop signal from the
+// delivery of that signal, which comes before it.
+func groupStop(tid, sig int) bool {
+	switch unix.Signal(sig) {
+	case unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
+		var info [128]byte
+		_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETSIGINFO, uintptr(tid), 0, uintptr(unsafe.Pointer(&info)), 0, 0)
+		return errno == unix.EINVAL
+	}
+	return false
+}
+
+// processOf returns the process of a thread, or 0.
+func processOf(tid int) int { return statusField(tid, "Tgid") }
+
+// parentOf returns the parent of a process, or 0.
+func parentOf(pid int) int { return statusField(pid, "PPid") }
+
+func statusField(pid int, name string) int {
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	_, rest, _ := strings.Cut(string(text), "\n"+name+":\t")
+	line, _, _ := strings.Cut(rest, "\n")
+	n, _ := strconv.Atoi(line)
+	return n
+}

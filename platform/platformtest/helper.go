@@ -1,0 +1,75 @@
+package platformtest
+
+import (
+	"fmt"
+	"os"
+	"sort"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
+)
+
+// helperArg as the first argument makes the test binary a process under test.
+const helperArg = "onset-helper"
+
+// Main is the exec stage or a process under test, if that is what the test
+// binary was started as, and returns otherwise.
+func Main() {
+	posix.StageMain()
+	if len(os.Args) < 3 || os.Args[1] != helperArg {
+		return
+	}
+	args := os.Args[3:]
+	switch os.Args[2] {
+	case "report":
+		report(args[0])
+	case "fork":
+		forkTimes(args)
+	case "spawn":
+		spawnSelf(args)
+	}
+	os.Exit(0)
+}
+
+// report writes what the process sees of itself, a line a fact.
+func report(name string) {
+	facts := map[string]string{
+		"args": strings.Join(os.Args[2:], " "), "env": strings.Join(sorted(os.Environ()), " "),
+		"pid": fmt.Sprint(os.Getpid()), "ppid": fmt.Sprint(os.Getppid()),
+	}
+	mask := unix.Umask(0)
+	facts["umask"] = fmt.Sprintf("%03o", mask)
+	facts["sid"], facts["pgid"] = describe(unix.Getsid(0)), describe(unix.Getpgid(0))
+	facts["cwd"], _ = os.Getwd()
+	facts["uid"], facts["gid"] = fmt.Sprint(os.Getuid()), fmt.Sprint(os.Getgid())
+	groups, _ := unix.Getgroups()
+	facts["groups"] = fmt.Sprint(groups)
+	kernelFacts(facts)
+	var b strings.Builder
+	for _, k := range sortedKeys(facts) {
+		fmt.Fprintf(&b, "%s=%s\n", k, facts[k])
+	}
+	os.WriteFile(name+".new", []byte(b.String()), 0o644)
+	os.Rename(name+".new", name)
+}
+
+func describe(n int, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(n)
+}
+
+func sorted(s []string) []string {
+	sort.Strings(s)
+	return s
+}
+
+func sortedKeys(m map[string]string) (keys []string) {
+	for k := range m {
+		keys = append(keys, k)
+	}
+	return sorted(keys)
+}

@@ -1,0 +1,12 @@
+// Package posix is what the back ends share: what a process of a job executes
+// (UPSTART §4.1), users and groups, the exec stage, pseudo terminals.
+//
+// The exec stage is the own binary, executed again as "onset-exec" to set up
+// what fork and exec alone cannot. It reads a Plan from one descriptor, does
+// the steps of UPSTART §4.3 in order and becomes the program; a step that
+// fails is reported on another descriptor, which is closed by the execution
+// otherwise. Everything is prepared before limits and ids are set, so that a
+// limit on memory strikes the program and not the stage.
+//
+// Nothing here holds state or starts goroutines.
+package posix

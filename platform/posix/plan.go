@@ -1,0 +1,150 @@
+package posix
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"onset/core/job"
+)
+
+// Plan is what the exec stage does, in the terms of the spec. Strings may
+// hold any bytes but NUL.
+type Plan struct {
+	Argv, Env []string
+	Script    bool // ScriptFD is one
+	Trace     bool
+	Debug     bool // stop before exec
+
+	Console     job.Console // output or owner; the caller did the others
+	ConsolePath string
+	Profile     string // of AppArmor
+	Bare        bool   // nothing below: the security slot
+	Umask       int    // -1: as it is
+	Nice        int
+	HasNice     bool
+	OOM         int
+	Limits      [job.NumLimits]job.Limit
+	Root        string // chroot session
+	Chroot      string
+	Dir         string // empty: as it is
+	Setuid      string
+	Setgid      string
+	Tmpfiles    []string
+	IOPrio      string
+	CPUAffinity string
+	Sched       string
+	SchedPrio   int
+}
+
+// planFormat guards against a plan of another version of the program.
+const planFormat = 1
+
+const maxPlan = 16 << 20 // bytes
+
+var errPlan = errors.New("not a plan of this version")
+
+// planCodec reads or writes a plan by visiting its parts.
+type planCodec struct {
+	reading bool
+	buf     []byte
+	bad     bool
+}
+
+// Encode returns the plan as bytes.
+func (p *Plan) Encode() []byte {
+	c := planCodec{}
+	c.plan(p)
+	return c.buf
+}
+
+// DecodePlan is the inverse of Encode; other bytes give an error.
+func DecodePlan(b []byte) (*Plan, error) {
+	c, p := planCodec{reading: true, buf: b}, &Plan{}
+	c.plan(p)
+	if c.bad || len(c.buf) != 0 {
+		return nil, errPlan
+	}
+	return p, nil
+}
+
+func (c *planCodec) plan(p *Plan) {
+	format := planFormat
+	c.int(&format)
+	c.bad = c.bad || format != planFormat
+	c.list(&p.Argv)
+	c.list(&p.Env)
+	c.list(&p.Tmpfiles)
+	for _, b := range []*bool{&p.Script, &p.Trace, &p.Debug, &p.Bare, &p.HasNice} {
+		c.bool(b)
+	}
+	console := int(p.Console)
+	for _, n := range []*int{&console, &p.Umask, &p.Nice, &p.OOM, &p.SchedPrio} {
+		c.int(n)
+	}
+	p.Console = job.Console(console)
+	for i := range p.Limits {
+		c.bool(&p.Limits[i].Set)
+		c.uint(&p.Limits[i].Soft)
+		c.uint(&p.Limits[i].Hard)
+	}
+	for _, s := range []*string{&p.ConsolePath, &p.Profile, &p.Root, &p.Chroot, &p.Dir, &p.Setuid, &p.Setgid,
+		&p.IOPrio, &p.CPUAffinity, &p.Sched} {
+		c.string(s)
+	}
+}
+
+func (c *planCodec) uint(n *uint64) {
+	if !c.reading {
+		c.buf = binary.AppendUvarint(c.buf, *n)
+		return
+	}
+	v, size := binary.Uvarint(c.buf)
+	if size <= 0 {
+		c.bad, c.buf, *n = true, nil, 0
+		return
+	}
+	*n, c.buf = v, c.buf[size:]
+}
+
+func (c *planCodec) int(n *int) {
+	u := uint64(int64(*n))
+	c.uint(&u)
+	*n = int(int64(u))
+}
+
+func (c *planCodec) bool(b *bool) {
+	u := uint64(0)
+	if *b {
+		u = 1
+	}
+	c.uint(&u)
+	*b = u != 0
+}
+
+func (c *planCodec) string(s *string) {
+	n := uint64(len(*s))
+	c.uint(&n)
+	switch {
+	case !c.reading:
+		c.buf = append(c.buf, *s...)
+	case n > uint64(len(c.buf)):
+		c.bad, c.buf = true, nil
+	default:
+		*s, c.buf = string(c.buf[:n]), c.buf[n:]
+	}
+}
+
+func (c *planCodec) list(l *[]string) {
+	n := uint64(len(*l))
+	c.uint(&n)
+	if c.reading {
+		if n > uint64(len(c.buf)) {
+			c.bad = true
+			return
+		}
+		*l = make([]string, n)
+	}
+	for i := range *l {
+		c.string(&(*l)[i])
+	}
+}

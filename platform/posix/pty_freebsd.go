@@ -1,0 +1,49 @@
+package posix
+
+import (
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// fiodgname is FIODGNAME: the name of a device in a buffer.
+const fiodgname = 0x80000000 | unsafe.Sizeof(deviceName{})<<16 | 'f'<<8 | 120
+
+type deviceName struct {
+	length int32
+	buf    *byte
+}
+
+// OpenPTY opens a pseudo terminal in its default, cooked mode. The master
+// does not block; both are close-on-exec and neither becomes the controlling
+// terminal of this process.
+func OpenPTY() (master, slave int, err error) {
+	const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, _, errno := unix.Syscall(unix.SYS_POSIX_OPENPT, uintptr(flags), 0, 0)
+	if errno != 0 {
+		return -1, -1, os.NewSyscallError("posix_openpt", errno)
+	}
+	master = int(fd)
+	name, err := peerName(master)
+	if err == nil {
+		if slave, err = unix.Open(name, flags, 0); err == nil {
+			err = unix.SetNonblock(master, true)
+		}
+	}
+	if err != nil {
+		unix.Close(master)
+		return -1, -1, os.NewSyscallError("ptsname", err)
+	}
+	return master, slave, nil
+}
+
+func peerName(master int) (string, error) {
+	var buf [64]byte
+	arg := deviceName{int32(len(buf)), &buf[0]}
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), fiodgname, uintptr(unsafe.Pointer(&arg)))
+	if errno != 0 {
+		return "", errno
+	}
+	return "/dev/" + unix.ByteSliceToString(buf[:]), nil
+}

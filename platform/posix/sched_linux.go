@@ -1,0 +1,81 @@
+package posix
+
+import (
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const ioprioOfProcess, ioprioClassShift = 1, 13
+
+var ioprioClasses = map[string]int{"realtime": 1, "best-effort": 2, "idle": 3}
+
+var schedPolicies = map[string]uint32{"other": unix.SCHED_NORMAL, "fifo": unix.SCHED_FIFO, "rr": unix.SCHED_RR,
+	"batch": unix.SCHED_BATCH, "idle": unix.SCHED_IDLE}
+
+// scheduling sets policy, processors and i/o priority (EXTENSIONS §6).
+func (s *stage) scheduling() *SetupError {
+	for _, set := range []func() error{s.policy, s.affinity, s.ioprio} {
+		if err := set(); err != nil {
+			return fault(StepScheduling, err)
+		}
+	}
+	return nil
+}
+
+func (s *stage) policy() error {
+	if s.Sched == "" {
+		return nil
+	}
+	policy, ok := schedPolicies[s.Sched]
+	if !ok {
+		return unix.EINVAL
+	}
+	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Priority: uint32(s.SchedPrio)}, 0)
+}
+
+// affinity reads a list like "0,2-5".
+func (s *stage) affinity() error {
+	if s.CPUAffinity == "" {
+		return nil
+	}
+	var set unix.CPUSet
+	for part := range strings.FieldsFuncSeq(s.CPUAffinity, func(r rune) bool { return r == ',' || r == ' ' }) {
+		low, high, is := strings.Cut(part, "-")
+		if !is {
+			high = low
+		}
+		first, err1 := strconv.ParseUint(low, 10, 16)
+		last, err2 := strconv.ParseUint(high, 10, 16)
+		if err1 != nil || err2 != nil || first > last {
+			return unix.EINVAL
+		}
+		for cpu := first; cpu <= last; cpu++ {
+			set.Set(int(cpu))
+		}
+	}
+	return unix.SchedSetaffinity(0, &set)
+}
+
+// ioprio reads a class with an optional level, as "best-effort 4".
+func (s *stage) ioprio() error {
+	f := strings.Fields(s.IOPrio)
+	if len(f) == 0 {
+		return nil
+	}
+	class, ok := ioprioClasses[f[0]]
+	level := 0
+	if len(f) > 1 {
+		n, err := strconv.ParseUint(f[1], 10, 3)
+		ok, level = ok && err == nil, int(n)
+	}
+	if !ok {
+		return unix.EINVAL
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_IOPRIO_SET, ioprioOfProcess, 0, uintptr(class<<ioprioClassShift|level))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}

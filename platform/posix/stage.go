@@ -1,0 +1,239 @@
+package posix
+
+import (
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"onset/core/env"
+	"onset/core/job"
+)
+
+// stageName is the argv[0] of the exec stage.
+const stageName = "onset-exec"
+
+// StageEnv is the environment of the stage itself, which should not depend on
+// that of the job.
+var StageEnv = []string{"GOMAXPROCS=1", "GOGC=off"}
+
+// StageArgv are the arguments of a stage with its plan and its report on
+// these descriptors.
+func StageArgv(plan, report int) []string {
+	return []string{stageName, strconv.Itoa(plan), strconv.Itoa(report)}
+}
+
+func isStage() bool { return len(os.Args) == 3 && os.Args[0] == stageName }
+
+func init() {
+	if isStage() {
+		runtime.LockOSThread() // ids, priority and trace are those of a thread
+	}
+}
+
+// StageMain becomes the program of a plan if this process is an exec stage,
+// and returns otherwise. It comes first in main.
+func StageMain() {
+	if !isStage() {
+		return
+	}
+	planFD, _ := strconv.Atoi(os.Args[1])
+	report, _ := strconv.Atoi(os.Args[2])
+	unix.CloseOnExec(planFD)
+	unix.CloseOnExec(report)
+	err := &SetupError{Step: StepText, Text: errPlan.Error()}
+	text, failed := io.ReadAll(io.LimitReader(os.NewFile(uintptr(planFD), "plan"), maxPlan))
+	if failed == nil {
+		if plan, bad := DecodePlan(text); bad == nil {
+			err = (&stage{Plan: plan, report: report}).run()
+		}
+	}
+	err.send(report)
+	unix.Exit(255)
+}
+
+// stage carries out a plan.
+type stage struct {
+	*Plan
+	report int
+	ids    IDs
+	named  bool    // setuid or setgid
+	images []*byte // paths to execute
+	argv   []*byte
+	shell  []*byte // argv without its first, for a program without format
+	env    []*byte
+}
+
+// run does the steps of UPSTART §4.3 that the caller's fork did not, and
+// returns only with the one that failed.
+func (s *stage) run() *SetupError {
+	steps := []func() *SetupError{s.console, s.profile}
+	if !s.Bare {
+		steps = append(steps, s.mask, s.priority, s.oom, s.scheduling, s.root, s.directory, s.tmpfiles, s.identify, s.chown)
+	}
+	for _, step := range append(steps, s.prepare) {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return s.execute()
+}
+
+func fault(step Step, err error) *SetupError {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case syscall.Errno:
+		return &SetupError{Step: step, Errno: e}
+	case *os.PathError:
+		return fault(step, e.Err)
+	case *os.SyscallError:
+		return fault(step, e.Err)
+	}
+	return &SetupError{Step: step, Errno: unix.EINVAL}
+}
+
+func (s *stage) console() *SetupError {
+	if s.Console != job.ConsoleOutput && s.Console != job.ConsoleOwner {
+		return nil
+	}
+	fd, err := unix.Open(s.ConsolePath, unix.O_RDWR|unix.O_NOCTTY, 0)
+	if err == nil && s.Console == job.ConsoleOwner {
+		err = takeTerminal(fd)
+	}
+	if err != nil {
+		if s.Console == job.ConsoleOutput {
+			fault(StepConsoleWarning, err).send(s.report)
+			return nil // the caller gave /dev/null
+		}
+		return fault(StepConsole, err)
+	}
+	for to := range 3 {
+		if err := dup(fd, to); err != nil {
+			return fault(StepConsole, err)
+		}
+	}
+	return fault(StepConsole, unix.Close(fd))
+}
+
+func (s *stage) mask() *SetupError {
+	if s.Umask >= 0 {
+		unix.Umask(s.Umask)
+	}
+	return nil
+}
+
+func (s *stage) priority() *SetupError {
+	if !s.HasNice {
+		return nil
+	}
+	return fault(StepPriority, unix.Setpriority(unix.PRIO_PROCESS, 0, s.Nice))
+}
+
+func (s *stage) root() *SetupError {
+	for _, root := range []string{s.Root, s.Chroot} {
+		if root == "" {
+			continue
+		}
+		if err := unix.Chroot(root); err != nil {
+			return fault(StepRoot, err)
+		}
+	}
+	return nil
+}
+
+func (s *stage) directory() *SetupError {
+	if s.Dir == "" {
+		return nil
+	}
+	return fault(StepDirectory, unix.Chdir(s.Dir))
+}
+
+// identify looks names up inside the chroot.
+func (s *stage) identify() (err *SetupError) {
+	s.named = s.Setuid != "" || s.Setgid != ""
+	s.ids, err = Identify(s.Setuid, s.Setgid, os.Geteuid(), os.Getegid())
+	return err
+}
+
+func (s *stage) chown() *SetupError {
+	if !s.named || !s.Script {
+		return nil
+	}
+	return fault(StepChown, unix.Fchown(ScriptFD, s.ids.UID, s.ids.GID))
+}
+
+// prepare turns everything into what the kernel takes.
+func (s *stage) prepare() *SetupError {
+	if len(s.Argv) == 0 {
+		return fault(StepExecute, unix.ENOENT)
+	}
+	var err error
+	if s.argv, err = syscall.SlicePtrFromStrings(s.Argv); err != nil {
+		return fault(StepExecute, err)
+	}
+	if s.env, err = syscall.SlicePtrFromStrings(s.Env); err != nil {
+		return fault(StepExecute, err)
+	}
+	for _, path := range Candidates(s.Argv[0], env.Table(s.Env)) {
+		b, err := syscall.BytePtrFromString(path)
+		if err != nil {
+			return fault(StepExecute, err)
+		}
+		s.images = append(s.images, b)
+	}
+	// A text without an interpreter line is a script of the shell: execvp.
+	if s.shell, err = syscall.SlicePtrFromStrings(append([]string{shell, ""}, s.Argv[1:]...)); err != nil {
+		return fault(StepExecute, err)
+	}
+	return nil
+}
+
+// execute does what is left, without taking memory, and becomes the program.
+func (s *stage) execute() *SetupError {
+	if !s.Bare {
+		for i := range s.Limits {
+			if err := setLimit(i, &s.Limits[i]); err != nil {
+				return &SetupError{Step: StepLimit, Arg: byte(i), Errno: err.(syscall.Errno)}
+			}
+		}
+		if step, errno := setIDs(&s.ids, s.named); errno != 0 {
+			return &SetupError{Step: step, Errno: errno}
+		}
+	}
+	if s.Debug {
+		unix.Close(s.report)
+		unix.Kill(unix.Getpid(), unix.SIGSTOP)
+	}
+	if s.Trace {
+		if errno := traceMe(); errno != 0 {
+			return &SetupError{Step: StepTrace, Errno: errno}
+		}
+	}
+	return &SetupError{Step: StepExecute, Errno: s.become()}
+}
+
+// become tries the candidates in the manner of execvp.
+func (s *stage) become() unix.Errno {
+	result := unix.ENOENT
+	for i := range s.images {
+		errno := execve(s.images[i], s.argv, s.env)
+		if errno == unix.ENOEXEC {
+			s.shell[1] = s.images[i]
+			errno = execve(s.shell[0], s.shell, s.env)
+		}
+		switch {
+		case len(s.images) == 1:
+			return errno
+		case errno == unix.EACCES:
+			result = errno
+		case errno == unix.ENOENT, errno == unix.ENOTDIR, errno == unix.ESTALE, errno == unix.ENODEV, errno == unix.ETIMEDOUT:
+		default:
+			return errno
+		}
+	}
+	return result
+}

@@ -1,0 +1,78 @@
+package posix
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"onset/core/job"
+)
+
+// resources are the kernel's numbers of job.LimitNames; -1 where it has none.
+var resources = [job.NumLimits]int{unix.RLIMIT_CPU, unix.RLIMIT_FSIZE, unix.RLIMIT_DATA, unix.RLIMIT_STACK, unix.RLIMIT_CORE,
+	unix.RLIMIT_RSS, unix.RLIMIT_NPROC, unix.RLIMIT_NOFILE, unix.RLIMIT_MEMLOCK, unix.RLIMIT_AS, -1, -1, -1, -1, -1, -1}
+
+func setLimit(i int, l *job.Limit) error {
+	if !l.Set {
+		return nil
+	}
+	if resources[i] < 0 {
+		return unix.EINVAL
+	}
+	const most = uint64(1<<63 - 1) // the kernel's "unlimited"
+	return unix.Setrlimit(resources[i], &unix.Rlimit{Cur: int64(min(l.Soft, most)), Max: int64(min(l.Hard, most))})
+}
+
+// setIDs sets groups, group and user, in this order; on this kernel they are
+// those of the process.
+func setIDs(ids *IDs, named bool) (Step, unix.Errno) {
+	if unix.Geteuid() == 0 {
+		if err := unix.Setgroups(ids.Groups); err != nil {
+			return StepGroups, err.(syscall.Errno)
+		}
+	}
+	if !named {
+		return 0, 0
+	}
+	if err := unix.Setgid(ids.GID); err != nil {
+		return StepSetgid, err.(syscall.Errno)
+	}
+	if err := unix.Setuid(ids.UID); err != nil {
+		return StepSetuid, err.(syscall.Errno)
+	}
+	return 0, 0
+}
+
+func traceMe() unix.Errno {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_PTRACE, unix.PT_TRACE_ME, 0, 0, 0, 0, 0)
+	return errno
+}
+
+func execve(path *byte, argv, env []*byte) unix.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
+	return errno
+}
+
+func dup(from, to int) error { return unix.Dup2(from, to) }
+
+func takeTerminal(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCSCTTY, 0) }
+
+// profile has nothing to switch: the kernel knows no such labels.
+func (s *stage) profile() *SetupError {
+	if s.Profile == "" {
+		return nil
+	}
+	return fault(StepProfile, unix.ENOSYS)
+}
+
+// oom is left alone: the kernel knows no such score.
+func (s *stage) oom() *SetupError { return nil }
+
+func (s *stage) scheduling() *SetupError {
+	if s.Sched+s.CPUAffinity+s.IOPrio == "" {
+		return nil
+	}
+	return fault(StepScheduling, unix.ENOSYS)
+}

@@ -1,0 +1,106 @@
+package posix
+
+import (
+	"os"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"onset/core/job"
+)
+
+// resources are the kernel's numbers of job.LimitNames.
+var resources = [job.NumLimits]int{unix.RLIMIT_CPU, unix.RLIMIT_FSIZE, unix.RLIMIT_DATA, unix.RLIMIT_STACK, unix.RLIMIT_CORE,
+	unix.RLIMIT_RSS, unix.RLIMIT_NPROC, unix.RLIMIT_NOFILE, unix.RLIMIT_MEMLOCK, unix.RLIMIT_AS, unix.RLIMIT_LOCKS,
+	unix.RLIMIT_SIGPENDING, unix.RLIMIT_MSGQUEUE, unix.RLIMIT_NICE, unix.RLIMIT_RTPRIO, unix.RLIMIT_RTTIME}
+
+// setLimit goes through the library, which else gives the program the limit
+// on files that the stage was started with.
+func setLimit(i int, l *job.Limit) error {
+	if !l.Set {
+		return nil
+	}
+	return unix.Setrlimit(resources[i], &unix.Rlimit{Cur: l.Soft, Max: l.Hard})
+}
+
+// setIDs sets groups, group and user of this thread, in this order. Where a
+// job asks for no ids, a name space without groups is no fault.
+func setIDs(ids *IDs, named bool) (Step, unix.Errno) {
+	if unix.Geteuid() == 0 {
+		var groups [256]uint32
+		list := groups[:0]
+		for _, g := range ids.Groups {
+			list = append(list, uint32(g))
+		}
+		_, _, errno := syscall.RawSyscall(sysSetgroups, uintptr(len(list)), uintptr(unsafe.Pointer(unsafe.SliceData(list))), 0)
+		if errno != 0 && (named || errno != unix.EPERM) {
+			return StepGroups, errno
+		}
+	}
+	if !named {
+		return 0, 0
+	}
+	if _, _, errno := syscall.RawSyscall(sysSetgid, uintptr(ids.GID), 0, 0); errno != 0 {
+		return StepSetgid, errno
+	}
+	if _, _, errno := syscall.RawSyscall(sysSetuid, uintptr(ids.UID), 0, 0); errno != 0 {
+		return StepSetuid, errno
+	}
+	return 0, 0
+}
+
+func traceMe() unix.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_PTRACE, unix.PTRACE_TRACEME, 0, 0)
+	return errno
+}
+
+func execve(path *byte, argv, env []*byte) unix.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
+	return errno
+}
+
+func dup(from, to int) error { return unix.Dup3(from, to, 0) }
+
+// takeTerminal makes a terminal that of this session, also if another has it.
+func takeTerminal(fd int) error {
+	return unix.IoctlSetInt(fd, unix.TIOCSCTTY, 1)
+}
+
+func (s *stage) profile() *SetupError {
+	if s.Profile == "" {
+		return nil
+	}
+	return fault(StepProfile, writeFile("/proc/self/attr/exec", "exec "+s.Profile+"\n"))
+}
+
+// oom falls back to the file of old kernels (UPSTART §4.3 step 12).
+func (s *stage) oom() *SetupError {
+	if s.OOM == 0 {
+		return nil
+	}
+	err := writeFile("/proc/self/oom_score_adj", strconv.Itoa(s.OOM))
+	if os.IsNotExist(err) {
+		scale := 15
+		if s.OOM < 0 {
+			scale = 17
+		}
+		err = writeFile("/proc/self/oom_adj", strconv.Itoa(s.OOM*scale/1000))
+	}
+	return fault(StepOOM, err)
+}
+
+// writeFile writes to a file that exists, in one piece.
+func writeFile(name, text string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
