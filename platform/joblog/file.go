@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 // file is a log file and what is to be written to it.
@@ -291,7 +293,7 @@ func (l *Logs) recycle(b []byte) {
 func reason(err error) string {
 	var errno unix.Errno
 	if errors.As(err, &errno) {
-		return errno.Error()
+		return posix.Strerror(errno)
 	}
 	return fmt.Sprint(err)
 }

@@ -385,5 +385,5 @@ func TestIdleFilesAreBounded(t *testing.T) {
 	pty.Close()
 	b.Release(token)
 	b.until("all is forgotten", func() bool { return len(b.files) == 0 })
-	b.saidOnce(b.path("0/a.log") + ": 3000 bytes of output dropped: no such file or directory")
+	b.saidOnce(b.path("0/a.log") + ": 3000 bytes of output dropped: No such file or directory")
 }

@@ -114,8 +114,8 @@ func TestFullDisk(t *testing.T) {
 	b.until("the end is written", func() bool { return strings.HasSuffix(b.text("a.log"), "end") })
 	checkGap(t, b.text("a.log"), strings.Repeat(string(line), lines)+"end")
 	b.until("the log of init tells", func() bool { return len(b.said) == 2 })
-	b.saidOnce("Failed to write to log file: no space left on device")
-	b.saidOnce(" bytes of output dropped: no space left on device")
+	b.saidOnce("Failed to write to log file: No space left on device")
+	b.saidOnce(" bytes of output dropped: No space left on device")
 }
 
 // checkGap checks that a log is what was printed but for one gap, whose
@@ -153,7 +153,7 @@ func TestReadOnlyDiskWritesEarlyLogsOnFlush(t *testing.T) {
 	pty.Close()
 	b.Release(token)
 	b.until("the disk refuses", func() bool { return len(b.said) == 1 && !b.writing() })
-	b.saidOnce("read-only file system")
+	b.saidOnce("Read-only file system")
 	b.files[b.path("a.log")].tries = 30
 	if err := unix.Mount("joblog", b.dir, "tmpfs", unix.MS_REMOUNT, ""); err != nil {
 		t.Fatal(err)

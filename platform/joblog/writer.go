@@ -22,7 +22,7 @@ type batch struct {
 // output from put until take has returned the batch.
 type writer struct {
 	wake func()
-	do   func(*batch) // may wait for the disk
+	do   func(*batch)  // may wait for the disk
 	note chan struct{} // something is done; for Close
 
 	mu   sync.Mutex

@@ -1,0 +1,387 @@
+package watch
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
+
+	"onset/core/engine"
+)
+
+const (
+	firstLook = 10 * time.Millisecond // at a file that is being written
+	lastLook  = 500 * time.Millisecond
+	settled   = 75 * time.Millisecond
+	syncLimit = 100 * time.Millisecond
+)
+
+// notify is the Watcher on fsnotify.
+type notify struct {
+	fs   *fsnotify.Watcher
+	wake func()
+	logf Logf
+	quit chan struct{}
+	over sync.WaitGroup
+	lost chan struct{} // the kernel has dropped notifications
+	bar  *barrier
+	pass chan struct{} // an event of bar has been handled
+
+	mu      sync.Mutex // held while files are looked at
+	trees   map[string]*tree
+	watched map[string]*watched // by the path fsnotify knows
+	names   map[id]string       // of those
+	pending map[place]*writing
+
+	outMu  sync.Mutex
+	msgs   []engine.Msg
+	warned []string
+}
+
+// place is a path as seen by a source.
+type place struct {
+	t    *tree
+	path string
+}
+
+// watched is a directory or file that is watched once for all who need it.
+type watched struct {
+	id    id
+	users []user
+}
+
+type user struct {
+	place
+	passive bool
+}
+
+// writing is a file that is being written.
+type writing struct {
+	at   time.Time // to look again
+	step time.Duration
+}
+
+// New returns a Watcher with notification; where the kernel has none to give
+// that is None, with a warning at each Add. wake may be called by any goroutine.
+func New(wake func(), logf Logf) Watcher {
+	fs, err := fsnotify.NewWatcher()
+	if err != nil {
+		return none{logf, err}
+	}
+	n := &notify{fs: fs, wake: wake, logf: logf,
+		quit: make(chan struct{}), lost: make(chan struct{}, 1), pass: make(chan struct{}, 1),
+		trees: map[string]*tree{}, watched: map[string]*watched{}, names: map[id]string{},
+		pending: map[place]*writing{}}
+	n.bar = newBarrier(fs)
+	n.over.Add(2)
+	go n.run()
+	go n.runErrors()
+	return n
+}
+
+func (n *notify) Close() {
+	close(n.quit)
+	n.fs.Close()
+	n.over.Wait()
+	n.bar.close()
+}
+
+func (n *notify) Add(s Source) engine.Source {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	t := newTree(s, n)
+	if old := n.trees[t.Path]; old != nil {
+		n.forget(old)
+	}
+	n.trees[t.Path] = t
+	n.outMu.Lock()
+	n.msgs = slices.DeleteFunc(n.msgs, func(m engine.Msg) bool { return sourceOf(m) == t.Path })
+	n.outMu.Unlock()
+	src := t.load(n.logf)
+	if len(t.dirs) == 0 { // missing: noticed with the next full load
+		n.forget(t)
+	}
+	return src
+}
+
+func sourceOf(m engine.Msg) string {
+	switch m := m.(type) {
+	case engine.FileChanged:
+		return m.Source
+	case engine.FileRemoved:
+		return m.Source
+	case engine.SourceRemoved:
+		return m.Source
+	}
+	return ""
+}
+
+func (n *notify) Changes() []engine.Msg {
+	n.outMu.Lock()
+	msgs, warned := n.msgs, n.warned
+	n.msgs, n.warned = nil, nil
+	n.outMu.Unlock()
+	for _, w := range warned {
+		n.logf("%s", w)
+	}
+	return msgs
+}
+
+func (n *notify) Sync() {
+	select {
+	case <-n.pass: // of an earlier Sync that did not wait for it
+	default:
+	}
+	if !n.bar.raise() {
+		return
+	}
+	limit := time.NewTimer(syncLimit)
+	defer limit.Stop()
+	select {
+	case <-n.pass:
+	case <-limit.C:
+	}
+}
+
+// run handles what the kernel notifies of.
+func (n *notify) run() {
+	defer n.over.Done()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		var look func()
+		select {
+		case <-n.quit:
+			return
+		case ev, ok := <-n.fs.Events:
+			if !ok {
+				return
+			}
+			look = func() { n.event(ev) }
+		case <-n.lost:
+			look = n.lookAtAll
+		case <-timer.C:
+			look = func() { n.lookAtWritten(false) }
+		}
+		timer.Reset(n.handle(look))
+	}
+}
+
+// runErrors sees that fsnotify, which may hold its lock while it reports an
+// error, never waits for run.
+func (n *notify) runErrors() {
+	defer n.over.Done()
+	for err := range n.fs.Errors {
+		if err != nil {
+			select {
+			case n.lost <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// handle calls look, tells what came of it, and returns when to look again.
+func (n *notify) handle(look func()) time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	look()
+	for _, path := range slices.Sorted(maps.Keys(n.trees)) {
+		n.publish(n.trees[path])
+	}
+	next := time.Hour
+	for _, w := range n.pending {
+		next = min(next, max(0, time.Until(w.at)))
+	}
+	return next
+}
+
+// event looks at all that an event may be about, and at the links.
+func (n *notify) event(ev fsnotify.Event) {
+	ev.Name = filepath.Clean(ev.Name)
+	if n.bar.is(ev.Name) {
+		n.lookAtWritten(true)
+		for _, t := range n.trees {
+			n.publish(t)
+		}
+		select {
+		case n.pass <- struct{}{}:
+		default:
+		}
+		return
+	}
+	for _, p := range n.places(ev) {
+		if n.pending[p] == nil || ev.Op != fsnotify.Write {
+			n.look(p)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(n.trees)) {
+		n.trees[path].recheck()
+	}
+}
+
+// places returns what is watched by the name of an event, and the entry of a
+// directory that is watched.
+func (n *notify) places(ev fsnotify.Event) []place {
+	var list []place
+	if w := n.watched[ev.Name]; w != nil {
+		for _, u := range w.users {
+			if !u.passive {
+				list = append(list, u.place)
+			}
+		}
+		if ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename) {
+			n.drop(ev.Name) // as the kernel did
+		}
+	}
+	if w := n.watched[filepath.Dir(ev.Name)]; w != nil {
+		for _, u := range w.users {
+			p := place{u.t, filepath.Join(u.path, filepath.Base(ev.Name))}
+			if !u.passive && !slices.Contains(list, p) {
+				list = append(list, p)
+			}
+		}
+	}
+	return list
+}
+
+// look looks at a place. That of the top directory is the end of the source
+// if the directory is not there any more.
+func (n *notify) look(p place) {
+	if n.trees[p.t.Path] != p.t {
+		return
+	}
+	top := p.t.Path
+	if p.t.Kind == engine.InitConf {
+		top = filepath.Dir(top)
+	}
+	var st unix.Stat_t
+	switch {
+	case p.path != top:
+		p.t.scan(p.path)
+	case stat(top, &st) != nil || idOf(&st) != p.t.dirs[top]:
+		n.publish(p.t)
+		n.put([]engine.Msg{engine.SourceRemoved{Source: p.t.Path}}, nil)
+		n.forget(p.t)
+	default:
+		p.t.enter(top, idOf(&st))
+	}
+}
+
+// lookAtAll makes good for lost notifications.
+func (n *notify) lookAtAll() {
+	for _, path := range slices.Sorted(maps.Keys(n.trees)) {
+		t := n.trees[path]
+		top := t.Path
+		if t.Kind == engine.InitConf {
+			top = filepath.Dir(top)
+		}
+		n.look(place{t, top})
+		if n.trees[path] == t {
+			if err := t.scanTop(); err != nil {
+				t.warn(t.Path, err)
+			}
+		}
+	}
+}
+
+// publish puts out what a tree has told.
+func (n *notify) publish(t *tree) {
+	msgs, warned := t.told, t.warned
+	t.told, t.warned = nil, nil
+	n.put(msgs, warned)
+}
+
+func (n *notify) put(msgs []engine.Msg, warned []string) {
+	if len(msgs) == 0 && len(warned) == 0 {
+		return
+	}
+	n.outMu.Lock()
+	n.msgs = append(n.msgs, msgs...)
+	n.warned = append(n.warned, warned...)
+	n.outMu.Unlock()
+	n.wake()
+}
+
+// forget ends the watching of a source.
+func (n *notify) forget(t *tree) {
+	n.unwatch(t, "/")
+	delete(n.trees, t.Path)
+	maps.DeleteFunc(n.pending, func(p place, _ *writing) bool { return p.t == t })
+}
+
+func (n *notify) watch(t *tree, path, what string, i id, passive bool) {
+	name, ok := n.names[i]
+	if !ok {
+		if n.watched[what] != nil { // another file of that name
+			n.drop(what)
+		}
+		if err := n.fs.Add(what); err != nil {
+			if !passive {
+				t.warned = append(t.warned, unable(Source{Path: what, Kind: t.Kind}, err))
+			}
+			return
+		}
+		name = what
+		n.names[i] = name
+		n.watched[name] = &watched{id: i}
+	}
+	w, u := n.watched[name], user{place{t, path}, passive}
+	if !slices.Contains(w.users, u) {
+		w.users = append(w.users, u)
+	}
+}
+
+func (n *notify) unwatch(t *tree, path string) {
+	for name, w := range n.watched {
+		w.users = slices.DeleteFunc(w.users, func(u user) bool { return u.t == t && within(u.path, path) })
+		if len(w.users) == 0 {
+			n.drop(name)
+		}
+	}
+}
+
+func (n *notify) drop(name string) {
+	delete(n.names, n.watched[name].id)
+	delete(n.watched, name)
+	n.fs.Remove(name) // an error says that the kernel did it already
+}
+
+// busy also ends the waiting for a file that is not being written.
+func (n *notify) busy(t *tree, path string, fd int, st *unix.Stat_t) bool {
+	p := place{t, path}
+	open := writers(fd)
+	if age := time.Since(time.Unix(0, st.Mtim.Nano())); open == unknown && age >= 0 && age < settled {
+		open = yes
+	}
+	if open != yes {
+		delete(n.pending, p)
+		return false
+	}
+	w := n.pending[p]
+	if w == nil {
+		w = &writing{step: firstLook}
+		n.pending[p] = w
+	}
+	w.at = time.Now().Add(w.step)
+	return true
+}
+
+// lookAtWritten looks at files that were being written, when it is time or at
+// all of them.
+func (n *notify) lookAtWritten(all bool) {
+	for p, w := range n.pending {
+		if all || time.Until(w.at) <= 0 {
+			at := w.at
+			w.step = min(2*w.step, lastLook)
+			n.look(p)
+			if w.at == at { // it is gone, or no file any more
+				delete(n.pending, p)
+			}
+		}
+	}
+}

@@ -1,0 +1,373 @@
+package watch
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"onset/core/conf"
+	"onset/core/engine"
+	"onset/platform/posix"
+)
+
+const sizeMax = 1 << 20 // bytes of a file
+
+var (
+	errLarge = errors.New("file is larger than 1 MiB")
+	seed     = maphash.MakeSeed()
+)
+
+// tree is what has been told of a source.
+type tree struct {
+	Source
+	w     watching
+	files map[string]known
+	dirs  map[string]id
+	paths map[id]string   // the reverse
+	links map[string]bool // files and directories that may change elsewhere
+
+	loading bool // files count as closed
+	told    []engine.Msg
+	warned  []string
+}
+
+// watching is what a tree needs done while it is read.
+type watching interface {
+	// watch reports what happens in a directory or to a file as having
+	// happened below or to path; passive: only that something happened.
+	watch(t *tree, path, what string, i id, passive bool)
+	// unwatch ends that for a path and what is below it.
+	unwatch(t *tree, path string)
+	// busy reports whether a file is being written, and if so sees to it
+	// that it is looked at again.
+	busy(t *tree, path string, fd int, st *unix.Stat_t) bool
+}
+
+type nobody struct{}
+
+func (nobody) watch(*tree, string, string, id, bool)      {}
+func (nobody) unwatch(*tree, string)                      {}
+func (nobody) busy(*tree, string, int, *unix.Stat_t) bool { return false }
+
+// id is a file, whatever its names.
+type id struct{ dev, ino uint64 }
+
+func idOf(st *unix.Stat_t) id { return id{uint64(st.Dev), uint64(st.Ino)} }
+
+// stamp tells by its inode whether a file may have changed.
+type stamp struct {
+	id
+	size, mtime, ctime int64
+}
+
+func stampOf(st *unix.Stat_t) stamp {
+	return stamp{idOf(st), st.Size, st.Mtim.Nano(), st.Ctim.Nano()}
+}
+
+// known is a file as it was told.
+type known struct {
+	stamp
+	sure bool // a later change shows in the stamp
+	sum  uint64
+	err  string
+}
+
+// scanTop reads the whole source. That it is missing is no error.
+func (t *tree) scanTop() error {
+	top := t.Path
+	if t.Kind == engine.InitConf {
+		top = filepath.Dir(t.Path)
+	}
+	var st unix.Stat_t
+	if err := stat(top, &st); err != nil {
+		if err == unix.ENOENT {
+			return nil
+		}
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return unix.ENOTDIR
+	}
+	if t.Kind == engine.InitConf {
+		t.enter(top, idOf(&st))
+		for _, path := range t.initFiles() {
+			t.scan(path)
+		}
+		return nil
+	}
+	return t.scanDir(top, &st)
+}
+
+// initFiles are init.conf and its override.
+func (t *tree) initFiles() []string {
+	return []string{t.Path, strings.TrimSuffix(t.Path, ".conf") + ".override"}
+}
+
+// wants reports whether a path may be a file of the source.
+func (t *tree) wants(path string) bool {
+	if t.Kind == engine.InitConf {
+		return slices.Contains(t.initFiles(), path)
+	}
+	kind, _ := conf.Classify(strings.TrimPrefix(path, t.Path))
+	return kind != conf.NotConfig
+}
+
+// scan looks at what is at a path below the top and tells what is new.
+func (t *tree) scan(path string) {
+	var here, st unix.Stat_t
+	if lstat(path, &here) != nil {
+		t.gone(path)
+		return
+	}
+	link := here.Mode&unix.S_IFMT == unix.S_IFLNK
+	err := stat(path, &st)
+	dir := err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+	switch {
+	case dir && (t.Kind == engine.InitConf || conf.SkipDir(filepath.Base(path))):
+		return
+	case dir:
+		t.follow(path, link, &st)
+		if err := t.scanDir(path, &st); err != nil {
+			t.warn(path, err)
+		}
+	case !t.wants(path):
+		t.gone(path)
+		if err != nil {
+			t.warn(path, err)
+		}
+	case err != nil:
+		t.follow(path, link, &st)
+		t.tell(path, known{err: text(err)}, "")
+	case st.Mode&unix.S_IFMT == unix.S_IFREG:
+		t.follow(path, link, &st)
+		t.read(path)
+	default:
+		t.gone(path)
+	}
+}
+
+// follow watches where a link leads.
+func (t *tree) follow(path string, link bool, st *unix.Stat_t) {
+	if !link && (st.Mode&unix.S_IFMT == unix.S_IFDIR || st.Nlink < 2) {
+		delete(t.links, path)
+		return
+	}
+	t.links[path] = true
+	if !link {
+		t.w.watch(t, path, path, idOf(st), true)
+		return
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil { // watch where it is missing
+		target, _ = os.Readlink(path)
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+	}
+	var parent unix.Stat_t
+	if dir := filepath.Dir(target); stat(dir, &parent) == nil {
+		t.w.watch(t, path, dir, idOf(&parent), true)
+	}
+}
+
+// scanDir looks at a directory and everything below it.
+func (t *tree) scanDir(path string, st *unix.Stat_t) error {
+	i := idOf(st)
+	if old, ok := t.dirs[path]; ok && old != i {
+		t.gone(path) // another directory of that name
+	}
+	if at, ok := t.paths[i]; ok && at != path {
+		var now unix.Stat_t
+		if stat(at, &now) == nil && idOf(&now) == i {
+			return errors.New("Directory loop detected")
+		}
+		t.gone(at) // moved, which is not known yet
+	}
+	t.enter(path, i)
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, e := range entries {
+		child := filepath.Join(path, e.Name())
+		there[child] = true
+		t.scan(child)
+	}
+	for _, child := range t.children(path) {
+		if !there[child] {
+			t.gone(child)
+		}
+	}
+	return nil
+}
+
+func (t *tree) enter(path string, i id) {
+	t.dirs[path], t.paths[i] = i, path
+	t.w.watch(t, path, path, i, false)
+}
+
+// children returns the files and directories known right below a path.
+func (t *tree) children(path string) []string {
+	var list []string
+	for p := range t.files {
+		if filepath.Dir(p) == path {
+			list = append(list, p)
+		}
+	}
+	for p := range t.dirs {
+		if filepath.Dir(p) == path && p != path {
+			list = append(list, p)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// gone forgets a path and what is below it.
+func (t *tree) gone(path string) {
+	_, isFile := t.files[path]
+	_, isDir := t.dirs[path]
+	if !isFile && !isDir && !t.links[path] {
+		return
+	}
+	t.w.unwatch(t, path)
+	for _, p := range slices.Sorted(maps.Keys(t.files)) {
+		if within(p, path) {
+			t.told = append(t.told, engine.FileRemoved{Source: t.Path, Path: p})
+			delete(t.files, p)
+		}
+	}
+	maps.DeleteFunc(t.links, func(p string, _ bool) bool { return within(p, path) })
+	maps.DeleteFunc(t.dirs, func(p string, i id) bool {
+		if within(p, path) {
+			delete(t.paths, i)
+			return true
+		}
+		return false
+	})
+}
+
+// within reports whether p is dir or below it.
+func within(p, dir string) bool {
+	rest, ok := strings.CutPrefix(p, dir)
+	return ok && (rest == "" || rest[0] == '/' || dir == "/")
+}
+
+// read loads a file unless somebody is writing it.
+func (t *tree) read(path string) {
+	fd, err := open(path)
+	if err != nil {
+		t.tell(path, known{err: text(err)}, "")
+		return
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return // replaced just now, which will be noticed
+	}
+	if !t.loading && t.w.busy(t, path, fd, &st) {
+		return
+	}
+	k := known{stamp: stampOf(&st), sure: time.Since(time.Unix(0, st.Mtim.Nano())) > time.Second}
+	b, err := readAll(fd, st.Size)
+	if err != nil {
+		k.err = text(err)
+	}
+	k.sum = maphash.Bytes(seed, b)
+	t.tell(path, k, string(b))
+}
+
+// readAll reads a file of about that many bytes.
+func readAll(fd int, size int64) ([]byte, error) {
+	b := make([]byte, 0, min(size, sizeMax)+1)
+	for {
+		n, err := unix.Read(fd, b[len(b):cap(b)])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return b, nil
+		}
+		b = b[:len(b)+n]
+		if len(b) > sizeMax {
+			return nil, errLarge
+		}
+		b = slices.Grow(b, 1)
+	}
+}
+
+// tell tells of a file unless it is as it was told last.
+func (t *tree) tell(path string, k known, body string) {
+	old, ok := t.files[path]
+	t.files[path] = k
+	if ok && old.sum == k.sum && old.err == k.err {
+		return
+	}
+	t.told = append(t.told, engine.FileChanged{Source: t.Path,
+		File: engine.File{Path: path, Text: body, Error: k.err}})
+}
+
+// recheck looks at the links whose targets have changed.
+func (t *tree) recheck() {
+	for _, path := range slices.Sorted(maps.Keys(t.links)) {
+		var st unix.Stat_t
+		err := stat(path, &st)
+		k, isFile := t.files[path]
+		i, isDir := t.dirs[path]
+		switch {
+		case err == nil && isDir && i == idOf(&st):
+		case err == nil && isFile && k.sure && k.stamp == stampOf(&st):
+		default:
+			t.scan(path)
+		}
+	}
+}
+
+func (t *tree) warn(path string, err error) {
+	t.warned = append(t.warned, fmt.Sprintf("%s: %s", path, text(err)))
+}
+
+func open(path string) (fd int, err error) {
+	for {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+func stat(path string, st *unix.Stat_t) error {
+	for {
+		if err := unix.Stat(path, st); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func lstat(path string, st *unix.Stat_t) error {
+	for {
+		if err := unix.Lstat(path, st); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// text is an error without the path, which is told beside it.
+func text(err error) string {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return posix.Strerror(errno)
+	}
+	return err.Error()
+}
