@@ -88,12 +88,17 @@ func socketName(address string) (string, bool) {
 
 // dialError words a failure to connect as other D-Bus programs do.
 func dialError(name string, err error) error {
-	text := err.Error()
-	if errno := syscall.Errno(0); errors.As(err, &errno) {
-		text = errno.Error()
-		text = strings.ToUpper(text[:1]) + text[1:]
+	return fmt.Errorf("Failed to connect to socket %s: %s", strings.TrimPrefix(name, "@"), systemText(err)) //nolint:staticcheck // printed as it is
+}
+
+// systemText is an error of the system worded as in C.
+func systemText(err error) string {
+	errno, ok := errors.AsType[syscall.Errno](err)
+	if !ok {
+		return err.Error()
 	}
-	return fmt.Errorf("Failed to connect to socket %s: %s", strings.TrimPrefix(name, "@"), text) //nolint:staticcheck // printed as it is
+	text := errno.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // authenticate proves who we are by the credentials of the socket. What ends
@@ -164,6 +169,28 @@ func (c *client) each(requests []request, got func(i int, body []any, err error)
 		}
 	}
 	return nil
+}
+
+// callForSignal makes a call and waits for its reply or a signal, whichever
+// comes first.
+func (c *client) callForSignal(r request, name string) error {
+	if err := c.encode(r); err != nil {
+		return err
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	for {
+		m, err := dbus.DecodeMessage(c.in)
+		switch {
+		case err != nil:
+			return errLost
+		case m.Type == dbus.TypeError:
+			return replyError(m)
+		case m.Type == dbus.TypeMethodReply, m.Headers[dbus.FieldMember].Value() == name:
+			return nil
+		}
+	}
 }
 
 // encode appends a call to what is to be sent.

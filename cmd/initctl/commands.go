@@ -2,7 +2,7 @@ package main
 
 // command is a row of the table.
 type command struct {
-	section string // in the list of commands
+	section string // in the list of commands; empty in programs
 	name    string
 	args    string // as the usage line shows them
 	summary string // one sentence
@@ -71,4 +71,14 @@ var commands = [...]command{
 	{"Other", "notify-cgroup-manager-address", "ADDRESS", "Tell init the address of the cgroup manager.", "address", nil, "", (*tool).notifyCGroups},
 	{"Other", "list-sessions", "", "List the session inits of the user.", "", nil, "", (*tool).listSessions},
 	{"Other", "help", "", "List the commands.", "", nil, "", (*tool).help},
+}
+
+// programs are what the binary is under other names.
+var programs = [...]command{
+	{"", "runlevel", "[UTMP]", "Show the previous and the current runlevel.", "", nil,
+		"They are in the environment, in the file UTMP, or in the system's records.", (*tool).runlevel},
+	{"", "telinit", "RUNLEVEL", "Change the runlevel.", "", []option{
+		{short: 'e', long: "env", value: "KEY=VALUE", help: "add a variable to the environment of the runlevel event"},
+		{short: 't', long: "time", value: "SECONDS", hidden: true}},
+		"RUNLEVEL is 0 to 6 or S; Q makes init reload its configuration, and U makes it start itself anew.", (*tool).telinit},
 }

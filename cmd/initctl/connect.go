@@ -29,7 +29,7 @@ func (t *tool) connect() (*client, error) {
 	case t.opts.has("session"):
 		t.client, err = t.bus("session", t.sessionBus())
 	case !onBus && t.uid == 0:
-		t.client, err = t.private(systemSocket)
+		t.client, err = t.private(t.systemSocket)
 	default:
 		t.client, err = t.bus("system", t.systemBus())
 	}

@@ -32,6 +32,7 @@ type fake struct {
 	address string
 	answers answers
 	calls   chan string
+	change  func(*tool) // of the tools it runs
 	t       testing.TB
 }
 
@@ -81,7 +82,7 @@ func (f *fake) serve(conn net.Conn) {
 		key := callKey(m)
 		f.calls <- key
 		answer, ok := f.answers[key]
-		if answer == io.EOF {
+		if answer == io.EOF { // an init that dies or starts anew
 			return
 		}
 		if !ok {
@@ -115,6 +116,8 @@ func (f *fake) reply(conn net.Conn, call *dbus.Message, serial uint32, answer an
 		dbus.FieldReplySerial: dbus.MakeVariant(call.Serial()),
 	}}
 	switch a := answer.(type) {
+	case signal:
+		m = a.message()
 	case *control.Error:
 		m.Type = dbus.TypeError
 		m.Headers[dbus.FieldErrorName] = dbus.MakeVariant(a.Name)
@@ -212,8 +215,11 @@ func (f *fake) runTool(line []string, env map[string]string) result {
 	var out, errs bytes.Buffer
 	vars := map[string]string{"UPSTART_SESSION": f.address, "COLUMNS": "80"}
 	maps.Copy(vars, env)
-	t := &tool{commands: commands[:], stdout: &out, stderr: &errs, uid: 1000,
+	t := &tool{commands: commands[:], programs: programs[:], stdout: &out, stderr: &errs, uid: 1000, system: system{euid: 1000},
 		lookup: func(name string) (string, bool) { v, ok := vars[name]; return v, ok }}
+	if f.change != nil {
+		f.change(t)
+	}
 	status := t.run(line)
 	return result{out.String(), errs.String(), status}
 }

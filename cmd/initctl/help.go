@@ -26,7 +26,11 @@ func (t *tool) explain(cmd *command, what string) {
 			name = t.prog + " " + name
 		}
 		t.print(strings.TrimRight("Usage: "+name+" [OPTION]... "+cmd.args, " ") + "\n" + cmd.summary + "\n\nOptions:\n")
-		t.printOptions(cmd.options, globalOptions, commonOptions)
+		if cmd.section == "" {
+			t.printOptions(cmd.options, commonOptions)
+		} else {
+			t.printOptions(cmd.options, globalOptions, commonOptions)
+		}
 		if cmd.about != "" {
 			t.print("\n" + wrap(cmd.about, 0, t.columns()) + "\n")
 		}

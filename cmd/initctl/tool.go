@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
+	"syscall"
 )
 
 // ownVersion is what --version prints behind the program's name.
@@ -13,15 +15,25 @@ const ownVersion = "onset, compatible with upstart 1.13.2"
 
 // tool is one run of the program.
 type tool struct {
-	commands []command
+	commands []command                   // of initctl
+	programs []command                   // that are something else under their name
 	lookup   func(string) (string, bool) // an environment variable
 	uid      int
 	stdout   io.Writer // buffered by main
 	stderr   io.Writer
+	system   // the machine
 
 	prog   string // the name it was called under
 	opts   options
 	client *client // nil before connect
+}
+
+// system is where and how a machine is changed.
+type system struct {
+	euid         int
+	utmp, wtmp   string
+	systemSocket string // address of process 1
+	kill         func(pid int, sig syscall.Signal) error
 }
 
 // commonOptions are accepted by every command.
@@ -67,18 +79,22 @@ func (t *tool) run(argv []string) int {
 
 // parse finds the command and its arguments.
 func (t *tool) parse(line []string) (*command, []string, error) {
-	cmd := t.find(t.prog)
-	first := 1 // arguments before the command's own
-	p := parser{known: append(globalOptions[:len(globalOptions):len(globalOptions)], commonOptions...)}
+	cmd := find(t.programs, t.prog)
+	p := parser{known: slices.Clone(commonOptions)}
+	if cmd == nil {
+		cmd = find(t.commands, t.prog)
+		p.known = append(p.known, globalOptions...)
+	}
+	first := 0 // argument of the command
 	if cmd != nil {
-		first = 0
 		p.known = append(p.known, cmd.options...)
 	} else {
+		first = 1
 		p.onArg = func(n int, arg string) ([]option, error) {
 			if n > 1 {
 				return nil, nil
 			}
-			if cmd = t.find(arg); cmd == nil {
+			if cmd = find(t.commands, arg); cmd == nil {
 				return nil, usageError("invalid command: " + arg)
 			}
 			return cmd.options, nil
@@ -95,10 +111,10 @@ func (t *tool) parse(line []string) (*command, []string, error) {
 	return cmd, p.args[first:], nil
 }
 
-func (t *tool) find(name string) *command {
-	for i := range t.commands {
-		if t.commands[i].name == name {
-			return &t.commands[i]
+func find(table []command, name string) *command {
+	for i := range table {
+		if table[i].name == name {
+			return &table[i]
 		}
 	}
 	return nil

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"onset/core/control"
+)
+
+// machine is a fake init as process 1, with records in a directory.
+func machine(t *testing.T, a answers) (f *fake, utmp, wtmp string) {
+	f = startFake(t, a)
+	dir := t.TempDir()
+	utmp, wtmp = filepath.Join(dir, "utmp"), filepath.Join(dir, "wtmp")
+	f.change = func(tool *tool) {
+		tool.uid = 0
+		tool.system = system{utmp: utmp, wtmp: wtmp, systemSocket: f.address,
+			kill: func(pid int, sig syscall.Signal) error { f.calls <- fmt.Sprint("kill ", pid, " ", sig); return nil }}
+	}
+	for _, file := range []string{utmp, wtmp} {
+		if err := os.WriteFile(file, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f, utmp, wtmp
+}
+
+func needRecords(t *testing.T) {
+	if utmpFile == "" {
+		t.Skip("this system has no records of runlevels")
+	}
+}
+
+func TestRunlevel(t *testing.T) {
+	needRecords(t)
+	f, utmp, _ := machine(t, nil)
+	runlevel := func(env map[string]string, args ...string) string {
+		r := f.runTool(append([]string{"runlevel"}, args...), env)
+		return fmt.Sprint(r.stdout, r.stderr, r.status)
+	}
+	if got := runlevel(nil); got != "unknown\n1" {
+		t.Errorf("without record: %q", got)
+	}
+	for pid, want := range map[int]string{'2': "N 2\n0", '2' + 256*'S': "S 2\n0", 256 * '2': "unknown\n1"} {
+		if err := putRecord(utmp, record{kind: runLevel, pid: int32(pid)}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if got := runlevel(nil); got != want {
+			t.Errorf("record of %d: %q, want %q", pid, got, want)
+		}
+		if got := runlevel(nil, utmp); got != want {
+			t.Errorf("file with record of %d: %q, want %q", pid, got, want)
+		}
+	}
+	for _, tt := range [][3]string{{"3", "2", "2 3\n0"}, {"5", "", "N 5\n0"}, {"", "", "unknown\n1"}} {
+		if got := runlevel(map[string]string{"RUNLEVEL": tt[0], "PREVLEVEL": tt[1]}); got != tt[2] {
+			t.Errorf("RUNLEVEL=%s PREVLEVEL=%s: %q, want %q", tt[0], tt[1], got, tt[2])
+		}
+	}
+	if got, want := runlevel(nil, "/nonexistent/utmp"), "runlevel:/nonexistent/utmp: No such file or directory\n1"; got != want {
+		t.Errorf("no file: %q, want %q", got, want)
+	}
+	if got := runlevel(map[string]string{"RUNLEVEL": "3"}, "-q"); got != "0" {
+		t.Errorf("quietly: %q", got)
+	}
+	if got := runlevel(nil, "-q", "/nonexistent/utmp"); got != "1" {
+		t.Errorf("quietly failing: %q", got)
+	}
+}
+
+func TestTelinit(t *testing.T) {
+	for _, tt := range []struct {
+		why, line string
+		answers   answers
+		calls     []string
+		stderr    string
+	}{
+		{why: "a level", line: "2", answers: answers{"/ EmitEvent runlevel [RUNLEVEL=2 PREVLEVEL=N] false": done}},
+		{why: "single user", line: "s", answers: answers{"/ EmitEvent runlevel [RUNLEVEL=S PREVLEVEL=N] false": done}},
+		{why: "with variables", line: "-e A=1 0 -t 5 -e B=2", answers: answers{"/ EmitEvent runlevel [RUNLEVEL=0 PREVLEVEL=N A=1 B=2] false": done}},
+		{why: "refused", line: "2", answers: answers{"/ EmitEvent runlevel [RUNLEVEL=2 PREVLEVEL=N] false": control.SystemError("No")}, stderr: "telinit: No\n"},
+		{why: "reload", line: "q", calls: []string{"kill 1 hangup"}},
+		{why: "re-exec", line: "u", answers: answers{"/ Restart": io.EOF}, calls: []string{"/ Restart"}},
+		{why: "re-exec refused", line: "U", answers: answers{"/ Restart": control.SystemError("No")}, stderr: "telinit: No\n"},
+		{why: "nothing", line: "", stderr: "telinit: missing runlevel\nTry `telinit --help' for more information.\n"},
+		{why: "no level", line: "7", stderr: "telinit: illegal runlevel: 7\nTry `telinit --help' for more information.\n"},
+		{why: "two levels", line: "23", stderr: "telinit: illegal runlevel: 23\nTry `telinit --help' for more information.\n"},
+	} {
+		t.Run(tt.why, func(t *testing.T) {
+			f, _, _ := machine(t, tt.answers)
+			got := f.runTool(append([]string{"/sbin/telinit"}, strings.Fields(tt.line)...), nil)
+			status := 0
+			if tt.stderr != "" {
+				status = 1
+			}
+			if want := (result{"", tt.stderr, status}); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+			if calls := f.log(); tt.calls != nil && !slices.Equal(calls, tt.calls) {
+				t.Errorf("calls %q, want %q", calls, tt.calls)
+			}
+		})
+	}
+	f := startFake(t, nil)
+	if got := f.runTool([]string{"telinit", "2"}, nil); got != (result{"", "telinit: Need to be root\n", 1}) {
+		t.Errorf("as a user: %+v", got)
+	}
+}
+
+// TestRestartedSignalEndsTheWait: a connection may outlive a re-exec.
+func TestRestartedSignalEndsTheWait(t *testing.T) {
+	f := startFake(t, answers{"/ Restart": signal("Restarted")})
+	c, err := dial(f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	if err := c.callForSignal(request{manager, control.Restart.Spec(), nil}, "Restarted"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTelinitWritesRecords(t *testing.T) {
+	needRecords(t)
+	f, utmp, wtmp := machine(t, answers{
+		"/ EmitEvent runlevel [RUNLEVEL=2 PREVLEVEL=N] false": done,
+		"/ EmitEvent runlevel [RUNLEVEL=3 PREVLEVEL=2] false": done,
+		"/ EmitEvent runlevel [RUNLEVEL=S PREVLEVEL=N] false": done,
+	})
+	step := func(why, level string, env map[string]string, inUtmp, inWtmp string) {
+		t.Helper()
+		if got := f.runTool([]string{"telinit", level}, env); got != (result{}) {
+			t.Fatalf("%s: %+v", why, got)
+		}
+		if got := kinds(t, utmp); got != inUtmp {
+			t.Errorf("%s: utmp %s, want %s", why, got, inUtmp)
+		}
+		if got := kinds(t, wtmp); got != inWtmp {
+			t.Errorf("%s: wtmp %s, want %s", why, got, inWtmp)
+		}
+	}
+	step("first", "2", nil, "1:2/0", "1:2/0")
+	step("next", "3", nil, "1:3/2", "1:2/0 1:3/2")
+	step("booted, with what was left", "S", map[string]string{"RUNLEVEL": "", "PREVLEVEL": ""},
+		"1:S/0 2:0/0", "1:2/0 1:3/2 2:0/0 1:S/0")
+
+	if err := errors.Join(os.Remove(utmp), os.Remove(wtmp)); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.runTool([]string{"telinit", "2"}, nil); got != (result{}) {
+		t.Errorf("without files: %+v", got)
+	}
+	if _, err := os.Stat(wtmp); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("wtmp was made: %v", err)
+	}
+}
+
+// signal is an answer that is a signal of the manager instead.
+type signal string
+
+func (s signal) message() dbus.Message {
+	return dbus.Message{Type: dbus.TypeSignal, Headers: map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldPath:      dbus.MakeVariant(manager),
+		dbus.FieldInterface: dbus.MakeVariant(control.InterfaceManager),
+		dbus.FieldMember:    dbus.MakeVariant(string(s)),
+	}}
+}
