@@ -1,0 +1,79 @@
+package linux
+
+import (
+	"debug/elf"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"onset/vm/initramfs"
+)
+
+// findBusybox returns a busybox that needs no library: the one in the folder
+// cache of "make vm-kernel", or the host's.
+func findBusybox(cache string) (string, error) {
+	var tried []string
+	for _, name := range []string{filepath.Join(cache, "bin", "busybox"), "/bin/busybox"} {
+		err := isStatic(name)
+		if err == nil {
+			return name, nil
+		}
+		tried = append(tried, err.Error())
+	}
+	return "", fmt.Errorf("no static busybox (%s): make vm-kernel", strings.Join(tried, "; "))
+}
+
+func isStatic(name string) error {
+	f, err := elf.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return fmt.Errorf("%q wants shared libraries", name)
+		}
+	}
+	return nil
+}
+
+// newRoot makes the root that every guest begins with.
+func newRoot(busybox string) (*initramfs.Archive, error) {
+	program, err := os.ReadFile(busybox)
+	if err != nil {
+		return nil, err
+	}
+	applets, err := exec.Command(busybox, "--list").Output()
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the applets of %q: %v", busybox, err)
+	}
+	root := &initramfs.Archive{}
+	for _, applet := range strings.Fields(string(applets)) {
+		root.Symlink("/bin/"+applet, "busybox")
+	}
+	root.File("/bin/busybox", 0o755, program)
+	for _, dir := range []string{"/proc", "/sys", "/dev", "/run", "/var/log"} {
+		root.Dir(dir, 0o755)
+	}
+	root.Dir("/tmp", 0o1777)
+	root.CharDevice("/dev/console", 0o600, 5, 1)
+	root.CharDevice("/dev/null", 0o666, 1, 3)
+	root.File("/etc/passwd", 0o644, []byte("root:x:0:0:root:/:/bin/sh\n"))
+	root.File("/etc/group", 0o644, []byte("root:x:0:\n"))
+	return root, nil
+}
+
+// writeImage stores the archive as a file that QEMU can load.
+func writeImage(root *initramfs.Archive, name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	if err := root.Encode(f); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
