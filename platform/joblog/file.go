@@ -22,7 +22,8 @@ type file struct {
 	batch     batch  // the writer's while busy
 	busy      bool
 	out       output // the writer's while busy
-	paused    bool   // its ptys are not read
+	sent      time.Time
+	paused    bool // its ptys are not read
 
 	failed  error // of the last write; nil if it went well
 	tries   int   // writes that failed in a row
@@ -77,30 +78,37 @@ func (f *file) trim() {
 	f.collected = f.collected[:copy(f.collected, f.collected[over:])]
 }
 
-// submit gives the writer what a file has collected, or has the file closed
-// when nobody needs it any more.
+// submit gives the writer what a file has collected when it is time for it,
+// and has the file closed when nobody needs it any more.
 func (l *Logs) submit(f *file) {
 	switch {
 	case f.busy:
 	case len(f.collected) == 0:
 		l.retire(f)
-	case f.failed == nil || time.Since(f.tried) >= firstPause:
-		l.retry(f)
-	case len(f.slots) == 0:
-		l.rest(f)
+	case f.failed != nil && time.Since(f.tried) < firstPause:
+		l.due[f] = f.tried.Add(f.pause())
+		if len(f.slots) == 0 {
+			l.rest(f)
+		}
+	case f.failed == nil && len(f.collected) < batchMin && time.Since(f.sent) < linger:
+		l.due[f] = f.sent.Add(linger)
+	default:
+		l.send(f)
 	}
 }
 
-// retry submits also what the disk has just refused.
-func (l *Logs) retry(f *file) {
+// send gives the writer what a file has collected, if it may have more.
+func (l *Logs) send(f *file) {
 	if f.busy || len(f.collected) == 0 {
 		return
 	}
-	l.send(f, batch{file: f, data: f.collected, notice: f.notice()})
+	f.sent = time.Now()
+	l.put(f, batch{file: f, data: f.collected, notice: f.notice()})
 	f.collected = nil
 }
 
-func (l *Logs) send(f *file, b batch) {
+func (l *Logs) put(f *file, b batch) {
+	delete(l.due, f)
 	f.busy = true
 	f.batch = b
 	l.writer.put(&f.batch)
@@ -119,7 +127,7 @@ func (l *Logs) retire(f *file) {
 		return
 	}
 	if f.out.fd >= 0 {
-		l.send(f, batch{file: f, last: true})
+		l.put(f, batch{file: f, last: true})
 		return
 	}
 	l.rest(f)
@@ -152,16 +160,16 @@ func (l *Logs) forget(f *file) {
 	l.kept -= f.kept
 	f.out.close()
 	delete(l.files, f.path)
-	delete(l.failing, f)
+	delete(l.due, f)
 }
 
-// Collect takes notice of what has been written and tries again what is due.
-// It is called whenever the Poller's Wait returned.
+// Collect takes notice of what has been written and writes what is due. It is
+// called whenever the Poller's Wait returned.
 func (l *Logs) Collect() {
 	l.finish()
-	for f := range l.failing {
-		if !f.busy && time.Since(f.tried) >= f.pause() {
-			l.retry(f)
+	for f, at := range l.due {
+		if time.Until(at) <= 0 {
+			l.send(f)
 		}
 	}
 }
@@ -169,12 +177,13 @@ func (l *Logs) Collect() {
 // Deadline returns how long until Collect has something to do without being
 // woken for it.
 func (l *Logs) Deadline() (in time.Duration, ok bool) {
-	for f := range l.failing {
-		if d := max(0, f.pause()-time.Since(f.tried)); !f.busy && (!ok || d < in) {
-			in, ok = d, true
+	var first time.Time
+	for _, at := range l.due {
+		if !ok || at.Before(first) {
+			first, ok = at, true
 		}
 	}
-	return in, ok
+	return max(0, time.Until(first)), ok
 }
 
 // pause returns how long a file that fails is left alone.
@@ -200,7 +209,6 @@ func (l *Logs) finished(f *file) {
 		l.refused(f, b)
 	} else {
 		f.failed, f.tries = nil, 0
-		delete(l.failing, f)
 		l.recycle(b.data)
 	}
 	if f.paused && !f.full() {
@@ -217,7 +225,6 @@ func (l *Logs) refused(f *file, b batch) {
 	}
 	f.failed, f.tried = b.err, time.Now()
 	f.tries++
-	l.failing[f] = true
 	if b.n > 0 {
 		f.tries = 1
 	}
@@ -230,18 +237,18 @@ func (l *Logs) refused(f *file, b batch) {
 // the first error, nil when all is written; it may be called before Flush
 // returns.
 func (l *Logs) Flush(done func(error)) {
-	if len(l.failing) == 0 {
+	fl := &flush{left: map[*file]bool{}, done: done}
+	for _, path := range slices.Sorted(maps.Keys(l.files)) {
+		if f := l.files[path]; f.failed != nil {
+			fl.left[f] = !f.busy
+			l.send(f)
+		}
+	}
+	if len(fl.left) == 0 {
 		done(nil)
 		return
 	}
-	fl := &flush{left: map[*file]bool{}, done: done}
 	l.flushes = append(l.flushes, fl)
-	for _, f := range slices.SortedFunc(maps.Keys(l.failing), func(a, b *file) int {
-		return slices.Compare([]byte(a.path), []byte(b.path))
-	}) {
-		fl.left[f] = !f.busy
-		l.retry(f)
-	}
 }
 
 // answerFlushes is called after each write of a file. One that had begun
@@ -254,7 +261,7 @@ func (l *Logs) answerFlushes(f *file) {
 			return false
 		case f.failed != nil && !tried:
 			fl.left[f] = true
-			l.retry(f)
+			l.send(f)
 			return false
 		case f.failed != nil:
 			fl.done(fmt.Errorf("%s: %w", f.path, f.failed))

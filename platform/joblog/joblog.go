@@ -7,7 +7,8 @@
 // holds its terminal is gone, not only until the process of the job is.
 //
 // One goroutine does everything that may wait for a disk. Each file has at
-// most one batch with it, and collects the next meanwhile. When that reaches
+// most one batch with it, and collects the next meanwhile; output after a
+// rest is written at once, then small batches are 2 ms apart. When that reaches
 // queueMax the ptys of the file are not read until the batch is written: a
 // slow disk slows the job down that prints so much, loses nothing, and
 // delays nobody else. When the disk refuses (full, read-only, no directory)
@@ -37,12 +38,15 @@ import (
 )
 
 const (
-	readMax      = 64 << 10  // bytes read from one pty in a row
-	queueMax     = 256 << 10 // bytes a file collects while a batch is written
-	unwrittenMax = 1 << 20   // bytes a file keeps that the disk refuses
-	dropStep     = 64 << 10  // bytes dropped at least, so that moving the rest is cheap
-	tailMax      = 64 << 10  // bytes of output kept in memory (EXTENSIONS §13)
-	keptMax      = 16 << 20  // bytes kept of files that no slot uses
+	readMax      = 64 << 10             // bytes read from one pty in a row
+	readLeast    = 4000                 // a pty gives up to 4095 bytes at once; after less it is empty
+	queueMax     = 256 << 10            // bytes a file collects while a batch is written
+	unwrittenMax = 1 << 20              // bytes a file keeps that the disk refuses
+	dropStep     = 64 << 10             // bytes dropped at least, so that moving the rest is cheap
+	tailMax      = 64 << 10             // bytes of output kept in memory (EXTENSIONS §13)
+	keptMax      = 16 << 20             // bytes kept of files that no slot uses
+	batchMin     = 64 << 10             // bytes that are written without lingering
+	linger       = 2 * time.Millisecond // between smaller batches of a file
 	firstPause   = 100 * time.Millisecond
 	longestPause = 10 * time.Second
 	closeLimit   = time.Second
@@ -60,9 +64,9 @@ type Logs struct {
 	writer  *writer
 	slots   map[uint64]*slot
 	files   map[string]*file
-	failing map[*file]bool
-	idle    []*file // that no slot uses, oldest first
-	kept    int     // bytes of those
+	due     map[*file]time.Time // when to submit what a file has collected
+	idle    []*file             // that no slot uses, oldest first
+	kept    int                 // bytes of those
 	flushes []*flush
 	spare   [][]byte // buffers to use again
 }
@@ -79,7 +83,7 @@ type slot struct {
 // New returns an empty set of logs. logf gets warnings.
 func New(p platform.Poller, open Opener, logf func(format string, args ...any)) *Logs {
 	l := &Logs{poller: p, open: open, logf: logf,
-		slots: map[uint64]*slot{}, files: map[string]*file{}, failing: map[*file]bool{}}
+		slots: map[uint64]*slot{}, files: map[string]*file{}, due: map[*file]time.Time{}}
 	l.writer = newWriter(p.Wake)
 	return l
 }
@@ -158,9 +162,8 @@ func (l *Logs) Spawned(token uint64) {
 // Failed says that there is no process for a slot after all.
 func (l *Logs) Failed(token uint64) {
 	if s := l.slots[token]; s != nil {
-		l.Spawned(token)
+		l.Spawned(token) // nobody holds it now, so it hangs up
 		l.read(s)
-		l.hangUp(s)
 		l.submit(s.file)
 	}
 }
@@ -174,13 +177,13 @@ func (l *Logs) Release(token uint64) {
 	}
 }
 
-// read takes what a pty has, without waiting.
-func (l *Logs) read(s *slot) {
+// read takes what a pty has, without waiting, and returns how much that was.
+func (l *Logs) read(s *slot) (got int) {
 	f := s.file
-	for got := 0; got < readMax && l.slots[s.token] == s; {
+	for got < readMax && l.slots[s.token] == s {
 		if f.full() {
 			l.pause(f)
-			return
+			return got
 		}
 		f.collected = l.room(f.collected)
 		free := f.collected[len(f.collected):cap(f.collected)]
@@ -189,16 +192,19 @@ func (l *Logs) read(s *slot) {
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
-			return
+			return got
 		case err != nil || n == 0: // EIO on Linux, 0 on FreeBSD: nobody holds the slave
 			l.hangUp(s)
-			return
+			return got
 		}
 		f.tail.write(free[:n])
 		f.collected = f.collected[:len(f.collected)+n]
 		f.trim()
-		got += n
+		if got += n; n < readLeast {
+			return got
+		}
 	}
+	return got
 }
 
 // hangUp ends a slot, once.
@@ -244,11 +250,11 @@ func (l *Logs) Tail(path string) []byte {
 func (l *Logs) Close() {
 	for _, s := range l.slots {
 		l.Spawned(s.token)
-		l.read(s)
-		l.submit(s.file)
+		for tries := 0; tries < 8 && l.read(s) > 0; tries++ {
+		}
 	}
-	for f := range l.failing {
-		l.retry(f)
+	for _, f := range l.files {
+		l.send(f)
 	}
 	l.await(time.Now().Add(closeLimit))
 	l.writer.close()
