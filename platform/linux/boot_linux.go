@@ -1,0 +1,169 @@
+package linux
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// initPath is the PATH that jobs of a machine start with (UPSTART §4.3).
+const initPath = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
+
+// PrepareMachine does what process 1 does before anything else (UPSTART §8.2
+// steps 1-7): devices, file systems, console, environment. What cannot be
+// done, in a container say, is told to warn and left out.
+func PrepareMachine(resetConsole bool, warn func(string)) {
+	unix.Setsid()
+	unix.Umask(0o022) // jobs start with it
+	for _, step := range machineSteps {
+		if err := step.do(); err != nil {
+			warn(step.what + ": " + err.Error())
+		}
+	}
+	if err := openConsole("/dev/console", resetConsole); err != nil {
+		warn("Unable to initialize console, will try /dev/null: " + err.Error())
+		if err := openConsole(os.DevNull, false); err != nil {
+			warn("Unable to open /dev/null: " + err.Error())
+		}
+	}
+	os.Setenv("PATH", initPath)
+	os.Chdir("/")
+	unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF) // refused in a container, where nothing is to be done
+}
+
+var machineSteps = []struct {
+	what string
+	do   func() error
+}{
+	{"Unable to mount /dev filesystem", mountDevices},
+	{"Unable to mount /dev/pts filesystem", func() error {
+		os.Mkdir("/dev/pts", 0o755)
+		return mount("devpts", "/dev/pts", unix.MS_NOEXEC|unix.MS_NOSUID, "gid=5,mode=0620,ptmxmode=0666")
+	}},
+	{"Unable to make devices", makeDevices},
+	{"Unable to mount /proc filesystem", func() error {
+		return mount("proc", "/proc", unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, "")
+	}},
+	{"Unable to mount /sys filesystem", func() error {
+		return mount("sysfs", "/sys", unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, "")
+	}},
+}
+
+// mountDevices mounts devtmpfs unless /dev has what ptys need already.
+func mountDevices() error {
+	var st unix.Stat_t
+	err := unix.Stat("/dev/ptmx", &st)
+	ready := err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(5, 2)
+	if fi, err := os.Stat("/dev/pts"); ready && err == nil && fi.IsDir() {
+		return nil
+	}
+	return mount("devtmpfs", "/dev", unix.MS_NOEXEC|unix.MS_NOSUID, "")
+}
+
+// mount mounts a file system unless its directory is a mount point already.
+func mount(kind, dir string, flags uintptr, data string) error {
+	mounted, err := isMountPoint(dir)
+	if err != nil || mounted {
+		return err
+	}
+	return unix.Mount("none", dir, kind, flags, data)
+}
+
+// isMountPoint reports whether a directory lies on another device than its
+// parent.
+func isMountPoint(dir string) (bool, error) {
+	var own, parent unix.Stat_t
+	if err := unix.Stat(dir, &own); err != nil {
+		return false, err
+	}
+	if err := unix.Stat(filepath.Dir(dir), &parent); err != nil {
+		return false, err
+	}
+	return own.Dev != parent.Dev, nil
+}
+
+var devices = []struct {
+	path         string
+	mode         uint32
+	major, minor uint32
+}{
+	{"/dev/ptmx", 0o666, 5, 2}, {"/dev/null", 0o666, 1, 3}, {"/dev/tty", 0o666, 5, 0},
+	{"/dev/console", 0o600, 5, 1}, {"/dev/kmsg", 0o600, 1, 11},
+}
+
+func makeDevices() error {
+	old := unix.Umask(0)
+	defer unix.Umask(old)
+	for _, d := range devices {
+		err := unix.Mknod(d.path, unix.S_IFCHR|d.mode, int(unix.Mkdev(d.major, d.minor)))
+		if err != nil && err != unix.EEXIST {
+			return fmt.Errorf("%s: %w", d.path, err)
+		}
+	}
+	return nil
+}
+
+// openConsole makes a terminal the standard descriptors.
+func openConsole(path string, reset bool) error {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return err
+	}
+	for std := range 3 {
+		if fd != std {
+			if err := unix.Dup3(fd, std, 0); err != nil {
+				return err
+			}
+		}
+	}
+	if fd > 2 {
+		unix.Close(fd)
+	}
+	if reset {
+		return resetLine(0)
+	}
+	return nil
+}
+
+// resetLine gives a terminal the settings of UPSTART §8.2 step 5.
+func resetLine(fd int) error {
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	t.Cflag &= unix.CBAUD | unix.CBAUDEX | unix.CSIZE | unix.CSTOPB | unix.PARENB | unix.PARODD
+	t.Cflag |= unix.HUPCL | unix.CLOCAL | unix.CREAD
+	t.Iflag = unix.IGNPAR | unix.ICRNL | unix.IXON | unix.IXANY
+	t.Oflag = unix.OPOST | unix.ONLCR
+	t.Lflag = unix.ISIG | unix.ICANON | unix.ECHO | unix.ECHOCTL | unix.ECHOPRT | unix.ECHOKE
+	for i, c := range map[int]uint8{unix.VINTR: 3, unix.VQUIT: 28, unix.VERASE: 127, unix.VKILL: 24, unix.VEOF: 4,
+		unix.VSTART: 17, unix.VSTOP: 19, unix.VSUSP: 26, unix.VTIME: 0, unix.VMIN: 1} {
+		t.Cc[i] = c
+	}
+	return unix.IoctlSetTermios(fd, unix.TCSETSF, t)
+}
+
+// LeaveConsole makes the null device the standard descriptors, so that what
+// init prints by mistake disturbs nobody.
+func LeaveConsole() error { return openConsole(os.DevNull, false) }
+
+// AppArmorUsable applies the test of UPSTART §4.6.
+func AppArmorUsable() bool {
+	enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	if err != nil || !strings.HasPrefix(string(enabled), "Y") {
+		return false
+	}
+	fi, err := os.Stat("/sbin/apparmor_parser")
+	if err != nil || !fi.Mode().IsRegular() || fi.Mode()&0o100 == 0 {
+		return false
+	}
+	for _, path := range []string{"/run/container_type", "/rofs/etc/apparmor.d"} {
+		if _, err := os.Stat(path); err == nil {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,149 @@
+package manager
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"onset/core/engine"
+	"onset/core/job"
+	"onset/platform"
+	"onset/platform/bus"
+	"onset/platform/watch"
+)
+
+// Do implements loop.Platform.
+func (m *Manager) Do(effect engine.Effect) []engine.Msg {
+	switch e := effect.(type) {
+	case engine.Log:
+		m.c.Log(e.Priority, e.Text)
+	case engine.Spawn:
+		return m.spawn(e)
+	case engine.Kill:
+		m.kill(e)
+	case engine.Detach:
+		m.k.Processes.Detach(e.PID)
+	case engine.Resume:
+		m.k.Processes.Resume(e.PID)
+	case engine.Release:
+		m.logs.Release(e.Token)
+	case engine.Respond:
+		m.bus.Respond(e.Call, e.Conn, e.Reply)
+	case engine.Publish:
+		m.bus.Publish(e.Signal)
+	case engine.CloseFile:
+		unix.Close(e.File)
+	case engine.LoadConfig:
+		return []engine.Msg{m.load(e.Sessions...)}
+	case engine.LoadSource:
+		return []engine.Msg{engine.SourceLoaded{Source: m.watcher.Add(sessionSource(e.Session))}}
+	case engine.ConnectBus:
+		m.connectBus(e)
+	case engine.UpdateActivation:
+		m.bus.UpdateActivation(e.Env)
+	case engine.FlushLogs:
+		m.logs.Flush(func(err error) { m.done(e.Call, err) })
+	}
+	return nil
+}
+
+// Redo implements loop.Platform.
+func (m *Manager) Redo(effect engine.Effect) []engine.Msg {
+	switch e := effect.(type) {
+	case engine.Spawn:
+		if pid := m.k.Processes.Find(e.Token); pid != 0 {
+			return []engine.Msg{engine.Spawned{Token: e.Token, PID: pid}}
+		}
+	case engine.Publish, engine.Respond:
+		return nil
+	}
+	return m.Do(effect)
+}
+
+// done tells the result of an effect that answers a call.
+func (m *Manager) done(call uint64, err error) {
+	if call == 0 {
+		return
+	}
+	d := engine.Done{Call: call}
+	if err != nil {
+		d.Error = err.Error()
+	}
+	m.happened(d)
+}
+
+// spawn starts a process. What keeps it from being started for want of
+// resources is told as temporary.
+func (m *Manager) spawn(e engine.Spawn) []engine.Msg {
+	io := platform.Streams{Log: -1, Files: e.Spec.Files}
+	if e.Spec.Attrs.Console == job.ConsoleLog {
+		slave, err := m.logs.Open(e.Token, e.Spec.LogPath)
+		if err != nil {
+			return failed(e.Token, fmt.Sprintf("unable to open pty: %s", err), true)
+		}
+		io.Log = slave
+	}
+	started, err := m.k.Processes.Spawn(e.Token, e.Spec, io)
+	if err != nil {
+		m.logs.Failed(e.Token)
+		var spawnErr *platform.SpawnError
+		temporary := errors.As(err, &spawnErr) && spawnErr.Temporary
+		return failed(e.Token, err.Error(), temporary)
+	}
+	m.logs.Spawned(e.Token)
+	msgs := []engine.Msg{engine.Spawned{Token: e.Token, PID: started.PID}}
+	if started.Executed {
+		msgs = append(msgs, engine.Executed{PID: started.PID})
+	}
+	return msgs
+}
+
+func failed(token uint64, reason string, temporary bool) []engine.Msg {
+	return []engine.Msg{engine.SpawnFailed{Token: token, Reason: reason, Temporary: temporary}}
+}
+
+func (m *Manager) kill(e engine.Kill) {
+	if err := m.k.Processes.Kill(e.PID, e.Signal, e.Scope); err != nil {
+		m.warn("Failed to send signal %d to process %d: %s", e.Signal, e.PID, err)
+	}
+}
+
+func (m *Manager) connectBus(e engine.ConnectBus) {
+	if m.c.NoBus {
+		m.done(e.Call, nil)
+		return
+	}
+	kind := "system"
+	if m.c.Engine.Mode != engine.System {
+		kind = "session"
+	}
+	m.bus.ConnectBus(bus.Bus{Address: e.Address, Label: "D-Bus " + kind + " bus", Name: "com.ubuntu.Upstart",
+		Done: func(err error) {
+			if err != nil {
+				m.warn("Unable to connect to the D-Bus %s bus: %s", kind, err)
+			}
+			m.done(e.Call, err)
+		},
+		Lost: func() {}})
+}
+
+// load reads the configuration of the host and of chroot sessions.
+func (m *Manager) load(sessions ...string) engine.Msg {
+	var all []engine.Source
+	for _, s := range m.c.Sources {
+		all = append(all, m.watcher.Add(s))
+	}
+	for _, root := range sessions {
+		all = append(all, m.watcher.Add(sessionSource(root)))
+	}
+	return engine.Loaded{Sources: all}
+}
+
+func sessionSource(root string) watch.Source {
+	return watch.Source{Path: root + "/etc/init", Session: root}
+}
+
+func (m *Manager) warn(format string, args ...any) {
+	m.c.Log(engine.Warn, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,76 @@
+package manager
+
+import (
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"onset/core/engine"
+)
+
+// Signals collects what was received since the last look: a bit a signal.
+type Signals struct {
+	received chan os.Signal
+	pending  atomic.Uint64
+	told     map[syscall.Signal]engine.Request
+}
+
+// ClaimSignals claims every signal; it comes first in main, because an
+// unclaimed one ends a Go process, and as process 1 the machine.
+func ClaimSignals() *Signals {
+	s := &Signals{received: make(chan os.Signal, 64)}
+	signal.Notify(s.received)
+	return s
+}
+
+// start has wake called after every signal from now on.
+func (s *Signals) start(o engine.Options, wake func()) {
+	s.told = requests(o)
+	go func() {
+		for sig := range s.received {
+			n, ok := sig.(syscall.Signal)
+			if !ok || n == syscall.SIGURG { // the runtime's own
+				continue
+			}
+			s.pending.Or(1 << uint(n))
+			wake()
+		}
+	}()
+}
+
+// requests says what signals mean to this kind of init (UPSTART §8.4).
+func requests(o engine.Options) map[syscall.Signal]engine.Request {
+	r := map[syscall.Signal]engine.Request{syscall.SIGHUP: engine.Reload}
+	if o.Mode == engine.Session {
+		r[syscall.SIGTERM] = engine.Shutdown
+		return r
+	}
+	r[syscall.SIGTERM] = engine.ReExec
+	r[syscall.SIGUSR1] = engine.ReconnectBus
+	if o.PID == 1 {
+		r[syscall.SIGINT] = engine.ControlAltDelete
+		for sig, what := range kernelRequests {
+			r[sig] = what
+		}
+	}
+	return r
+}
+
+// take passes on what was received, SIGTERM last, and reports whether a child
+// changed.
+func (s *Signals) take(yield func(engine.Msg)) (child bool) {
+	bits := s.pending.Swap(0)
+	if bits == 0 {
+		return false
+	}
+	for n := syscall.Signal(1); n < 64; n++ {
+		if what, ok := s.told[n]; ok && n != syscall.SIGTERM && bits&(1<<uint(n)) != 0 {
+			yield(engine.Told{What: what})
+		}
+	}
+	if what, ok := s.told[syscall.SIGTERM]; ok && bits&(1<<uint(syscall.SIGTERM)) != 0 {
+		yield(engine.Told{What: what})
+	}
+	return bits&(1<<uint(syscall.SIGCHLD)) != 0
+}
