@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // command is a row of the table.
 type command struct {
 	section string // in the list of commands; empty in programs
@@ -73,12 +75,42 @@ var commands = [...]command{
 	{"Other", "help", "", "List the commands.", "", nil, "", (*tool).help},
 }
 
+// ignored are options of other systems that change nothing here.
+func ignored(shorts string, value string) []option {
+	var list []option
+	for i := range len(shorts) {
+		list = append(list, option{short: shorts[i], value: value, hidden: true})
+	}
+	return list
+}
+
+var rebootOptions = append([]option{
+	{short: 'n', long: "no-sync", help: "do not write disk buffers first"},
+	{short: 'f', long: "force", help: "do not call shutdown, end the machine now"},
+	{short: 'p', long: "poweroff", help: "switch off the power instead of halting"},
+	{short: 'w', long: "wtmp-only", help: "only write a record to wtmp"},
+}, ignored("dih", "")...)
+
 // programs are what the binary is under other names.
 var programs = [...]command{
 	{"", "runlevel", "[UTMP]", "Show the previous and the current runlevel.", "", nil,
 		"They are in the environment, in the file UTMP, or in the system's records.", (*tool).runlevel},
-	{"", "telinit", "RUNLEVEL", "Change the runlevel.", "", []option{
-		{short: 'e', long: "env", value: "KEY=VALUE", help: "add a variable to the environment of the runlevel event"},
-		{short: 't', long: "time", value: "SECONDS", hidden: true}},
+	{"", "telinit", "RUNLEVEL", "Change the runlevel.", "", append([]option{
+		{short: 'e', long: "env", value: "KEY=VALUE", help: "add a variable to the environment of the runlevel event"}},
+		ignored("t", "SECONDS")...),
 		"RUNLEVEL is 0 to 6 or S; Q makes init reload its configuration, and U makes it start itself anew.", (*tool).telinit},
+	{"", "shutdown", "TIME [MESSAGE]...", "Bring the system down.", "", slices.Concat([]option{
+		{short: 'r', help: "reboot"},
+		{short: 'h', help: "halt or power off"},
+		{short: 'H', help: "halt (implies -h)"},
+		{short: 'P', help: "power off (implies -h)"},
+		{short: 'c', help: "cancel a running shutdown"},
+		{short: 'k', help: "only send warnings, do not shut down"},
+		{short: 'g', value: "TIME", help: "when, instead of the first argument"},
+	}, ignored("anfFy", ""), ignored("i", "LEVEL"), ignored("t", "SECONDS")),
+		"TIME is now, HH:MM or a number of minutes. Without -r, -h, -H or -P the system enters maintenance.", (*tool).shutdown},
+	{"", "reboot", "[ARG]", "Reboot the system.", "", rebootOptions,
+		"With --force ARG is given to the firmware.", (*tool).reboot},
+	{"", "halt", "", "Halt the system.", "", rebootOptions, "", (*tool).reboot},
+	{"", "poweroff", "", "Power off the system.", "", rebootOptions, "", (*tool).reboot},
 }

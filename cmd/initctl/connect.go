@@ -45,10 +45,15 @@ func (t *tool) private(address string) (*client, error) {
 	}
 	c, err := dial(address)
 	if err != nil {
-		return nil, errors.New("Unable to connect to Upstart: " + err.Error())
+		return nil, &noServer{"Unable to connect to Upstart: " + err.Error()}
 	}
 	return c, nil
 }
+
+// noServer says that no init of ours answers on a private socket.
+type noServer struct{ text string }
+
+func (e *noServer) Error() string { return e.text }
 
 func (t *tool) bus(kind, address string) (*client, error) {
 	dest := t.opts.value("dest")

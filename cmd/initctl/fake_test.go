@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -116,7 +117,7 @@ func (f *fake) reply(conn net.Conn, call *dbus.Message, serial uint32, answer an
 		dbus.FieldReplySerial: dbus.MakeVariant(call.Serial()),
 	}}
 	switch a := answer.(type) {
-	case signal:
+	case emitted:
 		m = a.message()
 	case *control.Error:
 		m.Type = dbus.TypeError
@@ -215,7 +216,7 @@ func (f *fake) runTool(line []string, env map[string]string) result {
 	var out, errs bytes.Buffer
 	vars := map[string]string{"UPSTART_SESSION": f.address, "COLUMNS": "80"}
 	maps.Copy(vars, env)
-	t := &tool{commands: commands[:], programs: programs[:], stdout: &out, stderr: &errs, uid: 1000, system: system{euid: 1000},
+	t := &tool{commands: commands[:], programs: programs[:], stdout: &out, stderr: &errs, uid: 1000, system: system{euid: 1000, now: time.Now},
 		lookup: func(name string) (string, bool) { v, ok := vars[name]; return v, ok }}
 	if f.change != nil {
 		f.change(t)

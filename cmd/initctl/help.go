@@ -62,8 +62,11 @@ func (t *tool) printOptions(groups ...[]option) {
 				continue
 			}
 			name := "    --" + o.long
-			if o.short != 0 {
-				name = "-" + string(o.short) + ", --" + o.long
+			switch {
+			case o.long == "":
+				name = "-" + o.name()
+			case o.short != 0:
+				name = "-" + string(rune(o.short)) + ", --" + o.long
 			}
 			if o.value != "" {
 				name += "=" + o.value

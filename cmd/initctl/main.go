@@ -1,7 +1,7 @@
 // Command initctl is the client of init: one binary for all its commands,
 // chosen by the first argument or by the name it is called under (UPSTART
-// §7, EXTENSIONS §§1, 3, 13). Under the names runlevel and telinit it is those
-// programs (UPSTART §10).
+// §7, EXTENSIONS §§1, 3, 13). Under the names runlevel, telinit, shutdown,
+// reboot, halt and poweroff it is those programs (UPSTART §10).
 //
 // commands.go holds the table of commands; parsing, the list of commands and
 // each command's help follow from it. A command gets a tool, writes its result
@@ -13,7 +13,6 @@ package main
 import (
 	"bufio"
 	"os"
-	"syscall"
 )
 
 func main() {
@@ -25,8 +24,7 @@ func main() {
 		uid:      os.Getuid(),
 		stdout:   out,
 		stderr:   os.Stderr,
-		system: system{euid: os.Geteuid(), utmp: utmpFile, wtmp: wtmpFile,
-			systemSocket: systemSocket, kill: syscall.Kill},
+		system:   realSystem(),
 	}
 	status := t.run(os.Args)
 	if err := out.Flush(); err != nil {

@@ -5,22 +5,30 @@ import "strings"
 // option is one option of a command line (UPSTART §7.1).
 type option struct {
 	short  byte   // 0 = none
-	long   string // always there: it names the option in options
+	long   string // empty = none
 	value  string // what the help calls the value; empty = takes none
 	help   string
 	hidden bool // from the help
 }
 
-// options are the options given: the values of each, by long name. An option
+// name is the option's key in options.
+func (o option) name() string {
+	if o.long == "" {
+		return string(rune(o.short))
+	}
+	return o.long
+}
+
+// options are the options given: the values of each, by name. An option
 // without a value has empty ones.
 type options map[string][]string
 
 // has reports whether the option was given.
-func (o options) has(long string) bool { return len(o[long]) > 0 }
+func (o options) has(name string) bool { return len(o[name]) > 0 }
 
 // value returns the last value given, or "".
-func (o options) value(long string) string {
-	if v := o[long]; len(v) > 0 {
+func (o options) value(name string) string {
+	if v := o[name]; len(v) > 0 {
 		return v[len(v)-1]
 	}
 	return ""
@@ -38,9 +46,10 @@ func (e usageError) Error() string { return string(e) }
 type parser struct {
 	known   []option
 	given   options
+	order   []string // names of the options given that take no value
 	args    []string
 	waiting []string // as written, options that still need their value
-	names   []string // their long names
+	names   []string // their names
 	// onArg may add known options when an argument is met.
 	onArg func(n int, arg string) ([]option, error)
 }
@@ -96,7 +105,7 @@ func (p *parser) long(word string) error {
 	name, value, hasValue := strings.Cut(word[2:], "=")
 	for _, o := range p.known {
 		switch {
-		case o.long != name:
+		case o.long == "" || o.long != name:
 			continue
 		case !hasValue:
 			return p.take(o, word)
@@ -116,7 +125,7 @@ func (p *parser) cluster(word string) error {
 		case !ok:
 			return usageError("invalid option: -" + word[i:i+1])
 		case i == 1 && o.value != "" && len(word) > 2:
-			p.given[o.long] = append(p.given[o.long], word[2:])
+			p.given[o.name()] = append(p.given[o.name()], word[2:])
 			return nil
 		}
 		if err := p.take(o, "-"+word[i:i+1]); err != nil {
@@ -139,11 +148,12 @@ func (p *parser) shortOption(c byte) (option, bool) {
 func (p *parser) take(o option, word string) error {
 	switch {
 	case o.value != "":
-		p.waiting, p.names = append(p.waiting, word), append(p.names, o.long)
+		p.waiting, p.names = append(p.waiting, word), append(p.names, o.name())
 	case o.long == "help" || o.long == "version":
 		return errStop(o.long)
 	default:
-		p.given[o.long] = append(p.given[o.long], "")
+		p.given[o.name()] = append(p.given[o.name()], "")
+		p.order = append(p.order, o.name())
 	}
 	return nil
 }

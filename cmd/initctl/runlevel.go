@@ -79,13 +79,8 @@ func (t *tool) telinit(args []string) error {
 	if len(args[0]) != 1 || !isLevel(args[0][0]) {
 		return usageError("illegal runlevel: " + args[0])
 	}
-	if t.euid == 0 && t.uid != 0 {
-		if err := syscall.Setuid(0); err == nil {
-			t.uid = 0
-		}
-	}
-	if t.uid != 0 {
-		return errors.New("Need to be root") //nolint:staticcheck // UPSTART §10.3
+	if err := t.needRoot(); err != nil {
+		return err
 	}
 	switch level := args[0][0]; level {
 	case 'q', 'Q':
@@ -97,6 +92,17 @@ func (t *tool) telinit(args []string) error {
 	default:
 		return t.changeRunlevel(level, t.opts["env"])
 	}
+}
+
+// needRoot refuses anybody else. A program that is setuid becomes root wholly.
+func (t *tool) needRoot() error {
+	if t.euid == 0 && t.uid != 0 && syscall.Setuid(0) == nil {
+		t.uid = 0
+	}
+	if t.uid != 0 {
+		return errors.New("Need to be root") //nolint:staticcheck // UPSTART §10.3
+	}
+	return nil
 }
 
 func isLevel(c byte) bool {

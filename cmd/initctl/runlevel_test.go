@@ -18,15 +18,27 @@ import (
 	"onset/core/control"
 )
 
-// machine is a fake init as process 1, with records in a directory.
+// machine is a fake init as process 1, with records in a directory. What is
+// done to the machine is logged with the calls.
 func machine(t *testing.T, a answers) (f *fake, utmp, wtmp string) {
 	f = startFake(t, a)
 	dir := t.TempDir()
 	utmp, wtmp = filepath.Join(dir, "utmp"), filepath.Join(dir, "wtmp")
+	note := func(words ...any) error { f.calls <- strings.TrimSuffix(fmt.Sprintln(words...), "\n"); return nil }
 	f.change = func(tool *tool) {
 		tool.uid = 0
-		tool.system = system{utmp: utmp, wtmp: wtmp, systemSocket: f.address,
-			kill: func(pid int, sig syscall.Signal) error { f.calls <- fmt.Sprint("kill ", pid, " ", sig); return nil }}
+		tool.system = system{
+			utmp: utmp, wtmp: wtmp, systemSocket: f.address,
+			pidFile: filepath.Join(dir, "pid"), nologin: filepath.Join(dir, "nologin"),
+			fifos:    []string{filepath.Join(dir, "nofifo"), filepath.Join(dir, "fifo")},
+			kill:     func(pid int, sig syscall.Signal) error { return note("kill", pid, int(sig)) },
+			exec:     func(path string, argv []string) error { return note("exec", path, argv) },
+			sync:     func() { note("sync") },
+			setPower: func(how power, argument string) error { return note("power", how, argument) },
+			wall:     func(text string) { note("wall", strings.ReplaceAll(text, "\r", "")) },
+			now:      func() time.Time { return time.Date(2026, 1, 2, 13, 30, 0, 0, time.Local) },
+			clock:    func() (<-chan time.Time, <-chan os.Signal, func()) { panic("not expected to wait") },
+		}
 	}
 	for _, file := range []string{utmp, wtmp} {
 		if err := os.WriteFile(file, nil, 0o644); err != nil {
@@ -90,7 +102,7 @@ func TestTelinit(t *testing.T) {
 		{why: "single user", line: "s", answers: answers{"/ EmitEvent runlevel [RUNLEVEL=S PREVLEVEL=N] false": done}},
 		{why: "with variables", line: "-e A=1 0 -t 5 -e B=2", answers: answers{"/ EmitEvent runlevel [RUNLEVEL=0 PREVLEVEL=N A=1 B=2] false": done}},
 		{why: "refused", line: "2", answers: answers{"/ EmitEvent runlevel [RUNLEVEL=2 PREVLEVEL=N] false": control.SystemError("No")}, stderr: "telinit: No\n"},
-		{why: "reload", line: "q", calls: []string{"kill 1 hangup"}},
+		{why: "reload", line: "q", calls: []string{"kill 1 1"}},
 		{why: "re-exec", line: "u", answers: answers{"/ Restart": io.EOF}, calls: []string{"/ Restart"}},
 		{why: "re-exec refused", line: "U", answers: answers{"/ Restart": control.SystemError("No")}, stderr: "telinit: No\n"},
 		{why: "nothing", line: "", stderr: "telinit: missing runlevel\nTry `telinit --help' for more information.\n"},
@@ -120,7 +132,7 @@ func TestTelinit(t *testing.T) {
 
 // TestRestartedSignalEndsTheWait: a connection may outlive a re-exec.
 func TestRestartedSignalEndsTheWait(t *testing.T) {
-	f := startFake(t, answers{"/ Restart": signal("Restarted")})
+	f := startFake(t, answers{"/ Restart": emitted("Restarted")})
 	c, err := dial(f.address)
 	if err != nil {
 		t.Fatal(err)
@@ -166,10 +178,10 @@ func TestTelinitWritesRecords(t *testing.T) {
 	}
 }
 
-// signal is an answer that is a signal of the manager instead.
-type signal string
+// emitted is an answer that is a signal of the manager instead.
+type emitted string
 
-func (s signal) message() dbus.Message {
+func (s emitted) message() dbus.Message {
 	return dbus.Message{Type: dbus.TypeSignal, Headers: map[dbus.HeaderField]dbus.Variant{
 		dbus.FieldPath:      dbus.MakeVariant(manager),
 		dbus.FieldInterface: dbus.MakeVariant(control.InterfaceManager),

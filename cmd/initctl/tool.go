@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // ownVersion is what --version prints behind the program's name.
@@ -25,15 +27,43 @@ type tool struct {
 
 	prog   string // the name it was called under
 	opts   options
-	client *client // nil before connect
+	order  []string // of the options, see parser
+	client *client  // nil before connect
 }
 
 // system is where and how a machine is changed.
 type system struct {
-	euid         int
-	utmp, wtmp   string
-	systemSocket string // address of process 1
-	kill         func(pid int, sig syscall.Signal) error
+	euid             int
+	utmp, wtmp       string
+	pidFile, nologin string   // of a shutdown that waits
+	fifos            []string // of sysvinit
+	systemSocket     string   // address of process 1
+
+	kill     func(pid int, sig syscall.Signal) error
+	exec     func(path string, argv []string) error
+	sync     func()
+	setPower func(how power, argument string) error
+	wall     func(text string)
+	now      func() time.Time
+	clock    func() (ticks <-chan time.Time, interrupts <-chan os.Signal, stop func())
+}
+
+// realSystem is the machine we run on.
+func realSystem() system {
+	return system{
+		euid: os.Geteuid(),
+		utmp: utmpFile, wtmp: wtmpFile,
+		pidFile: "/var/run/shutdown.pid", nologin: "/etc/nologin",
+		fifos:        []string{"/run/initctl", "/dev/initctl"},
+		systemSocket: systemSocket,
+		kill:         syscall.Kill,
+		exec:         func(path string, argv []string) error { return syscall.Exec(path, argv, os.Environ()) },
+		sync:         syncDisks,
+		setPower:     setPower,
+		wall:         func(text string) { wallAll(utmpFile, text) },
+		now:          time.Now,
+		clock:        minutes,
+	}
 }
 
 // commonOptions are accepted by every command.
@@ -101,7 +131,7 @@ func (t *tool) parse(line []string) (*command, []string, error) {
 		}
 	}
 	err := p.parse(line)
-	t.opts = p.given
+	t.opts, t.order = p.given, p.order
 	if err == nil && cmd == nil {
 		err = usageError("missing command")
 	}
