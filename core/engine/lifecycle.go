@@ -286,16 +286,13 @@ func (e *Engine) removeInstance(j *Instance) {
 	delete(e.instances, j.ID)
 	delete(c.byName, j.Name)
 	c.Instances = slices.DeleteFunc(c.Instances, func(o *Instance) bool { return o == j })
-	last := len(c.Instances) == 0
-	told := !last || !e.s.Deleted(c)
 	var old, taker *Class
-	if last {
+	if len(c.Instances) == 0 {
 		old, taker = e.replace(c.key())
 	}
-	if told {
-		e.publish(control.InstanceRemoved(j.object()))
-	}
-	if old != nil {
+	if old != nil { // the last instance went with its class: nothing more is said of it
 		e.carryOver(taker, old)
+		return
 	}
+	e.publish(control.InstanceRemoved(j.object()))
 }
