@@ -1,0 +1,269 @@
+package keeper
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const stormLives = 60
+
+// stormManager starts children and collects what it is told of, until it is
+// killed after 50 ms. The last of them is left alone.
+func stormManager() {
+	c := attach()
+	if c.Life < stormLives {
+		go func() { time.Sleep(50 * time.Millisecond); suicide() }()
+	}
+	must(c.Alive())
+	tell("life %d", c.Life)
+	var own childInfo
+	for n := 0; ; n++ {
+		if c.Life < stormLives {
+			code := (c.Life + n) % 200
+			pid := fork("/bin/sh", "-c", fmt.Sprintf("sleep 0.0%d; exit %d", n*3%10, code))
+			tell("spawned %d %d", pid, code)
+		}
+		p := []unix.PollFd{{Fd: int32(c.FD()), Events: unix.POLLIN}}
+		unix.Poll(p, 5)
+		must(c.Receive(func(e Event) {
+			if e.Signal == unix.SIGTERM {
+				must(c.Exit(0))
+			}
+			if e.Signal != 0 {
+				return
+			}
+			tell("status %d %d", e.PID, e.Status)
+			must(c.Ack(e.Seq))
+			tell("done %d", e.PID)
+		}))
+		for own.wait(0, false) {
+			pid := int(own.pid())
+			tell("status %d %d", pid, own.status())
+			own.wait(pid, true)
+			tell("done %d", pid)
+		}
+	}
+}
+
+func TestNoStatusIsLostWhenManagersAreKilled(t *testing.T) {
+	f := boot(t, "storm")
+	want, got, done := map[int]int{}, map[int]int{}, map[int]bool{}
+	life, told, twice := 0, 0, 0
+	for life < stormLives || len(got) < told {
+		line := f.next()
+		if line == "" {
+			t.Fatalf("the keeper ended: %v\n%s", f.end(), f.log())
+		}
+		var what string
+		var pid, code int
+		switch fmt.Sscan(line, &what, &pid, &code); what {
+		case "life":
+			life = pid
+		case "spawned":
+			want[pid], told = code, told+1
+		case "done":
+			done[pid] = true
+		case "status":
+			if _, ok := want[pid]; !ok {
+				continue // killed before it could say that it started this one
+			}
+			if _, ok := got[pid]; ok {
+				twice++
+			}
+			if got[pid] = code; done[pid] || code != want[pid] {
+				t.Fatalf("process %d: status %d, want %d; done before: %v", pid, code, want[pid], done[pid])
+			}
+		default:
+			t.Fatalf("the manager says %q", line)
+		}
+	}
+	f.signal(unix.SIGTERM)
+	if code := f.end().ExitCode(); code != 0 {
+		t.Errorf("exit status %d, want 0\n%s", code, f.log())
+	}
+	t.Logf("%d managers killed, %d children, %d told twice before they were acknowledged", life-1, told, twice)
+	if told < stormLives {
+		t.Errorf("only %d children", told)
+	}
+}
+
+const boundedChildren = 50
+
+// boundedManager leaves children to the keeper, whose ring takes 10 events.
+func boundedManager() {
+	c := attach()
+	must(c.Alive())
+	pid := func(i int) []byte { return c.Memory.Log[4*i:][:4] }
+	left := func() (n int) {
+		for i := range boundedChildren {
+			if unix.Kill(int(binary.NativeEndian.Uint32(pid(i))), 0) == nil {
+				n++
+			}
+		}
+		return n
+	}
+	if c.Life == 1 {
+		for i := range boundedChildren {
+			binary.NativeEndian.PutUint32(pid(i), uint32(fork("/bin/true")))
+		}
+		suicide()
+	}
+	var last uint64
+	seen := 0
+	hear := func(ack bool) {
+		must(c.Receive(func(e Event) {
+			seen++
+			if last = e.Seq; ack {
+				must(c.Ack(e.Seq))
+			}
+		}))
+	}
+	poll(func() bool { hear(false); return seen == 10 })
+	tell("zombies %d", left())
+	if c.Life == 2 {
+		suicide() // with the ring full
+	}
+	must(c.Ack(last))
+	poll(func() bool { hear(true); return seen == boundedChildren })
+	poll(func() bool { return left() == 0 })
+	tell("all %d", last)
+	must(c.Exit(0))
+	select {}
+}
+
+func TestFullRingLeavesZombies(t *testing.T) {
+	f := boot(t, "bounded")
+	for range 2 {
+		if got := f.until("zombies "); got != "40" {
+			t.Errorf("%s zombies, want 40", got)
+		}
+	}
+	if got := f.until("all "); got != "49" {
+		t.Errorf("last event %s, want 49", got)
+	}
+	f.end()
+}
+
+func withPanic(o *Options) {
+	o.hook = func(_ *keeper, kind byte) {
+		if kind == msgWatchdog {
+			var nowhere *Options
+			nowhere.Args = nil
+		}
+	}
+}
+
+// reexecManager has the keeper panic and execute itself, again and again.
+func reexecManager() {
+	c := attach()
+	must(c.Alive())
+	if c.Life == 2 {
+		tell("stored %d", len(c.Stored))
+		var pids []string
+		for len(pids) < 20 {
+			c.block()
+			must(c.Receive(func(e Event) { pids = append(pids, fmt.Sprint(e.PID)) }))
+		}
+		slices.Sort(pids)
+		tell("deaths %s", strings.Join(slices.Compact(pids), " "))
+		must(c.Exit(0))
+		select {}
+	}
+	must(c.Store("a", file("a")))
+	tell("ready")
+	for n := 0; ; {
+		c.block()
+		must(c.Receive(func(e Event) {
+			must(c.Ack(e.Seq))
+			if e.Signal == unix.SIGINT {
+				suicide()
+			}
+			if n++; n%2 == 0 {
+				must(c.Watchdog(time.Second))
+			} else {
+				must(c.Reexec())
+			}
+			fork("/bin/true")
+			tell("round %d", n)
+		}))
+	}
+}
+
+// inplaceManager executes itself when it gets a signal, without Ack.
+func inplaceManager() {
+	c := attach()
+	must(c.Alive())
+	p := c.Predecessor
+	tell("life %d %v %v stored %d", c.Life, p.Died, p.Poisoned, len(c.Stored))
+	must(c.Store("kept", file("x")))
+	again := os.Getenv("AGAIN") != ""
+	for {
+		c.block()
+		must(c.Receive(func(e Event) {
+			tell("signal %d %d", e.Signal, e.Seq)
+			if again {
+				must(c.Exit(0))
+				select {}
+			}
+			env := append(without(os.Environ(), roleEnv), c.Inherit(), roleEnv+"=manager", "AGAIN=1")
+			must(syscall.Exec("/proc/self/exe", []string{"manager"}, env))
+		}))
+	}
+}
+
+func TestManagerExecutesItself(t *testing.T) {
+	f := boot(t, "inplace")
+	if got := f.until("life "); got != "1 false false stored 0" {
+		t.Errorf("life %s", got)
+	}
+	f.signal(unix.SIGHUP)
+	for range 2 {
+		if got := f.until("signal "); got != "1 0" {
+			t.Errorf("signal %s, want 1 0", got)
+		}
+		if len(f.said) < 3 && f.until("life ") != "1 false false stored 1" {
+			t.Errorf("said %q", f.said)
+		}
+	}
+	if code := f.end().ExitCode(); code != 0 {
+		t.Errorf("exit status %d, want 0\n%s", code, f.log())
+	}
+}
+
+// privateKB returns what process 1 alone holds of memory.
+func privateKB(t *testing.T, f *first) (private, pss int) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", f.cmd.Process.Pid))
+	if err != nil {
+		t.Skip("no smaps_rollup: ", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var what string
+		var kb int
+		switch fmt.Sscan(line, &what, &kb); what {
+		case "Private_Clean:", "Private_Dirty:":
+			private += kb
+		case "Pss:":
+			pss = kb
+		}
+	}
+	return private, pss
+}
+
+func TestKeeperIsSmall(t *testing.T) {
+	f := boot(t, "idle")
+	f.until("ready")
+	private, pss := privateKB(t, f)
+	t.Logf("private %d kB, PSS %d kB, in the test binary", private, pss)
+	if private > 2200 && !raceEnabled {
+		t.Errorf("private %d kB, want at most 2200", private)
+	}
+}
