@@ -8,8 +8,9 @@ import (
 )
 
 // barrier is a file in memory that is watched by the same queue as all
-// others: when the notification of a write to it comes, those of what was
-// done before have come.
+// others: when the notification of a change of its mode comes, those of
+// what was done before have come. Writing would not do: newer kernels do not
+// notify of writes to files that have no name.
 type barrier struct {
 	fd   int // -1: there is none
 	name string
@@ -32,8 +33,7 @@ func (b *barrier) raise() bool {
 	if b.fd < 0 {
 		return false
 	}
-	_, err := unix.Pwrite(b.fd, []byte{0}, 0)
-	return err == nil
+	return unix.Fchmod(b.fd, 0o600) == nil
 }
 
 func (b *barrier) is(name string) bool { return b.fd >= 0 && name == b.name }

@@ -17,7 +17,7 @@ const (
 	firstLook = 10 * time.Millisecond // at a file that is being written
 	lastLook  = 500 * time.Millisecond
 	settled   = 75 * time.Millisecond
-	syncLimit = 100 * time.Millisecond
+	maySync   = 100 * time.Millisecond // how long Sync waits
 )
 
 // notify is the Watcher on fsnotify.
@@ -30,6 +30,8 @@ type notify struct {
 	lost chan struct{} // the kernel has dropped notifications
 	bar  *barrier
 	pass chan struct{} // an event of bar has been handled
+
+	syncLimit time.Duration
 
 	mu      sync.Mutex // held while files are looked at
 	trees   map[string]*tree
@@ -75,7 +77,7 @@ func New(wake func(), logf Logf) Watcher {
 	n := &notify{fs: fs, wake: wake, logf: logf,
 		quit: make(chan struct{}), lost: make(chan struct{}, 1), pass: make(chan struct{}, 1),
 		trees: map[string]*tree{}, watched: map[string]*watched{}, names: map[id]string{},
-		pending: map[place]*writing{}}
+		pending: map[place]*writing{}, syncLimit: maySync}
 	n.bar = newBarrier(fs)
 	n.over.Add(2)
 	go n.run()
@@ -84,7 +86,12 @@ func New(wake func(), logf Logf) Watcher {
 }
 
 func (n *notify) Close() {
-	close(n.quit)
+	select {
+	case <-n.quit:
+		return
+	default:
+		close(n.quit)
+	}
 	n.fs.Close()
 	n.over.Wait()
 	n.bar.close()
@@ -139,7 +146,7 @@ func (n *notify) Sync() {
 	if !n.bar.raise() {
 		return
 	}
-	limit := time.NewTimer(syncLimit)
+	limit := time.NewTimer(n.syncLimit)
 	defer limit.Stop()
 	select {
 	case <-n.pass:

@@ -147,8 +147,7 @@ func (t *tree) scan(path string) {
 		t.follow(path, link, &st)
 		t.tell(path, known{err: text(err)}, "")
 	case st.Mode&unix.S_IFMT == unix.S_IFREG:
-		t.follow(path, link, &st)
-		t.read(path)
+		t.read(path, link)
 	default:
 		t.gone(path)
 	}
@@ -181,8 +180,8 @@ func (t *tree) follow(path string, link bool, st *unix.Stat_t) {
 // scanDir looks at a directory and everything below it.
 func (t *tree) scanDir(path string, st *unix.Stat_t) error {
 	i := idOf(st)
-	if old, ok := t.dirs[path]; ok && old != i {
-		t.gone(path) // another directory of that name
+	if old := t.dirs[path]; old != i {
+		t.gone(path) // what had that name
 	}
 	if at, ok := t.paths[i]; ok && at != path {
 		var now unix.Stat_t
@@ -200,7 +199,14 @@ func (t *tree) scanDir(path string, st *unix.Stat_t) error {
 	for _, e := range entries {
 		child := filepath.Join(path, e.Name())
 		there[child] = true
-		t.scan(child)
+		switch {
+		case !e.Type().IsRegular():
+			t.scan(child)
+		case t.wants(child):
+			t.read(child, false)
+		default:
+			t.gone(child)
+		}
 	}
 	for _, child := range t.children(path) {
 		if !there[child] {
@@ -239,6 +245,10 @@ func (t *tree) gone(path string) {
 	if !isFile && !isDir && !t.links[path] {
 		return
 	}
+	if !isDir {
+		t.goneFile(path, isFile)
+		return
+	}
 	t.w.unwatch(t, path)
 	for _, p := range slices.Sorted(maps.Keys(t.files)) {
 		if within(p, path) {
@@ -256,16 +266,36 @@ func (t *tree) gone(path string) {
 	})
 }
 
+func (t *tree) goneFile(path string, told bool) {
+	if t.links[path] {
+		t.w.unwatch(t, path)
+		delete(t.links, path)
+	}
+	if told {
+		t.told = append(t.told, engine.FileRemoved{Source: t.Path, Path: path})
+		delete(t.files, path)
+	}
+}
+
 // within reports whether p is dir or below it.
 func within(p, dir string) bool {
 	rest, ok := strings.CutPrefix(p, dir)
 	return ok && (rest == "" || rest[0] == '/' || dir == "/")
 }
 
-// read loads a file unless somebody is writing it.
-func (t *tree) read(path string) {
+// read loads a file unless somebody is writing it. link says that path is a
+// symbolic link.
+func (t *tree) read(path string, link bool) {
+	if _, dir := t.dirs[path]; dir {
+		t.gone(path)
+	}
 	fd, err := open(path)
-	if err != nil {
+	switch {
+	case !link && (err == unix.ENOENT || err == unix.ENOTDIR): // gone just now
+		t.gone(path)
+		return
+	case err != nil:
+		t.follow(path, link, new(unix.Stat_t))
 		t.tell(path, known{err: text(err)}, "")
 		return
 	}
@@ -274,6 +304,7 @@ func (t *tree) read(path string) {
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return // replaced just now, which will be noticed
 	}
+	t.follow(path, link, &st)
 	if !t.loading && t.w.busy(t, path, fd, &st) {
 		return
 	}
@@ -296,12 +327,14 @@ func readAll(fd int, size int64) ([]byte, error) {
 			continue
 		case err != nil:
 			return nil, err
-		case n == 0:
-			return b, nil
 		}
+		end := n < cap(b)-len(b)
 		b = b[:len(b)+n]
-		if len(b) > sizeMax {
+		switch {
+		case len(b) > sizeMax:
 			return nil, errLarge
+		case end:
+			return b, nil
 		}
 		b = slices.Grow(b, 1)
 	}

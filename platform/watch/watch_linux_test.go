@@ -57,6 +57,9 @@ func newScript(t *testing.T) *script {
 	}, func(format string, args ...any) {
 		s.warned = append(s.warned, s.short(fmt.Sprintf(format, args...)))
 	})
+	if n, ok := s.w.(*notify); ok {
+		n.syncLimit = 20 * time.Second // a machine under test is slow
+	}
 	t.Cleanup(s.w.Close)
 	return s
 }
@@ -137,6 +140,8 @@ func (s *script) do(verb, path, arg string) (err error) {
 		if err = os.Symlink(path, at("new-link")); err == nil {
 			err = os.Rename(at("new-link"), at(arg))
 		}
+	case "exchange":
+		err = exchange(at(path), at(arg))
 	case "fifo":
 		err = unix.Mkfifo(at(path), 0o644)
 	case "chmod":
