@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -41,7 +40,7 @@ type request struct {
 // more than 128 without reply.
 const window = 64
 
-var errLost = errors.New("The connection to init was lost") //nolint:staticcheck // printed as it is
+var errLost error = spoken("The connection to init was lost")
 
 // dial connects to the first of the addresses that answers and authenticates.
 func dial(addresses string) (*client, error) {
@@ -88,7 +87,7 @@ func socketName(address string) (string, bool) {
 
 // dialError words a failure to connect as other D-Bus programs do.
 func dialError(name string, err error) error {
-	return fmt.Errorf("Failed to connect to socket %s: %s", strings.TrimPrefix(name, "@"), systemText(err)) //nolint:staticcheck // printed as it is
+	return spoken("Failed to connect to socket " + strings.TrimPrefix(name, "@") + ": " + systemText(err))
 }
 
 // systemText is an error of the system worded as in C.
@@ -113,7 +112,7 @@ func (c *client) authenticate(uid int) error {
 	case err != nil:
 		return errLost
 	case !strings.HasPrefix(line, "OK"):
-		return errors.New("Authentication was rejected") //nolint:staticcheck // printed as it is
+		return spoken("Authentication was rejected")
 	}
 	c.out.WriteString("BEGIN\r\n")
 	return nil
@@ -276,7 +275,7 @@ func only[T any](body []any, err error) (T, error) {
 			return v, nil
 		}
 	}
-	return v, errors.New("Unexpected reply from init") //nolint:staticcheck // printed as it is
+	return v, spoken("Unexpected reply from init")
 }
 
 // properties are the answer of GetAll.

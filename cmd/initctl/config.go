@@ -168,7 +168,7 @@ func (t *tool) checkConfig(args []string) error {
 	if len(args) > 0 {
 		o.Only = args[0]
 		if !slices.ContainsFunc(classes, func(c control.ClassInfo) bool { return c.Name == o.Only }) {
-			return errors.New("Invalid job class: " + o.Only) //nolint:staticcheck // UPSTART §7.5
+			return spoken("Invalid job class: " + o.Only)
 		}
 	}
 	report, ok := control.CheckConfig(classes, o)

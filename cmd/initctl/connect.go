@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 )
 
@@ -41,7 +40,7 @@ func (t *tool) private(address string) (*client, error) {
 		return nil, usageError("--dest given without --system")
 	}
 	if address == "" {
-		return nil, errors.New("UPSTART_SESSION isn't set in the environment. Unable to locate the Upstart instance.") //nolint:staticcheck // UPSTART §7.1
+		return nil, spoken("UPSTART_SESSION isn't set in the environment. Unable to locate the Upstart instance.")
 	}
 	c, err := dial(address)
 	if err != nil {
@@ -65,7 +64,7 @@ func (t *tool) bus(kind, address string) (*client, error) {
 		err = c.hello(dest)
 	}
 	if err != nil {
-		return nil, errors.New("Unable to connect to " + kind + " bus: " + err.Error())
+		return nil, spoken("Unable to connect to " + kind + " bus: " + err.Error())
 	}
 	return c, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"syscall"
 
 	"github.com/godbus/dbus/v5"
@@ -163,7 +162,7 @@ func (t *tool) hangUp(path dbus.ObjectPath) error {
 		return err
 	}
 	if len(st.Processes) == 0 || st.Processes[0].Name != "main" {
-		return errors.New("Not running") //nolint:staticcheck // UPSTART §7.2
+		return spoken("Not running")
 	}
 	return syscall.Kill(st.Processes[0].PID, syscall.SIGHUP)
 }

@@ -100,7 +100,7 @@ func (t *tool) needRoot() error {
 		t.uid = 0
 	}
 	if t.uid != 0 {
-		return errors.New("Need to be root") //nolint:staticcheck // UPSTART §10.3
+		return spoken("Need to be root")
 	}
 	return nil
 }

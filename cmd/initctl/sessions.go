@@ -12,7 +12,7 @@ import (
 // listSessions prints the session inits of the user (UPSTART §7.6) and
 // removes what dead ones left behind (DECISIONS 23).
 func (t *tool) listSessions([]string) error {
-	noDir := errors.New("Unable to query session directory") //nolint:staticcheck // UPSTART §7.6
+	noDir := spoken("Unable to query session directory")
 	run := t.getenv("XDG_RUNTIME_DIR")
 	if !filepath.IsAbs(run) {
 		return noDir

@@ -58,7 +58,7 @@ func (t *tool) shutdown(args []string) error {
 		return t.cancelShutdown(message)
 	}
 	if pid := t.readPID(); pid > 0 && t.kill(pid, 0) == nil {
-		return errors.New("Another shutdown is already running") //nolint:staticcheck // UPSTART §10.5
+		return spoken("Another shutdown is already running")
 	}
 	p := t.plan()
 	t.wall(p.banner(delay, message))
@@ -198,9 +198,9 @@ func (t *tool) cancelShutdown(message string) error {
 	pid := t.readPID()
 	switch {
 	case pid == 0:
-		return errors.New("Cannot find pid of running shutdown") //nolint:staticcheck // UPSTART §10.5
+		return spoken("Cannot find pid of running shutdown")
 	case t.kill(pid, syscall.SIGINT) != nil:
-		return errors.New("Shutdown is not running") //nolint:staticcheck // UPSTART §10.5
+		return spoken("Shutdown is not running")
 	case message != "":
 		t.wall(message)
 	}
@@ -218,7 +218,7 @@ func (t *tool) act(p plan) error {
 			return nil
 		}
 	}
-	return errors.New("Unable to shutdown system") //nolint:staticcheck // UPSTART §10.5
+	return spoken("Unable to shutdown system")
 }
 
 // writeFIFO asks sysvinit for a runlevel: a fixed request of 384 bytes.

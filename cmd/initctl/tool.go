@@ -158,6 +158,11 @@ func (t *tool) check(cmd *command, args []string) error {
 	return nil
 }
 
+// spoken is an error printed as it is, in the words of the specification.
+type spoken string
+
+func (e spoken) Error() string { return string(e) }
+
 // errQuiet makes the exit status 1 and says nothing: the output has said it.
 var errQuiet = errors.New("")
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -39,7 +38,7 @@ func (t *tool) why(args []string) error {
 	}
 	var changes []change
 	if json.Unmarshal([]byte(text), &changes) != nil {
-		return errors.New("Unexpected reply from init") //nolint:staticcheck // printed as it is
+		return spoken("Unexpected reply from init")
 	}
 	if len(changes) == 0 {
 		t.print(args[0] + ": nothing has happened to it\n")
