@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 
 	"onset/core/control"
 )
@@ -104,18 +105,21 @@ print(dbus.Interface(o, "org.freedesktop.DBus.Properties").GetAll(""))
 	}
 }
 
-// startBus starts a message bus and returns its address.
+// startBus starts a message bus that lets everybody do everything.
 func startBus(t *testing.T) (address string, stop func()) {
 	t.Helper()
-	daemon := program(t, "dbus-daemon")
-	dir := t.TempDir()
+	return runBus(t, program(t, "dbus-daemon"), t.TempDir(),
+		`<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>`)
+}
+
+// runBus starts a message bus in a directory.
+func runBus(t *testing.T, daemon, dir, policy string) (address string, stop func()) {
+	t.Helper()
 	config := filepath.Join(dir, "bus.conf")
 	address = "unix:path=" + filepath.Join(dir, "bus")
 	text := `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>` + address + `</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
-</busconfig>`
+<busconfig><listen>` + address + `</listen><auth>EXTERNAL</auth>` + policy + `</busconfig>`
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -133,9 +137,9 @@ func startBus(t *testing.T) (address string, stop func()) {
 	}
 	t.Cleanup(stop)
 	eventually(t, "the bus listens", func() bool {
-		c, err := dbus.Connect(address)
+		fd, err := connect(address)
 		if err == nil {
-			c.Close()
+			unix.Close(fd)
 		}
 		return err == nil
 	})

@@ -19,18 +19,18 @@ import (
 // hello is a whole handshake for root or whoever runs the test.
 var hello = fmt.Sprintf("\x00AUTH EXTERNAL %x\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n", fmt.Sprint(os.Geteuid()))
 
-// answers reads what the server says until it hangs up or is silent.
+// answers reads what the server says until it has said that or hangs up.
 func answers(t testing.TB, fd int, until string) string {
 	t.Helper()
 	var all []byte
 	b := make([]byte, 4096)
 	for until == "" || !strings.Contains(string(all), until) {
-		n, err := unix.Read(fd, b)
-		if n <= 0 {
-			if err != nil && err != unix.ECONNRESET {
-				t.Fatalf("after %q: %v", all, err)
-			}
+		n, err := blocking(fd).Read(b)
+		if err == io.EOF || err == unix.ECONNRESET {
 			return string(all) + "EOF"
+		}
+		if err != nil {
+			t.Fatalf("after %q: %v", all, err)
 		}
 		all = append(all, b[:n]...)
 	}
@@ -41,6 +41,9 @@ func put(t testing.TB, fd int, text string) {
 	t.Helper()
 	for len(text) > 0 {
 		n, err := unix.SendmsgN(fd, []byte(text), nil, nil, unix.MSG_NOSIGNAL)
+		if err == unix.EINTR {
+			continue
+		}
 		if err != nil {
 			return // the server has hung up
 		}
