@@ -22,7 +22,8 @@
 //
 // Ownership. What the keeper knows is in shared memory of its own (state), so
 // after a panic of its loop, or when told to, it executes itself and goes on
-// where it was. A descriptor stored belongs to the keeper; the manager keeps
+// where it was. Only signals that come in that moment may be lost (see
+// reexec). A descriptor stored belongs to the keeper; the manager keeps
 // its own copy.
 //
 // Concurrency. The keeper is one goroutine; a second only turns signals into

@@ -3,7 +3,6 @@ package keeper
 import (
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync/atomic"
@@ -85,8 +84,6 @@ func Run(o Options) int {
 	k := &keeper{o: o, signals: make(chan os.Signal, 128)}
 	claim(k.signals)
 	k.o.Env = append(without(o.Env, attachEnv, stateEnv), attachEnv+"3")
-	runtime.LockOSThread()
-	unblockSignals()
 	debug.SetPanicOnFault(true)
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(heapLimit)

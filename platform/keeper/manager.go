@@ -1,10 +1,12 @@
 package keeper
 
 import (
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -259,16 +261,21 @@ func (k *keeper) told() {
 
 // reexec has the keeper execute its program again; the next one goes on with
 // the state. It returns only if that fails.
+//
+// Go unblocks HUP, INT and TERM before main can claim them, and is ended by
+// one that comes in that fraction of a millisecond. It leaves the first two
+// alone where they are ignored; so these are lost then instead.
 func (k *keeper) reexec() {
+	signal.Ignore(unix.SIGHUP, unix.SIGINT)
+	time.Sleep(time.Millisecond) // until those that came before are in pending
 	k.takeSignals()
 	k.inherit(0)
 	env := append(without(syscall.Environ(), stateEnv), stateEnv+strconv.Itoa(k.stateFD))
-	blockSignals()
 	if len(k.o.Self) > 1 {
 		syscall.Exec(k.o.Self[0], k.o.Self[1:], env)
 		syscall.Exec(selfExe, k.o.Self[1:], env)
 	}
-	unblockSignals()
+	claim(k.signals)
 	k.inherit(unix.FD_CLOEXEC)
 	k.say("cannot execute myself", -1)
 }

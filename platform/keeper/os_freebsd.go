@@ -85,8 +85,3 @@ func adoptOrphans() error {
 	}
 	return nil
 }
-
-// The signal mask is left alone here: one that comes while the keeper
-// executes itself is lost.
-func blockSignals()   {}
-func unblockSignals() {}

@@ -70,14 +70,3 @@ func reboot(kind Reboot) error {
 
 // adoptOrphans makes orphans of this process's descendants its children.
 func adoptOrphans() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
-
-// blockSignals has signals wait, so that they find the next program ready.
-func blockSignals() {
-	var all unix.Sigset_t
-	for i := range all.Val {
-		all.Val[i]--
-	}
-	unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil)
-}
-
-func unblockSignals() { unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil) }

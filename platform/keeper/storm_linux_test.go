@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -150,51 +149,6 @@ func TestFullRingLeavesZombies(t *testing.T) {
 		t.Errorf("last event %s, want 49", got)
 	}
 	f.end()
-}
-
-func withPanic(o *Options) {
-	o.hook = func(_ *keeper, kind byte) {
-		if kind == msgWatchdog {
-			var nowhere *Options
-			nowhere.Args = nil
-		}
-	}
-}
-
-// reexecManager has the keeper panic and execute itself, again and again.
-func reexecManager() {
-	c := attach()
-	must(c.Alive())
-	if c.Life == 2 {
-		tell("stored %d", len(c.Stored))
-		var pids []string
-		for len(pids) < 20 {
-			c.block()
-			must(c.Receive(func(e Event) { pids = append(pids, fmt.Sprint(e.PID)) }))
-		}
-		slices.Sort(pids)
-		tell("deaths %s", strings.Join(slices.Compact(pids), " "))
-		must(c.Exit(0))
-		select {}
-	}
-	must(c.Store("a", file("a")))
-	tell("ready")
-	for n := 0; ; {
-		c.block()
-		must(c.Receive(func(e Event) {
-			must(c.Ack(e.Seq))
-			if e.Signal == unix.SIGINT {
-				suicide()
-			}
-			if n++; n%2 == 0 {
-				must(c.Watchdog(time.Second))
-			} else {
-				must(c.Reexec())
-			}
-			fork("/bin/true")
-			tell("round %d", n)
-		}))
-	}
 }
 
 // inplaceManager executes itself when it gets a signal, without Ack.
