@@ -1,0 +1,62 @@
+package bus
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"onset/core/control"
+)
+
+func TestConnectionsOutliveTheServer(t *testing.T) {
+	old := newWorld(t, nil)
+	fd := old.raw()
+	half := call(t, "GetJobByName", "foo-bar")
+	put(t, fd, hello)
+	answers(t, fd, "AGREE_UNIX_FD\r\n")
+	// A call that waits, more output than the socket takes, half a call.
+	old.within(func() {
+		old.answer = func(who control.Caller, call control.Call) *control.Reply {
+			if call.Method == control.GetAllJobs {
+				return nil
+			}
+			return echo(who, call)
+		}
+	})
+	put(t, fd, call(t, "GetAllJobs")+call(t, "GetState")+half[:30])
+	eventually(t, "the calls are handled", func() bool { return len(old.handled()) == 2 })
+	waiting := old.handled()[0].Caller
+
+	var conns []Conn
+	eventually(t, "half a call is read", func() bool {
+		old.within(func() { conns = old.Handover() })
+		return len(conns) == 1 && len(conns[0].In) == 30 && len(conns[0].Out) > 0
+	})
+	var err error
+	if conns[0].FD, err = unix.Dup(conns[0].FD); err != nil {
+		t.Fatal(err)
+	}
+	old.within(old.Server.Close)
+
+	next := newWorld(t, nil)
+	next.within(func() {
+		err = next.Adopt(conns[0])
+		next.Respond(waiting.ID, waiting.Conn, control.Reply{Values: []any{[]control.ObjectPath{"/answered/late"}}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, fd, half[30:])
+	got := answers(t, fd, "/jobs/foo_2dbar\x00")
+	if n := strings.Count(got, "x"); n != 1<<20 {
+		t.Errorf("%d of %d bytes came", n, 1<<20)
+	}
+	if !strings.Contains(got, "/answered/late") {
+		t.Error("the call that waited has no answer")
+	}
+	next.within(func() { err = next.Adopt(conns[0]) })
+	if err == nil {
+		t.Error("adopted twice")
+	}
+}
