@@ -186,6 +186,7 @@ func (t *tree) scanDir(path string, st *unix.Stat_t) error {
 	if at, ok := t.paths[i]; ok && at != path {
 		var now unix.Stat_t
 		if stat(at, &now) == nil && idOf(&now) == i {
+			//lint:ignore ST1005 the words of UPSTART §1.1.3
 			return errors.New("Directory loop detected")
 		}
 		t.gone(at) // moved, which is not known yet
