@@ -35,7 +35,8 @@ func countAllocs() int {
 		say(message{Kind: msgStore, Len: 5}, file)
 		say(message{Kind: msgDrop, Len: 4}, -1)
 		for begin := deaths; deaths == begin; runtime.Gosched() {
-			k.turn(k.wait() & 0)
+			k.wait()
+			k.turn(0)
 			for {
 				fd, err := c.wire.receive(c.socket)
 				if err != nil {

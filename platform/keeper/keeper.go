@@ -21,8 +21,8 @@ type Options struct {
 	// Self are path and arguments by which the keeper executes itself.
 	Self []string
 
-	// Shell is run on Console when no manager can be kept up. In a
-	// Container, and without a Shell, Run returns then.
+	// Shell is run on Console when no manager can be kept up; without one
+	// there is a new attempt every minute. In a Container, Run returns then.
 	Shell     []string
 	Console   string
 	Container bool
@@ -152,18 +152,20 @@ func storeLimit() uint32 {
 // noState is what is left to do without any memory for a state: the shell if
 // there may be one, then another attempt.
 func (k *keeper) noState() int {
-	if k.o.Container || len(k.o.Shell) == 0 {
+	if k.o.Container {
 		return exitFailed
 	}
-	k.state, k.Room = new(state), MaxEvents
-	k.Shell = int32(k.startShell())
-	for k.Shell != 0 {
-		k.reap()
-		k.Head = k.Tail
-		time.Sleep(time.Second / 10)
+	k.state = new(state)
+	k.Room = MaxEvents
+	for {
+		k.Shell = int32(k.startShell())
+		for more := true; more; more = k.Shell != 0 {
+			k.reap()
+			k.Head = k.Tail
+			time.Sleep(time.Second)
+		}
+		k.reexec()
 	}
-	k.reexec()
-	return exitFailed
 }
 
 // pump is the goroutine that hears signals.

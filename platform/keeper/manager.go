@@ -106,7 +106,7 @@ func (k *keeper) hopeless() bool { return k.Deaths >= maxDeaths }
 // is another chance for the manager; so is a minute without a shell.
 func (k *keeper) emergency() {
 	k.say("the manager cannot be kept up", -1)
-	if k.o.Container || len(k.o.Shell) == 0 {
+	if k.o.Container {
 		k.done, k.code = true, exitFailed
 		return
 	}
@@ -118,6 +118,9 @@ func (k *keeper) emergency() {
 
 // startShell returns the process number of a shell on the console, or 0.
 func (k *keeper) startShell() int {
+	if len(k.o.Shell) == 0 {
+		return 0
+	}
 	fd, err := unix.Open(k.o.Console, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err == nil {
 		defer unix.Close(fd)
