@@ -36,9 +36,12 @@ type request struct {
 	args   []any
 }
 
-// window is how many calls are on their way at once: a bus allows a client no
-// more than 128 without reply.
-const window = 64
+// How many calls are on their way at once: a bus allows a client no more than
+// 128 without reply, and what init has not read must fit into its socket.
+const (
+	busWindow     = 64
+	privateWindow = 256
+)
 
 var errLost error = spoken("The connection to init was lost")
 
@@ -146,7 +149,10 @@ func (c *client) do(r request) (body []any, err error) {
 // any order. The error is that of the connection.
 func (c *client) each(requests []request, got func(i int, body []any, err error)) error {
 	first := c.serial + 1
-	sent := 0
+	sent, window := 0, privateWindow
+	if c.dest != "" {
+		window = busWindow
+	}
 	for done := 0; done < len(requests); {
 		if sent-done <= window/2 {
 			for ; sent < len(requests) && sent-done < window; sent++ {

@@ -169,7 +169,7 @@ func manyJobs(n int) answers {
 }
 
 func TestListAsksManyAtOnceAndKeepsTheOrder(t *testing.T) {
-	const n = 5 * window
+	const n = 3 * privateWindow
 	f := startFake(t, manyJobs(n))
 	want := ""
 	for i := range n {
