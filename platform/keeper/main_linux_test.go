@@ -60,7 +60,6 @@ type first struct {
 	cmd   *exec.Cmd
 	lines *bufio.Scanner
 	said  []string
-	last  time.Time
 }
 
 // boot starts a keeper as process 1 of a new PID namespace.
