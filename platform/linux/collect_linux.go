@@ -111,6 +111,9 @@ func (p *Processes) changed(info *childInfo) {
 }
 
 func (p *Processes) ended(pid int, status job.Status) {
+	if p.postpone(pid, status) {
+		return
+	}
 	c := p.children[pid]
 	delete(p.children, pid)
 	if thread := p.untrace(pid, status); thread || c != nil && c.failed {

@@ -176,7 +176,10 @@ func (p *Processes) simple(n *newcomer) (string, *syscall.ProcAttr) {
 			return "", nil // to be found in there
 		}
 	}
-	return posix.FindProgram(name, s.Env), p.identity(n, attr)
+	if !p.identify(n, attr) {
+		return "", nil
+	}
+	return posix.FindProgram(name, s.Env), attr
 }
 
 // needsStage reports whether a spec asks for what only the exec stage does.
@@ -193,25 +196,25 @@ func (p *Processes) needsStage(s *job.Spec) bool {
 // ownGroups reports whether a job without setuid has the groups of this init.
 func (p *Processes) ownGroups() bool { return p.noGroup || p.uid != 0 }
 
-// identity adds the ids of a process; nil where a name is unknown.
-func (p *Processes) identity(n *newcomer, attr *syscall.ProcAttr) *syscall.ProcAttr {
+// identify adds the ids of a process unless a name is unknown.
+func (p *Processes) identify(n *newcomer, attr *syscall.ProcAttr) bool {
 	a := &n.spec.Attrs
 	named := a.Setuid != "" || a.Setgid != ""
 	if !named && p.ownGroups() {
-		return attr
+		return true
 	}
 	ids, err := posix.Identify(a.Setuid, a.Setgid, p.uid, p.gid)
 	if err != nil {
-		return nil
+		return false
 	}
 	if !named && sameGroups(ids.Groups, p.groups) {
-		return attr
+		return true
 	}
 	attr.Sys.Credential = credential(ids, p.uid != 0)
 	if named && n.script.Read >= 0 {
 		unix.Fchown(n.script.Read, ids.UID, ids.GID)
 	}
-	return attr
+	return true
 }
 
 func credential(ids posix.IDs, keepGroups bool) *syscall.Credential {

@@ -57,7 +57,7 @@ func TestConformance(t *testing.T) {
 	}
 	platformtest.Run(t, func() (platform.Poller, platform.Processes) {
 		poller := newPoller(t)
-		procs, err := NewProcesses(poller, Options{Umask: 0o022, Warn: func(s string) { t.Log(s) }})
+		procs, err := NewProcesses(poller, Options{Umask: 0o022, Console: platformtest.ConsolePath, Warn: func(s string) { t.Log(s) }})
 		if err != nil {
 			t.Fatal(err)
 		}

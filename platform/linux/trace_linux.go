@@ -26,15 +26,17 @@ const (
 	early                     // first stop seen before the event of its parent
 	held                      // stopped until the engine decides
 	leaving                   // told to stop, to be let go then
+	gone                      // a helper that left well; its end is not told before its maker's
 )
 
 // tracee is a traced thread, known by its id.
 //
 // The engine follows one process: what fork(2) makes is told as Forked, both
 // sides held. What vfork, posix_spawn or clone make is mostly a helper that
-// its maker waits for, so that process is only watched; if its maker ends
-// before it, it is the successor and told as Forked then. Threads are traced
-// because they fork for their process, and are no processes to the engine.
+// its maker waits for, so that process is only watched, and so is what it
+// forks; if its maker ends well before it, it is the successor and told as
+// Forked then. Threads are traced because they fork for their process, and
+// are no processes to the engine.
 type tracee struct {
 	process int // its process
 	state   traceState
@@ -106,9 +108,7 @@ func (p *Processes) made(tid int, t *tracee, event int) {
 	switch {
 	case event == unix.PTRACE_EVENT_CLONE && processOf(id) != id:
 		n.process, n.maker, n.helper = t.process, t.maker, t.helper
-	case t.helper:
-		n.state = leaving
-	case event == unix.PTRACE_EVENT_FORK:
+	case event == unix.PTRACE_EVENT_FORK && !t.helper:
 		t.state, t.birth = held, id
 	default:
 		n.helper = true
@@ -116,10 +116,7 @@ func (p *Processes) made(tid int, t *tracee, event int) {
 	if t.state != held {
 		resume(tid, 0)
 	}
-	switch {
-	case seen && n.state == leaving:
-		p.release(id)
-	case seen:
+	if seen {
 		p.born(id, n)
 	}
 }
@@ -180,6 +177,8 @@ func (p *Processes) letGo(tid int, t *tracee) {
 	switch t.state {
 	case held, early:
 		p.release(tid)
+	case gone:
+		p.ended(tid, 0)
 	case fresh: // its first stop is on the way
 		t.state = leaving
 	case untried, running:
@@ -235,12 +234,7 @@ func (p *Processes) untrace(tid int, status job.Status) (thread bool) {
 		return false
 	}
 	delete(p.traced, tid)
-	for id, maker := range p.traced {
-		if maker.birth == tid {
-			maker.birth, maker.state = 0, running
-			resume(id, 0)
-		}
-	}
+	p.unhold(tid)
 	if t.process != tid {
 		return true
 	}
@@ -254,7 +248,37 @@ func (p *Processes) untrace(tid int, status job.Status) (thread bool) {
 			p.letGo(id, n)
 		}
 	}
+	if n := p.traced[successor]; n != nil && n.state == gone {
+		p.ended(successor, 0)
+	}
 	return false
+}
+
+// postpone keeps the end of a helper that made another from being told: if
+// its maker ends well too, it was a link in the chain to the successor.
+func (p *Processes) postpone(pid int, status job.Status) bool {
+	t := p.traced[pid]
+	if t == nil || !t.helper || t.process != pid || t.state != running || status != 0 || p.traced[t.maker] == nil {
+		return false
+	}
+	for _, n := range p.traced {
+		if n.helper && n.maker == pid {
+			p.forgetThreads(pid)
+			t.state = gone
+			return true
+		}
+	}
+	return false
+}
+
+// unhold lets a thread run that is held for the first stop of what it made.
+func (p *Processes) unhold(child int) {
+	for id, maker := range p.traced {
+		if maker.birth == child {
+			maker.birth, maker.state = 0, running
+			resume(id, 0)
+		}
+	}
 }
 
 // successor tells of the helper that outlives its maker, the latest one.

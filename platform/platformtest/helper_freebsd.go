@@ -3,6 +3,7 @@ package platformtest
 import (
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,8 +40,11 @@ func spawnSelf(args []string) {
 	syscall.ForkExec(self, argv, &syscall.ProcAttr{Env: os.Environ()})
 	switch args[0] {
 	case "stay":
-		select {}
+		time.Sleep(time.Hour)
 	case "fail":
 		os.Exit(1)
 	}
 }
+
+// resting says whether a process lives.
+func resting(pid int, untraced bool) bool { return unix.Kill(pid, 0) == nil }

@@ -3,9 +3,12 @@ package platformtest
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,10 +50,16 @@ func inherited(fd int) bool {
 // the end; each parent ends and the last child stays. "exec" in the list
 // executes the helper anew with what is left of the list.
 func forkTimes(kinds []string) {
-	for i, kind := range kinds {
-		if kind == "exec" {
-			syscall.Exec("/proc/self/exe", append([]string{os.Args[0], helperArg, "fork"}, kinds[i+1:]...), os.Environ())
-			os.Exit(99)
+	self, _ := syscall.BytePtrFromString("/proc/self/exe")
+	var argv, env []*byte
+	if i := slices.Index(kinds, "exec"); i >= 0 {
+		argv, _ = syscall.SlicePtrFromStrings(append([]string{os.Args[0], helperArg, "fork"}, kinds[i+1:]...))
+		env, _ = syscall.SlicePtrFromStrings(os.Environ())
+	}
+	for _, kind := range kinds {
+		if kind == "exec" { // the runtime's own call needs threads that a fork has lost
+			syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(self)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
+			syscall.RawSyscall(unix.SYS_EXIT_GROUP, 99, 0, 0)
 		}
 		flags := map[string]uintptr{"fork": uintptr(unix.SIGCHLD), "clone": 0}[kind]
 		pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, flags, 0, 0, 0, 0, 0)
@@ -71,8 +80,21 @@ func spawnSelf(args []string) {
 	syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{Env: os.Environ()})
 	switch args[0] {
 	case "stay":
-		select {}
+		time.Sleep(time.Hour)
 	case "fail":
 		os.Exit(1)
 	}
+}
+
+// resting says whether all threads of a process sleep, and are not traced.
+func resting(pid int, untraced bool) bool {
+	tasks, _ := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	for _, task := range tasks {
+		status, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/task/" + task.Name() + "/status")
+		text := string(status)
+		if !strings.Contains(text, "\nState:\tS") || untraced && !strings.Contains(text, "\nTracerPid:\t0\n") {
+			return false
+		}
+	}
+	return len(tasks) > 0
 }
