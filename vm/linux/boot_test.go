@@ -41,6 +41,10 @@ func skip(t *testing.T, reason string) {
 func TestBoot(t *testing.T) {
 	kernel, busybox := needs(t)
 	t.Logf("kernel %s (%s), accelerator %s", kernel.Version, kernel.Path, vm.BestAccelerator().Name)
+	programs := t.TempDir()
+	if err := buildInit(filepath.Join("..", ".."), programs); err != nil {
+		t.Fatal(err)
+	}
 	names, err := filepath.Glob(filepath.Join("testdata", "*.txt"))
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no scripts: %v", err)
@@ -48,12 +52,12 @@ func TestBoot(t *testing.T) {
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
 			t.Parallel()
-			boot(t, name, kernel, busybox)
+			boot(t, name, kernel, busybox, programs)
 		})
 	}
 }
 
-func boot(t *testing.T, name string, kernel vm.LinuxKernel, busybox string) {
+func boot(t *testing.T, name string, kernel vm.LinuxKernel, busybox, programs string) {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -62,17 +66,29 @@ func boot(t *testing.T, name string, kernel vm.LinuxKernel, busybox string) {
 	if err != nil {
 		t.Fatalf("%s:%v", name, err)
 	}
-	root, err := newRoot(busybox)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.add(root)
 	image := filepath.Join(t.TempDir(), "initrd")
-	if err := writeImage(root, image); err != nil {
+	if err := s.build(image, busybox, programs); err != nil {
 		t.Fatal(err)
 	}
-	m := vm.StartT(t, append(s.options, vm.Kernel(kernel.Path), vm.Initrd(image))...)
+	options := []vm.Option{vm.Kernel(kernel.Path), vm.Initrd(image)}
+	if !s.bringsInit() {
+		options = append(options, vm.Append("rdinit=/sbin/init"))
+	}
+	m := vm.StartT(t, append(s.options, options...)...)
 	if err := s.run(m); err != nil {
 		t.Fatalf("%s:%v", name, err)
 	}
+}
+
+// build writes the initramfs of the script's machine.
+func (s *script) build(image, busybox, programs string) error {
+	root, err := newRoot(busybox)
+	if err == nil && !s.bringsInit() {
+		err = addInit(root, programs)
+	}
+	if err != nil {
+		return err
+	}
+	s.add(root)
+	return writeImage(root, image)
 }

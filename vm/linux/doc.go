@@ -17,6 +17,8 @@
 // lines, so "^" tells output from the echo of what was typed. The console has
 // no carriage returns. Time-outs are those of a fast machine (package vm).
 //
-// Every guest has the applets of busybox in /bin, /dev/console and /dev/null;
-// the kernel starts /init.
+// Every guest has the applets of busybox in /bin, /dev/console and /dev/null.
+// Process 1 is /init where the script has one. Otherwise it is our init, built
+// from this tree, with initctl and its other names in /sbin and a job "shell"
+// that leaves a shell at the console on startup.
 package linux

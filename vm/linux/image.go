@@ -65,6 +65,39 @@ func newRoot(busybox string) (*initramfs.Archive, error) {
 	return root, nil
 }
 
+// clients are the names of initctl in /sbin.
+var clients = []string{"start", "stop", "restart", "reload", "status", "emit", "telinit", "runlevel", "shutdown"}
+
+// shellJob leaves a shell at the console, at which a script types.
+const shellJob = "start on startup\nconsole owner\nenv PS1='# '\nrespawn\nexec /bin/sh -i\n"
+
+// buildInit builds the programs under test into dir.
+func buildInit(module, dir string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir+"/", "./cmd/init", "./cmd/initctl")
+	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build init: %v\n%s", err, out)
+	}
+	return nil
+}
+
+// addInit makes our init, built in dir, process 1 of the root.
+func addInit(root *initramfs.Archive, dir string) error {
+	for _, name := range []string{"init", "initctl"} {
+		program, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		root.File("/sbin/"+name, 0o755, program)
+	}
+	for _, name := range clients {
+		root.Symlink("/sbin/"+name, "initctl")
+	}
+	root.File("/etc/init/shell.conf", 0o644, []byte(shellJob))
+	return nil
+}
+
 // writeImage stores the archive as a file that QEMU can load.
 func writeImage(root *initramfs.Archive, name string) error {
 	f, err := os.Create(name)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -138,6 +139,11 @@ func (s *script) run(m *vm.Machine) error {
 		}
 	}
 	return nil
+}
+
+// bringsInit says whether process 1 is the script's own.
+func (s *script) bringsInit() bool {
+	return slices.ContainsFunc(s.files, func(f file) bool { return f.name == "/init" })
 }
 
 // add puts the files of the script into the root of its machine.
