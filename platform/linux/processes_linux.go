@@ -62,7 +62,7 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
 	}
-	binary, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
+	binary, err := openBinary()
 	if err != nil {
 		unix.Close(null)
 		return nil, &os.PathError{Op: "open", Path: "/proc/self/exe", Err: err}
@@ -81,13 +81,27 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	}, nil
 }
 
+// firstOwnFD is above every descriptor of a job: those are put in their place
+// before the stage is executed by its number.
+const firstOwnFD = 512
+
+// openBinary pins the program that is running.
+func openBinary() (int, error) {
+	fd, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(fd)
+	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstOwnFD)
+}
+
 // Counts returns how many processes were started by either path.
 func (p *Processes) Counts() (fast, staged int) { return p.fast, p.staged }
 
 // Spawn implements platform.Processes.
 func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platform.Started, error) {
 	program := posix.ProgramOf(s.Process)
-	if program.Script != "" && len(io.Files) > posix.ScriptFD-3 {
+	if program.Script != "" && len(io.Files) > posix.ScriptFD-3 || len(io.Files) > firstOwnFD-8 {
 		return platform.Started{}, &platform.SpawnError{Reason: posix.StepScript.Reason(0, unix.EMFILE, "")}
 	}
 	script, err := posix.NewScript(program.Script)
