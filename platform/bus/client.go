@@ -191,6 +191,7 @@ func (l *link) welcomed(m *dbus.Message) {
 		case m.Type == errorMessage:
 			l.stream.fail(errors.New(errorText(m)))
 		case len(m.Body) != 1 || m.Body[0] != primaryOwner:
+			//lint:ignore ST1005 clients know this text
 			l.stream.fail(errors.New("Name already taken"))
 		default:
 			l.named = true

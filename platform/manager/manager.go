@@ -124,10 +124,8 @@ func (m *Manager) Wait(deadline time.Duration, ok bool) []engine.Msg {
 		m.watcher.Sync() // who installs a job and starts it finds it
 	}
 	m.inbox = append(m.watcher.Changes(), m.inbox...)
-	child := m.c.Signals.take(m.happened)
-	if child {
-		m.k.Processes.Collect(m.happened)
-	}
+	m.c.Signals.take(m.happened)
+	m.k.Processes.Collect(m.happened)
 	m.bus.Tick(m.k.Clock().Mono)
 	m.logs.Collect()
 	msgs := m.inbox

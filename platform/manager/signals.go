@@ -57,20 +57,22 @@ func requests(o engine.Options) map[syscall.Signal]engine.Request {
 	return r
 }
 
-// take passes on what was received, SIGTERM last, and reports whether a child
-// changed.
-func (s *Signals) take(yield func(engine.Msg)) (child bool) {
+// take passes on what was received, SIGTERM last. SIGCHLD has done its work by
+// waking the poller.
+func (s *Signals) take(yield func(engine.Msg)) {
 	bits := s.pending.Swap(0)
 	if bits == 0 {
-		return false
+		return
 	}
-	for n := syscall.Signal(1); n < 64; n++ {
-		if what, ok := s.told[n]; ok && n != syscall.SIGTERM && bits&(1<<uint(n)) != 0 {
+	received := func(n syscall.Signal) {
+		if what, ok := s.told[n]; ok && bits&(1<<uint(n)) != 0 {
 			yield(engine.Told{What: what})
 		}
 	}
-	if what, ok := s.told[syscall.SIGTERM]; ok && bits&(1<<uint(syscall.SIGTERM)) != 0 {
-		yield(engine.Told{What: what})
+	for n := syscall.Signal(1); n < 64; n++ {
+		if n != syscall.SIGTERM {
+			received(n)
+		}
 	}
-	return bits&(1<<uint(syscall.SIGCHLD)) != 0
+	received(syscall.SIGTERM)
 }
