@@ -123,7 +123,7 @@ func (d *dump) state(o *object) {
 	} else {
 		d.warnf(noControl)
 	}
-	if o.has("cgroup_manager_address", true) {
+	if o.has("cgroup_manager_address", s.CGroupAddress != "") {
 		o.str("cgroup_manager_address", &s.CGroupAddress)
 	}
 	d.environment(o)
@@ -134,7 +134,7 @@ func (d *dump) state(o *object) {
 	if !o.reading() {
 		d.sources(o)
 	}
-	if o.has("onset", true) {
+	if o.has("onset", d.beyond()) {
 		o.sub("onset", d.onset)
 	}
 }
@@ -145,6 +145,13 @@ func (d *dump) environment(o *object) {
 	} else {
 		d.warnf(noEnvironment)
 	}
+}
+
+// beyond reports whether the state has what the format has no place for and a
+// reader would keep.
+func (d *dump) beyond() bool {
+	kept := func(f *fact.Fact) bool { return f.Owner.Kind == fact.Admin }
+	return d.s.LogPriority != engine.Message || slices.ContainsFunc(d.s.Facts, kept)
 }
 
 // onset visits what the format has no place for.
