@@ -2,6 +2,7 @@
 # lint   vet, tree rules, staticcheck (fetched as a module at first use)
 # unit   unit tests, scripts, walks race  race detector outside core
 # fuzz   each target for FUZZTIME   soak  random walks, SEEDS=1000000
+# vm-kernel  a kernel for the boot tests
 # bench  budgets, docs/PERFORMANCE.md     cover  coverage of core
 # HACKING.md says more of each.
 
@@ -9,7 +10,7 @@ FUZZTIME ?= $(if $(filter true,$(CI)),30s,5s)
 SEEDS ?= 1000000
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: all test lint vet rules unit race fuzz soak bench cover clean help
+.PHONY: all test lint vet rules unit race fuzz soak bench cover clean help vm-kernel
 
 all:
 	go build ./...
@@ -50,6 +51,9 @@ soak:
 	@echo "== soak, $(SEEDS) seeds"
 	@go test -list Walk ./platform/sim/... | grep -q '^Test' || { echo "soak: no walk test in platform/sim"; exit 1; }
 	ONSET_SEEDS=$(SEEDS) go test -count=1 -timeout 0 -v -run Walk ./platform/sim/...
+
+vm-kernel:
+	sh vm/fetch-kernel.sh bin/vm
 
 bench:
 	go run ./ci/bench
