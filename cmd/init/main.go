@@ -206,8 +206,13 @@ The init of a machine, or of a session.
 // reexec replaces this image by the binary that is there now, with its state
 // in a descriptor.
 func reexec(m *manager.Manager, o options) error {
-	fd, err := linux.Memory("onset-state", m.State())
+	left, err := m.Legacy()
 	if err != nil {
+		return err
+	}
+	fd, err := linux.Memory("onset-state", left)
+	if err != nil {
+		m.Keep()
 		return err
 	}
 	args := []string{os.Args[0]}
@@ -226,6 +231,7 @@ func reexec(m *manager.Manager, o options) error {
 		err = syscall.Exec(self, args, os.Environ())
 	}
 	syscall.Close(fd)
+	m.Keep()
 	return err
 }
 

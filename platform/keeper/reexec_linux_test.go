@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,9 @@ func TestKeeperExecutesItself(t *testing.T) {
 	if got := f.until("stored "); got != "1" {
 		t.Errorf("%s descriptors stored, want 1", got)
 	}
-	if got := f.until("ignored "); strings.Trim(got, "0") != "" {
+	got := strings.TrimSpace(f.until("ignored "))
+	mask, err := strconv.ParseUint(got, 16, 64)
+	if err != nil || mask&(1<<31-1) != 0 { // 1 to 31: those above may come from who runs the test
 		t.Errorf("the manager ignores signals %s", got)
 	}
 	if got := len(strings.Fields(f.until("deaths "))); got != 20 {

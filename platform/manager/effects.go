@@ -109,23 +109,43 @@ func (m *Manager) kill(e engine.Kill) {
 	}
 }
 
+// connectBus connects to a message bus because somebody asked for it.
 func (m *Manager) connectBus(e engine.ConnectBus) {
 	if m.c.NoBus {
 		m.done(e.Call, nil)
 		return
 	}
-	kind := "system"
-	if m.c.Engine.Mode != engine.System {
-		kind = "session"
+	m.joinBus(e.Address, func(err error) {
+		if err != nil {
+			m.warn("Unable to connect to the D-Bus %s bus: %s", m.busKind(), err)
+		}
+		m.done(e.Call, err)
+	})
+}
+
+// firstBus tries the message bus once at start-up; that there is none yet is
+// no news. A session init never tries that of the system (DECISIONS 16).
+func (m *Manager) firstBus() {
+	address := m.engine.State().BusAddress
+	if address == "" && m.c.Engine.Mode != engine.System {
+		address, _ = m.c.Engine.Env.Lookup("DBUS_SESSION_BUS_ADDRESS")
 	}
-	m.bus.ConnectBus(bus.Bus{Address: e.Address, Label: "D-Bus " + kind + " bus", Name: "com.ubuntu.Upstart",
-		Done: func(err error) {
-			if err != nil {
-				m.warn("Unable to connect to the D-Bus %s bus: %s", kind, err)
-			}
-			m.done(e.Call, err)
-		},
-		Lost: func() {}})
+	if m.c.NoBus || (address == "" && m.c.Engine.Mode != engine.System) {
+		return
+	}
+	m.joinBus(address, func(error) {})
+}
+
+func (m *Manager) joinBus(address string, done func(error)) {
+	m.bus.ConnectBus(bus.Bus{Address: address, Label: "D-Bus " + m.busKind() + " bus", Name: "com.ubuntu.Upstart",
+		Done: done, Lost: func() {}})
+}
+
+func (m *Manager) busKind() string {
+	if m.c.Engine.Mode == engine.System {
+		return "system"
+	}
+	return "session"
 }
 
 // load reads the configuration of the host and of chroot sessions.

@@ -11,7 +11,10 @@
 package manager
 
 import (
+	"encoding/json"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"onset/core/cause"
 	"onset/core/control"
@@ -59,19 +62,19 @@ type Manager struct {
 	watcher watch.Watcher
 
 	inbox []engine.Msg
+
+	listener   int    // private socket; -1 without
+	left       legacy // by the image before
+	bequeathed []int  // descriptors that survive an exec
 }
 
 // New makes a manager; it acts on nothing before Run.
 func New(k Kernel, c Config) (*Manager, error) {
-	m := &Manager{c: c, k: k}
+	m := &Manager{c: c, k: k, listener: -1, left: legacy{Listener: -1}}
 	if c.State == nil {
 		m.engine = engine.New(c.Engine)
-	} else {
-		s, err := snapshot.Decode(c.State)
-		if err != nil {
-			return nil, err
-		}
-		m.engine = engine.Restore(s)
+	} else if err := m.restore(); err != nil {
+		return nil, err
 	}
 	m.loop = loop.Loop{Engine: m.engine, Platform: m, Dump: m.dump}
 	c.Signals.start(c.Engine, k.Poller.Wake)
@@ -90,19 +93,53 @@ func New(k Kernel, c Config) (*Manager, error) {
 // that effect.
 func (m *Manager) Run() engine.Effect {
 	if m.c.Address != "" {
-		if err := m.bus.Listen(m.c.Address); err != nil {
+		if err := m.listen(); err != nil {
 			m.warn("Unable to listen for private connections: %s", err)
 		}
+	}
+	if m.c.State != nil {
+		m.inherit()
+		m.c.State = nil
 	}
 	m.loop.Push(m.load())
 	for _, what := range m.c.Told {
 		m.loop.Push(engine.Told{What: what})
 	}
+	m.c.Told = nil
+	m.firstBus()
 	return m.loop.Run()
 }
 
-// State returns the engine's state as bytes, for the image that follows.
-func (m *Manager) State() []byte { return snapshot.Encode(m.engine.State()) }
+// restore makes the engine of what the image before left.
+func (m *Manager) restore() error {
+	if err := json.Unmarshal(m.c.State, &m.left); err != nil {
+		return err
+	}
+	s, err := snapshot.Decode(m.left.State)
+	if err != nil {
+		return err
+	}
+	m.engine = engine.Restore(s)
+	return nil
+}
+
+// listen serves the private socket: that of the image before if there is one,
+// so that nobody finds init gone.
+func (m *Manager) listen() error {
+	if m.listener >= 0 {
+		return nil // a re-exec that failed
+	}
+	fd := m.left.Listener
+	if fd < 0 {
+		var err error
+		if fd, err = bus.OpenSocket(m.c.Address); err != nil {
+			return err
+		}
+	}
+	unix.CloseOnExec(fd)
+	m.listener = fd
+	return m.bus.Serve(fd)
+}
 
 func (m *Manager) dump() string {
 	text, err := snapshot.WriteState(m.engine.State())

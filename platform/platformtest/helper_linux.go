@@ -21,8 +21,12 @@ func kernelFacts(facts map[string]string) {
 	facts["oom"] = strings.TrimSpace(string(oom))
 	status, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(status)) {
-		if k, v, _ := strings.Cut(line, ":"); k == "SigBlk" || k == "SigIgn" || k == "Cpus_allowed_list" {
+		switch k, v, _ := strings.Cut(line, ":"); k {
+		case "Cpus_allowed_list":
 			facts[k] = strings.TrimSpace(v)
+		case "SigBlk", "SigIgn": // 1 to 31, as UPSTART §4.3 step 19: the C library has its own plans for others
+			mask, _ := strconv.ParseUint(strings.TrimSpace(v), 16, 64)
+			facts[k] = fmt.Sprintf("%08x", mask&(1<<31-1))
 		}
 	}
 	stat, _ := os.ReadFile("/proc/self/stat")

@@ -119,7 +119,7 @@ func testPlain(w *world) {
 		"pid": id, "sid": id, "pgid": id, "ppid": fmt.Sprint(os.Getpid()), "uid": "0", "umask": "022", "cwd": "/",
 		"env":  "PATH=/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin UPSTART_JOB=test",
 		"args": "report " + w.dir + "/out", "fds": "0:/dev/null 1:/dev/null 2:/dev/null",
-		"SigBlk": "0000000000000000", "SigIgn": "0000000000000000", "tty": "0", "nice": "0", "oom": "0",
+		"SigBlk": "00000000", "SigIgn": "00000000", "tty": "0", "nice": "0", "oom": "0",
 	})
 	w.awaitExit(pid)
 	w.staged(0)

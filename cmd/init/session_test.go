@@ -1,0 +1,161 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// session is a session init of its own, run as it is installed.
+type session struct {
+	t       *testing.T
+	dir     string
+	cmd     *exec.Cmd
+	address string
+}
+
+func startSession(t *testing.T, jobs map[string]string) *session {
+	s := &session{t: t, dir: t.TempDir()}
+	for _, program := range []string{"init", "initctl"} {
+		build := exec.Command("go", "build", "-o", s.path(program), "../"+program)
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	for _, d := range []string{"conf", "log", "run"} {
+		if err := os.Mkdir(s.path(d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range jobs {
+		if err := os.WriteFile(s.path("conf", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.cmd = exec.Command(s.path("init"), "--user", "--no-dbus", "--confdir", s.path("conf"), "--logdir", s.path("log"))
+	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "XDG_RUNTIME_DIR=" + s.path("run")}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.cmd.Process.Signal(syscall.SIGKILL)
+		s.cmd.Wait()
+	})
+	file := s.path("run", "upstart", "sessions", fmt.Sprintf("%d.session", s.cmd.Process.Pid))
+	s.await("a session file", func() bool {
+		text, _ := os.ReadFile(file)
+		s.address = strings.TrimSpace(strings.TrimPrefix(string(text), "UPSTART_SESSION="))
+		return s.address != "" && s.tryRun("version") == nil
+	})
+	return s
+}
+
+func (s *session) path(parts ...string) string {
+	return filepath.Join(append([]string{s.dir}, parts...)...)
+}
+
+func (s *session) await(what string, true func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !true(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func (s *session) initctl(args ...string) *exec.Cmd {
+	cmd := exec.Command(s.path("initctl"), args...)
+	cmd.Env = []string{"UPSTART_SESSION=" + s.address}
+	return cmd
+}
+
+func (s *session) tryRun(args ...string) error { return s.initctl(args...).Run() }
+
+// run runs initctl and returns what it printed.
+func (s *session) run(args ...string) string {
+	s.t.Helper()
+	out, err := s.initctl(args...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("initctl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func (s *session) log(job string) string {
+	text, _ := os.ReadFile(s.path("log", job+".log"))
+	return string(text)
+}
+
+func TestJobsFollowEachOtherAndAreLogged(t *testing.T) {
+	s := startSession(t, map[string]string{
+		"base.conf": "exec sleep 1000\n",
+		"top.conf":  "while base\nscript\necho because of $ONSET_FACTS\nexec sleep 1000\nend script\n",
+	})
+	s.run("start", "base")
+	s.await("the log", func() bool { return s.log("top") == "because of base\r\n" })
+	if out := s.run("status", "top"); !strings.HasPrefix(out, "top start/running, process ") {
+		t.Error(out)
+	}
+	s.run("stop", "base")
+	if out := s.run("list"); out != "base stop/waiting\ntop stop/waiting\n" {
+		t.Error(out)
+	}
+	if out := s.run("why", "top"); !strings.Contains(out, "while base became false") || !strings.Contains(out, "initctl stop base") {
+		t.Error(out)
+	}
+}
+
+func TestReExecKeepsJobsLogsAndWaitingClients(t *testing.T) {
+	s := startSession(t, map[string]string{
+		"talk.conf": "script\ntrap 'echo two; exit 0' USR1\necho one\nwhile :; do sleep 0.01 || :; done\nend script\nkill signal USR1\n",
+		"slow.conf": "pre-start script\nwhile [ ! -e $GO ]; do sleep 0.01; done\nend script\nexec sleep 1000\n",
+	})
+	before := s.run("start", "talk")
+	waiting := s.initctl("start", "slow", "GO="+s.path("go"))
+	var out strings.Builder
+	waiting.Stdout = &out
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.await("pre-start", func() bool { return strings.Contains(s.run("status", "slow"), "start/pre-start, process") })
+	s.reexec()
+	if after := s.run("status", "talk"); after != before {
+		t.Errorf("before: %s after: %s", before, after)
+	}
+	os.WriteFile(s.path("go"), nil, 0o600)
+	if err := waiting.Wait(); err != nil || !strings.HasPrefix(out.String(), "slow start/running, process ") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	s.run("stop", "talk")
+	s.await("the last line", func() bool { return strings.HasSuffix(s.log("talk"), "two\r\n") })
+	if log := s.log("talk"); !strings.HasPrefix(log, "one\r\n") {
+		t.Errorf("%q", log)
+	}
+}
+
+// reexec asks for a new image and waits for it.
+func (s *session) reexec() {
+	s.t.Helper()
+	conn, err := dbus.Dial(s.address)
+	if err == nil {
+		defer conn.Close()
+		err = conn.Auth(nil)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	conn.Object("", "/com/ubuntu/Upstart").Call("com.ubuntu.Upstart0_6.Restart", dbus.FlagNoReplyExpected)
+	s.await("a new image", func() bool {
+		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.cmd.Process.Pid))
+		return strings.Contains(string(args), "--restart") && s.tryRun("version") == nil
+	})
+}
