@@ -7,7 +7,9 @@ if ! command -v "$(go env CC)" >/dev/null; then
 	echo "race: SKIPPED: no C compiler ($(go env CC))"
 	exit 0
 fi
-packages=$(go list ./... | grep -E '^onset/(core/loop|platform|cmd|eventsources)(/|$)' || true)
+# platform/linux has no goroutine, and its tests run their own binary inside a
+# chroot, where the detector's C library is not.
+packages=$(go list ./... | grep -E '^onset/(core/loop|platform|cmd|eventsources)(/|$)' | grep -v '^onset/platform/linux$' || true)
 if [ -z "$packages" ]; then
 	echo "race: nothing to run"
 	exit 0

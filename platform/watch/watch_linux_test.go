@@ -17,7 +17,8 @@ import (
 
 // script runs a file of testdata. Paths are below a temporary directory that
 // has src, the source, and out. Lines beginning with > are what is expected of
-// the actions above them, complete and in order.
+// the actions above them, complete and, for each path, in order: which of two
+// files is told of first depends on which notification is heard first.
 type script struct {
 	t      *testing.T
 	dir    string
@@ -206,8 +207,17 @@ func (s *script) wants(lines []string, after string) {
 			s.t.Fatalf("after %q: got %q, want %q", after, s.got, lines)
 		}
 	}
-	if !slices.Equal(s.got, lines) {
+	if !slices.Equal(byPath(s.got), byPath(lines)) {
 		s.t.Fatalf("after %q: got %q, want %q", after, s.got, lines)
 	}
 	s.got = nil
+}
+
+// byPath sorts lines by the path they are about, those of one path as they
+// came.
+func byPath(lines []string) []string {
+	path := func(line string) string { return strings.Fields(line + " -")[1] }
+	lines = slices.Clone(lines)
+	slices.SortStableFunc(lines, func(a, b string) int { return strings.Compare(path(a), path(b)) })
+	return lines
 }
