@@ -105,7 +105,7 @@ func TestTextFindings(t *testing.T) {
 	}{
 		{"a machine path", "see " + slash + "work/main", machinePath, 1},
 		{"a quoted machine path", `"` + slash + `root/x"`, machinePath, 1},
-		{"a folder of that name", "docs/work/x", machinePath, 0},
+		{"a folder of that name", "docs" + slash + "work/x", machinePath, 0},
 		{"a home", "HOME=" + slash + "home/me/x", homePath, 1},
 		{"a registry", "https://proxy" + ".golang.org", registry, 1},
 		{"a documentation site", "https://go.dev", registry, 0},

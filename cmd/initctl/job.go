@@ -79,6 +79,16 @@ func (t *tool) call(path dbus.ObjectPath, m control.Method, args ...any) ([]any,
 func (t *tool) wait() bool { return !t.opts.has("no-wait") }
 
 func (t *tool) start(args []string) error {
+	return t.begin(args, control.InstanceStart, control.JobStart)
+}
+
+func (t *tool) restart(args []string) error {
+	return t.begin(args, control.InstanceRestart, control.JobRestart)
+}
+
+// begin calls the method of the own instance, not waiting for it, or that of
+// the job named.
+func (t *tool) begin(args []string, own, named control.Method) error {
 	tg, err := t.target(args)
 	if err != nil {
 		return err
@@ -86,10 +96,10 @@ func (t *tool) start(args []string) error {
 	var path dbus.ObjectPath
 	if tg.own {
 		if path, err = t.instancePath(tg); err == nil {
-			err = t.tell(path, control.InstanceStart, false)
+			err = t.tell(path, own, false)
 		}
 	} else {
-		path, err = ask[dbus.ObjectPath](t, tg.path, control.JobStart, tg.env, t.wait())
+		path, err = ask[dbus.ObjectPath](t, tg.path, named, tg.env, t.wait())
 	}
 	if err != nil {
 		return err
@@ -113,25 +123,6 @@ func (t *tool) stop(args []string) error {
 		err = t.tell(path, control.InstanceStop, false)
 	default:
 		err = t.tell(tg.path, control.JobStop, tg.env, t.wait())
-	}
-	if err != nil {
-		return err
-	}
-	return t.printInstance(path)
-}
-
-func (t *tool) restart(args []string) error {
-	tg, err := t.target(args)
-	if err != nil {
-		return err
-	}
-	var path dbus.ObjectPath
-	if tg.own {
-		if path, err = t.instancePath(tg); err == nil {
-			err = t.tell(path, control.InstanceRestart, false)
-		}
-	} else {
-		path, err = ask[dbus.ObjectPath](t, tg.path, control.JobRestart, tg.env, t.wait())
 	}
 	if err != nil {
 		return err

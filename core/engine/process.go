@@ -142,8 +142,6 @@ func (e *Engine) spawnFailed(m SpawnFailed) {
 	e.neverRan(j, r.slot, m.Reason)
 }
 
-func (e *Engine) retrySpawn(j *Instance, slot job.Slot) { e.spawnSlot(j, slot) }
-
 func (e *Engine) execFailed(m ExecFailed) {
 	if r, ok := e.byPID[m.PID]; ok {
 		e.neverRan(r.inst, r.slot, m.Reason)

@@ -93,7 +93,7 @@ func (e *Engine) fire(t timer) {
 	case killTimer:
 		e.killTimeout(e.instances[t.id])
 	case retryTimer:
-		e.retrySpawn(e.instances[t.id], t.slot)
+		e.spawnSlot(e.instances[t.id], t.slot)
 	case graceTimer:
 		e.graceOver(t.id)
 	case quiesceTimer:
