@@ -7,9 +7,10 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
+
+	"onset/core/control"
 )
 
 // ownVersion is what --version prints behind the program's name.
@@ -180,14 +181,9 @@ func (t *tool) report(err error) int {
 	return 1
 }
 
-// complain prints a warning or an error. A message that begins with a word
-// and a colon is taken for one with a place in front (UPSTART §7.1).
+// complain prints a warning or an error.
 func (t *tool) complain(message string) {
-	sep := ": "
-	if i := strings.IndexAny(message, " \t\r\n:"); i > 0 && message[i] == ':' {
-		sep = ":"
-	}
-	fmt.Fprint(t.stderr, t.prog, sep, message, "\n")
+	io.WriteString(t.stderr, control.Prefixed(t.prog, message)+"\n")
 }
 
 // print writes a result unless --quiet.

@@ -121,3 +121,14 @@ func jobOf(n expr.Node) (job string, at int) {
 	}
 	return "", -1
 }
+
+// Prefixed puts a program's name before a message. One that begins with a
+// word and a colon is taken for one with a place in front, which the name
+// joins without a space (UPSTART §7.1).
+func Prefixed(prog, message string) string {
+	sep := ": "
+	if i := strings.IndexAny(message, " \t\r\n:"); i > 0 && message[i] == ':' {
+		sep = ":"
+	}
+	return prog + sep + message
+}

@@ -139,3 +139,17 @@ func TestCheckConfig(t *testing.T) {
 		})
 	}
 }
+
+func TestPrefixJoinsAPlaceWithoutSpace(t *testing.T) {
+	for message, want := range map[string]string{
+		"no such job":              "init: no such job",
+		"file.conf:4: bad":         "init:file.conf:4: bad",
+		"foo: bar":                 "init:foo: bar",
+		": odd":                    "init: : odd",
+		"Failed to spawn foo: why": "init: Failed to spawn foo: why",
+	} {
+		if got := Prefixed("init", message); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -3,8 +3,8 @@ package manager
 import (
 	"os"
 	"strconv"
-	"strings"
 
+	"onset/core/control"
 	"onset/core/engine"
 )
 
@@ -34,20 +34,10 @@ var kernelLevel = [...]int{engine.Debug: 7, engine.Info: 6, engine.Message: 5, e
 func (l *Logger) Log(p engine.Priority, text string) {
 	switch {
 	case l.kmsg != nil:
-		l.kmsg.WriteString("<" + strconv.Itoa(kernelLevel[p]) + ">" + l.prefixed(text) + "\n")
+		l.kmsg.WriteString("<" + strconv.Itoa(kernelLevel[p]) + ">" + control.Prefixed(l.prog, text) + "\n")
 	case p < engine.Warn:
 		os.Stdout.WriteString(text + "\n")
 	default:
-		os.Stderr.WriteString(l.prefixed(text) + "\n")
+		os.Stderr.WriteString(control.Prefixed(l.prog, text) + "\n")
 	}
-}
-
-// prefixed puts the program's name before a message, close to it if its first
-// word ends in a colon.
-func (l *Logger) prefixed(text string) string {
-	word, _, _ := strings.Cut(text, " ")
-	if strings.HasSuffix(word, ":") {
-		return l.prog + ":" + text
-	}
-	return l.prog + ": " + text
 }
