@@ -33,7 +33,7 @@ vet:
 
 rules:
 	@echo "== repository rules"
-	go test -count=1 ./ci/...
+	go test -count=1 ./ci
 
 unit:
 	@echo "== unit tests, repository rules, scripts and walks"

@@ -25,12 +25,6 @@ type session struct {
 
 func startSession(t *testing.T, jobs map[string]string) *session {
 	s := &session{t: t, dir: t.TempDir()}
-	for _, program := range []string{"init", "initctl"} {
-		build := exec.Command("go", "build", "-o", s.path(program), "../"+program)
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	}
 	for _, d := range []string{"conf", "log", "run"} {
 		if err := os.Mkdir(s.path(d), 0o700); err != nil {
 			t.Fatal(err)
@@ -41,15 +35,12 @@ func startSession(t *testing.T, jobs map[string]string) *session {
 			t.Fatal(err)
 		}
 	}
-	s.cmd = exec.Command(s.path("init"), "--user", "--no-dbus", "--confdir", s.path("conf"), "--logdir", s.path("log"))
+	s.cmd = exec.Command(program("init"), "--user", "--no-dbus", "--confdir", s.path("conf"), "--logdir", s.path("log"))
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "XDG_RUNTIME_DIR=" + s.path("run")}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		s.cmd.Process.Signal(syscall.SIGKILL)
-		s.cmd.Wait()
-	})
+	t.Cleanup(s.end)
 	file := s.path("run", "upstart", "sessions", fmt.Sprintf("%d.session", s.cmd.Process.Pid))
 	s.await("a session file", func() bool {
 		text, _ := os.ReadFile(file)
@@ -57,6 +48,17 @@ func startSession(t *testing.T, jobs map[string]string) *session {
 		return s.address != "" && s.tryRun("version") == nil
 	})
 	return s
+}
+
+// end ends the session, which ends its jobs.
+func (s *session) end() {
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(20*time.Second, func() {
+		s.t.Error("init does not end the session")
+		s.cmd.Process.Kill()
+	})
+	s.cmd.Wait()
+	kill.Stop()
 }
 
 func (s *session) path(parts ...string) string {
@@ -73,7 +75,7 @@ func (s *session) await(what string, true func() bool) {
 }
 
 func (s *session) initctl(args ...string) *exec.Cmd {
-	cmd := exec.Command(s.path("initctl"), args...)
+	cmd := exec.Command(program("initctl"), args...)
 	cmd.Env = []string{"UPSTART_SESSION=" + s.address}
 	return cmd
 }

@@ -1,0 +1,70 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// programs is the folder of init and initctl as they are installed. It lies
+// outside of /tmp, which the scenarios of ../shared replace, and anybody may
+// read it.
+var programs string
+
+func TestMain(m *testing.M) {
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("/var/tmp", "onset-test")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = os.Chmod(dir, 0o755)
+	}
+	if err == nil {
+		programs = dir
+		err = buildPrograms()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+func buildPrograms() error {
+	if err := noteSources(filepath.Join("..", "..")); err != nil {
+		return err
+	}
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", programs+"/", ".", "../initctl")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build init and initctl: %v\n%s", err, out)
+	}
+	return nil
+}
+
+// noteSources looks at each source file, so that "go test" knows that a result
+// it has kept is no longer good when one of them changes.
+func noteSources(root string) error {
+	for _, dir := range []string{"core", "platform", "cmd"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(name string, _ fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+				_, err = os.Stat(name)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func program(name string) string { return filepath.Join(programs, name) }
