@@ -154,10 +154,10 @@ var upstartTexts = []accepted{
 	{"oom score", "oom score -1000", func(c *job.Class) { c.Attrs.OOM = -1000 }},
 	{"oom score never", "oom score never", func(c *job.Class) { c.Attrs.OOM = -1000 }},
 	{"limit", "limit nofile 10 unlimited\nlimit core 0 0", func(c *job.Class) {
-		c.Attrs.Limits[7] = job.Limit{Set: true, Soft: 10, Hard: job.Unlimited}
+		c.Attrs.Limits = limits(7, job.Limit{Set: true, Soft: 10, Hard: job.Unlimited})
 		c.Attrs.Limits[4] = job.Limit{Set: true}
 	}},
-	{"limit as strtoul reads it", "limit stack -1 +8", func(c *job.Class) { c.Attrs.Limits[3] = job.Limit{Set: true, Soft: job.Unlimited, Hard: 8} }},
+	{"limit as strtoul reads it", "limit stack -1 +8", func(c *job.Class) { c.Attrs.Limits = limits(3, job.Limit{Set: true, Soft: job.Unlimited, Hard: 8}) }},
 	{"directories and ids", "chroot /r\nchdir /d\nsetuid u\nsetgid 7", func(c *job.Class) {
 		c.Attrs.Chroot, c.Attrs.Chdir, c.Attrs.Setuid, c.Attrs.Setgid = "/r", "/d", "u", "7"
 	}},
@@ -287,4 +287,10 @@ func TestEveryStanzaHasAnExample(t *testing.T) {
 			t.Errorf("no example of %q", words)
 		}
 	}
+}
+
+func limits(number int, l job.Limit) []job.Limit {
+	all := make([]job.Limit, job.NumLimits)
+	all[number] = l
+	return all
 }

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"math"
+	"slices"
 
 	"onset/core/job"
 )
@@ -150,11 +151,11 @@ func (p *parser) limit() {
 	name := limitNames[p.choice("limit", limitNames)]
 	l := job.Limit{Set: true, Soft: p.limitValue(), Hard: p.limitValue()}
 	p.end()
-	for i, n := range job.LimitNames {
-		if n == name {
-			p.class.Attrs.Limits[i] = l
-		}
+	a := &p.class.Attrs
+	if a.Limits == nil {
+		a.Limits = make([]job.Limit, job.NumLimits)
 	}
+	a.Limits[slices.Index(job.LimitNames[:], name)] = l
 }
 
 func (p *parser) limitValue() uint64 {

@@ -93,12 +93,22 @@ func newEngine(s State) *Engine {
 // valid until the next step.
 func (e *Engine) Step(in Input) []Effect {
 	e.s.Clock = in.Clock
-	e.out = e.out[:0]
+	e.newOut()
 	e.cause = nil
 	e.apply(in.Msg)
 	e.settle()
 	e.trimTimers()
 	return e.out
+}
+
+// newOut forgets the effects of the last step, and what they refer to.
+func (e *Engine) newOut() {
+	const most = 64 // of what a step of everyday has
+	if cap(e.out) > most {
+		e.out = nil
+	}
+	clear(e.out)
+	e.out = e.out[:0]
 }
 
 func (e *Engine) apply(msg Msg) {

@@ -82,9 +82,9 @@ type Class struct {
 
 	registered bool
 	isDirty    bool
-	losers     []job.ID     // instances whose facts went away since the last look
-	trigger    *cause.Cause // of the last of those changes
-	byName     map[string]*Instance
+	losers     []job.ID             // instances whose facts went away since the last look
+	trigger    *cause.Cause         // of the last of those changes
+	byName     map[string]*Instance // nil while there are few
 }
 
 // Instance is a live copy of a class.
@@ -135,7 +135,18 @@ func (s *State) Deleted(c *Class) bool {
 	return true
 }
 
-func (c *Class) instance(name string) *Instance { return c.byName[name] }
+// instance returns the instance of that name, nil if there is none.
+func (c *Class) instance(name string) *Instance {
+	if c.byName != nil {
+		return c.byName[name]
+	}
+	for _, j := range c.Instances {
+		if j.Name == name {
+			return j
+		}
+	}
+	return nil
+}
 
 func (j *Instance) object() control.Object {
 	return control.InstanceObject(j.Session, j.Class.Name, j.Name)
@@ -192,10 +203,16 @@ func Restore(s *State) *Engine {
 // adopt takes an instance into the indexes.
 func (e *Engine) adopt(c *Class, j *Instance) {
 	j.class = c
-	if c.byName == nil {
+	const few = 8 // are searched; most classes have one, and a map is large
+	if c.byName == nil && len(c.Instances) > few {
 		c.byName = make(map[string]*Instance)
+		for _, other := range c.Instances {
+			c.byName[other.Name] = other
+		}
 	}
-	c.byName[j.Name] = j
+	if c.byName != nil {
+		c.byName[j.Name] = j
+	}
 	e.instances[j.ID] = j
 	for slot := range j.Procs {
 		if p := &j.Procs[slot]; p.Token != 0 && p.RetryAt == 0 {

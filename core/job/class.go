@@ -194,8 +194,8 @@ type Attrs struct {
 	Umask    int // -1: the default of this init
 	Nice     int
 	HasNice  bool
-	OOM      int // -1000..1000; 0 leaves it alone
-	Limits   [NumLimits]Limit
+	OOM      int     // -1000..1000; 0 leaves it alone
+	Limits   []Limit // by LimitNames; nil without any
 	Chroot   string
 	Chdir    string
 	Setuid   string

@@ -144,9 +144,14 @@ func (d *dump) attrs(o *object, a *job.Attrs) {
 		a.HasNice, a.Nice = true, nice
 	}
 	number(o, "oom_score_adj", &a.OOM)
-	limits := a.Limits[:]
+	limits := make([]job.Limit, job.NumLimits)
+	copy(limits, a.Limits)
 	each(o, "limits", &limits, d.limit)
-	copy(a.Limits[:], limits)
+	a.Limits = nil
+	if slices.ContainsFunc(limits, func(l job.Limit) bool { return l.Set }) {
+		a.Limits = make([]job.Limit, job.NumLimits)
+		copy(a.Limits, limits)
+	}
 	o.str("chroot", &a.Chroot)
 	o.str("chdir", &a.Chdir)
 	o.str("setuid", &a.Setuid)

@@ -200,7 +200,7 @@ func (p *Processes) simple(n *newcomer) (string, *syscall.ProcAttr) {
 func (p *Processes) needsStage(s *job.Spec) bool {
 	a := &s.Attrs
 	named := a.Setuid != "" || a.Setgid != ""
-	limited := slices.ContainsFunc(a.Limits[:], func(l job.Limit) bool { return l.Set })
+	limited := slices.ContainsFunc(a.Limits, func(l job.Limit) bool { return l.Set })
 	return a.Umask >= 0 && a.Umask != p.o.Umask ||
 		a.HasNice || a.OOM != 0 || limited || a.Isolation != nil || len(a.Tmpfiles) > 0 ||
 		a.AppArmor != "" && s.Slot == job.Main ||

@@ -74,10 +74,11 @@ func (p *Processes) plan(n *newcomer) (*posix.Plan, error) {
 	plan := &posix.Plan{
 		Argv: n.program.Argv, Env: s.Env, Script: n.script.Read >= 0, Trace: traces(s), Debug: s.Debug,
 		Console: a.Console, ConsolePath: p.o.Console, Bare: s.Slot == job.Security,
-		Umask: a.Umask, Nice: a.Nice, HasNice: a.HasNice, OOM: a.OOM, Limits: a.Limits,
+		Umask: a.Umask, Nice: a.Nice, HasNice: a.HasNice, OOM: a.OOM,
 		Root: s.Root, Chroot: a.Chroot, Dir: directory(s), Setuid: a.Setuid, Setgid: a.Setgid,
 		Tmpfiles: a.Tmpfiles,
 	}
+	copy(plan.Limits[:], a.Limits)
 	if s.Slot == job.Main && a.AppArmor != "" && AppArmorUsable() {
 		plan.Profile = a.AppArmor
 	}

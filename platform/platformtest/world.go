@@ -125,7 +125,7 @@ func (w *world) spec(text string) *job.Spec {
 	return &job.Spec{
 		Job: "test", Slot: job.Main, Process: job.Process{Text: text},
 		Env:   env.Table{"PATH=/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin", "UPSTART_JOB=test"},
-		Attrs: job.Attrs{Console: job.ConsoleNone, Umask: -1},
+		Attrs: job.Attrs{Console: job.ConsoleNone, Umask: -1, Limits: make([]job.Limit, job.NumLimits)},
 	}
 }
 
