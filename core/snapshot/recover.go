@@ -21,6 +21,9 @@ type Recovered struct {
 	Faults []Fault
 	// Inputs is how many inputs were stepped.
 	Inputs int
+	// Calls are the Caller.ID of the calls the log holds, also of those left
+	// out: a transport that still has one of them does not tell it again.
+	Calls []uint64
 	// Torn says that the last record was not complete and does not count.
 	// The input it held, if it held one, was not stepped.
 	Torn bool
@@ -140,6 +143,9 @@ func (p *replay) take() bool {
 	case noteBegun:
 		r.Backlog.Begun(n.k)
 	case noteInput:
+		if m, ok := n.input.Msg.(engine.Called); ok {
+			r.Calls = append(r.Calls, m.Caller.ID)
+		}
 		said, panicked := p.panics[n.end]
 		if panicked || p.after.kind == noteSkip || p.after.kind == 0 && p.poisoned {
 			r.Faults = append(r.Faults, Fault{n.input, said})

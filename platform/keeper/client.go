@@ -57,6 +57,7 @@ type Client struct {
 
 	socket, memory int
 	wire           wire
+	missed         int             // events from before the greeting
 	names          map[string]bool // stored now
 	room           int
 	alive          bool
@@ -133,6 +134,7 @@ func (c *Client) greet() error {
 			c.Stored = append(c.Stored, Stored{string(m.name()), fd})
 			c.names[string(m.name())] = true
 		case m.Kind == msgReady:
+			c.missed = int(m.A)
 			return nil
 		default:
 			return errNoGreet
@@ -171,7 +173,21 @@ func (c *Client) Receive(yield func(Event)) error {
 		if e.PID == 0 {
 			e = Event{Seq: m.Seq, Signal: syscall.Signal(m.C)}
 		}
+		c.missed--
 		yield(e)
+	}
+}
+
+// Missed is a Receive that waits until it has had everything that happened
+// before Attach.
+func (c *Client) Missed(yield func(Event)) error {
+	for end := time.Now().Add(greetingTime); ; {
+		if err := c.Receive(yield); err != nil || c.missed <= 0 {
+			return err
+		}
+		if err := wait(c.socket, unix.POLLIN, end); err != nil {
+			return err
+		}
 	}
 }
 

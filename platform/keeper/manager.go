@@ -242,7 +242,7 @@ func (k *keeper) compose(m *message) (fd int) {
 		m.setName(k.Store[i].name())
 		return int(k.Store[i].FD)
 	default:
-		m.Kind = msgReady
+		m.Kind, m.A = msgReady, int32(k.Tail-k.Sent)
 	}
 	return -1
 }

@@ -29,6 +29,9 @@ type memoryHead struct {
 	Lengths  [2]uint64
 }
 
+// logKept is how much of the log's memory, in bytes, is not given back.
+const logKept = 256 << 10
+
 const (
 	memoryMagic = 0x312d6d6d65736e6f // "onsemm-1"
 	memoryPage  = 4096
@@ -97,6 +100,8 @@ func (m *Memory) Save(log *snapshot.Log, snap []byte) error {
 	atomic.StoreUint64(&m.head.Lengths[slot], uint64(n))
 	log.Reset(m.Slots[slot][:n])
 	atomic.StoreUint64(&m.head.Current, uint64(slot))
+	giveBack(m.Slots[1-slot])
+	giveBack(m.Log[min(logKept, len(m.Log)):])
 	return nil
 }
 

@@ -40,7 +40,7 @@ const (
 const (
 	msgGreeting = 101 // Seq: the nonce; A: life, B: flags, C, D: waitid code and status; Len: room in the store
 	msgStored   = 102 // Name, descriptor
-	msgReady    = 103 // the greeting is complete
+	msgReady    = 103 // the greeting is complete; A: how many events follow that happened before it
 	msgEvent    = 104 // Seq; A: process or 0, B: waitid code, C: status or signal
 )
 

@@ -85,3 +85,6 @@ func adoptOrphans() error {
 	}
 	return nil
 }
+
+// giveBack frees shared memory where the kernel can; this one cannot.
+func giveBack([]byte) {}

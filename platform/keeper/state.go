@@ -10,8 +10,9 @@ import (
 const (
 	// MaxStored is how many descriptors the keeper holds at most.
 	MaxStored = 4096
-	// MaxName is the length in bytes that a name of one may have.
-	MaxName = 60
+	// MaxName is the length in bytes that a name of one may have: that of a
+	// file and a little.
+	MaxName = 280
 	// MaxEvents is how many events wait for a manager at most.
 	MaxEvents = 65536
 )
