@@ -57,6 +57,11 @@ type Opener func() (master, slave int, err error)
 
 // Logs is the output of all jobs.
 type Logs struct {
+	// Opened and Closed are told of each pty that is held from now on and no
+	// longer, for who keeps a copy beyond this process; they may be nil.
+	Opened func(token uint64, path string, master int)
+	Closed func(token uint64, path string)
+
 	poller platform.Poller
 	open   Opener
 	logf   func(format string, args ...any)
@@ -127,6 +132,9 @@ func (l *Logs) add(s *slot, path string) error {
 	}
 	l.slots[s.token] = s
 	l.use(s.file, s)
+	if l.Opened != nil {
+		l.Opened(s.token, path, s.master)
+	}
 	return nil
 }
 
@@ -215,6 +223,9 @@ func (l *Logs) hangUp(s *slot) {
 	l.unpoll(s)
 	unix.Close(s.master)
 	delete(l.slots, s.token)
+	if l.Closed != nil {
+		l.Closed(s.token, s.file.path)
+	}
 	s.file.remove(s)
 }
 
