@@ -30,7 +30,7 @@ type Backlog struct {
 // Stepped notes a replayed input and the effects it had.
 func (b *Backlog) Stepped(msg engine.Msg, effects []engine.Effect) {
 	b.settle()
-	if i := slices.IndexFunc(b.open, func(e engine.Effect) bool { return answers(e, msg) }); i >= 0 {
+	if i := slices.IndexFunc(b.open, func(e engine.Effect) bool { return Answers(e, msg) }); i >= 0 {
 		b.open = slices.Delete(b.open, i, i+1)
 	}
 	b.step = slices.Clone(effects)
@@ -82,8 +82,8 @@ func HasResult(e engine.Effect) bool {
 	return false
 }
 
-// answers reports whether msg is the result of the effect.
-func answers(e engine.Effect, msg engine.Msg) bool {
+// Answers reports whether msg is the result of the effect.
+func Answers(e engine.Effect, msg engine.Msg) bool {
 	switch m := msg.(type) {
 	case engine.Spawned:
 		e, ok := e.(engine.Spawn)
