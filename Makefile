@@ -1,3 +1,4 @@
+# run    init on examples/, and a shell beside it
 # all    build everything           test  all that CI runs except staticcheck
 # lint   vet, tree rules, staticcheck (fetched as a module at first use)
 # unit   unit tests, scripts, walks race  race detector outside core
@@ -10,10 +11,15 @@ FUZZTIME ?= $(if $(filter true,$(CI)),30s,5s)
 SEEDS ?= 1000000
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: all test lint vet rules unit race fuzz soak bench cover clean help vm-kernel
+.PHONY: all run test lint vet rules unit race fuzz soak bench cover clean help vm-kernel
 
 all:
 	go build ./...
+
+run:
+	@echo "== building"
+	@CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/ ./cmd/init ./cmd/initctl ./ci/run
+	@bin/run examples
 
 help:
 	@sed -n '/^#/s/^# //p;/^$$/q' Makefile

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// programs is the folder of init and initctl as they are installed. It lies
-// outside of /tmp, which the scenarios of ../shared replace, and anybody may
+// programs is the folder of init and initctl as they are installed, and of
+// what "make run" runs. It lies outside of /tmp, which the scenarios of ../shared replace, and anybody may
 // read it.
 var programs string
 
@@ -42,10 +42,10 @@ func buildPrograms() error {
 	if err := noteSources(filepath.Join("..", "..")); err != nil {
 		return err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", programs+"/", ".", "../initctl")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", programs+"/", ".", "../initctl", "../../ci/run")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("cannot build init and initctl: %v\n%s", err, out)
+		return fmt.Errorf("cannot build the programs: %v\n%s", err, out)
 	}
 	return nil
 }
@@ -53,7 +53,7 @@ func buildPrograms() error {
 // noteSources looks at each source file, so that "go test" knows that a result
 // it has kept is no longer good when one of them changes.
 func noteSources(root string) error {
-	for _, dir := range []string{"core", "platform", "cmd"} {
+	for _, dir := range []string{"core", "platform", "cmd", "ci"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(name string, _ fs.DirEntry, err error) error {
 			if err == nil && strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
 				_, err = os.Stat(name)

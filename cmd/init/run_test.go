@@ -1,0 +1,55 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRun gives the shell of "make run" commands and wants nothing to be there
+// after them.
+func TestRun(t *testing.T) {
+	t.Run("session", func(t *testing.T) { tryRun(t, "--user") })
+	t.Run("process 1", func(t *testing.T) {
+		if os.Getuid() != 0 {
+			t.Skip("only root can make the namespaces")
+		}
+		tryRun(t)
+	})
+}
+
+func tryRun(t *testing.T, options ...string) {
+	tmp := t.TempDir()
+	mark := "ONSET_TEST=" + tmp
+	cmd := exec.Command(program("run"), append(options, "--bin="+programs, filepath.Join("..", "..", "examples"))...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, mark)
+	cmd.Stdin = strings.NewReader("echo the shell:\nstatus network\nstop database\ninitctl why web\n")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	before, after, _ := strings.Cut(string(out), "the shell:\n")
+	for text, wanted := range map[string][]string{
+		before: {"== initctl list\n", "\nweb start/running, process ", "  web          ready    while (network and database) became true\n"},
+		after:  {"network start/running, process ", "database stop/waiting\n", "web rest"},
+	} {
+		for _, want := range wanted {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in\n%s", want, text)
+			}
+		}
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	processes, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range processes {
+		if env, _ := os.ReadFile(file); strings.Contains(string(env), mark) {
+			t.Errorf("still there: %s", file)
+		}
+	}
+}
