@@ -64,6 +64,11 @@ type Options struct {
 	Logf func(format string, args ...any)
 	// Now is the clock of Tick and Deadline: it never goes back.
 	Now func() time.Duration
+	// Keep lets connections outlive the server; nil without.
+	Keep Keeper
+	// LastConn is not below the number of any connection of a server that
+	// died, as far as the journal or the engine knows of it.
+	LastConn uint64
 }
 
 // Server serves the control API on private sockets and a message bus.
@@ -80,7 +85,9 @@ type Server struct {
 	serial    uint32 // of the last message sent, to whomever
 	held      int    // bytes buffered for all
 	buffer    []byte // for reading
-	bus       *link  // to a message bus; nil without
+	scratch   []byte // for what was read before
+	peeked    []*stream
+	bus       *link // to a message bus; nil without
 
 	complaints int // since window
 	window     time.Duration
@@ -88,9 +95,13 @@ type Server struct {
 
 // NewServer returns a server that listens nowhere.
 func NewServer(p platform.Poller, h Handler, o Options) *Server {
-	return &Server{poller: p, handler: h, o: o, conns: map[uint64]*conn{}, ofUser: map[int]int{},
-		guid:   fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()),
-		buffer: make([]byte, 64<<10)}
+	s := &Server{poller: p, handler: h, o: o, conns: map[uint64]*conn{}, ofUser: map[int]int{},
+		guid:     fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()),
+		lastConn: o.LastConn, buffer: make([]byte, 64<<10)}
+	if o.Keep != nil {
+		s.scratch = make([]byte, len(s.buffer))
+	}
+	return s
 }
 
 // Listen serves an address like unix:abstract=/com/ubuntu/upstart.
@@ -227,10 +238,9 @@ func (s *Server) Respond(call, conn uint64, r control.Reply) {
 		return
 	}
 	_, kind, serial := splitID(call)
-	if serial == 0 { // none wanted
-		return
+	if kind != noReply {
+		c.pending = max(c.pending-1, 0)
 	}
-	c.pending = max(c.pending-1, 0)
 	c.reply(serial, kind, r)
 }
 

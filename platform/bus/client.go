@@ -254,7 +254,7 @@ func (l *link) called(r *request, files []int) error {
 		if len(l.guests) >= maxGuests && !l.evict() {
 			closeAll(files)
 			stranger := &conn{s: l.s, stream: l.stream, guestOf: l, name: sender}
-			return stranger.refuse(r.serial)
+			return stranger.refuse(r)
 		}
 		c = l.meet(sender)
 	}
@@ -263,14 +263,14 @@ func (l *link) called(r *request, files []int) error {
 	}
 	if len(c.early) >= maxEarly {
 		closeAll(files)
-		return c.refuse(r.serial)
+		return c.refuse(r)
 	}
 	c.early = append(c.early, earlyRequest{r, files})
 	return nil
 }
 
-func (c *conn) refuse(serial uint32) error {
-	c.reply(serial, plainReply, control.Reply{Err: &control.Error{Name: limitsText, Message: "Too many calls at a time"}})
+func (c *conn) refuse(r *request) error {
+	c.reply(r.Serial(), r.kind, control.Reply{Err: &control.Error{Name: limitsText, Message: "Too many calls at a time"}})
 	return nil
 }
 

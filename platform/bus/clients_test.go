@@ -74,17 +74,21 @@ func TestGDBus(t *testing.T) {
 	wantText(t, ask("introspect"), "EmitEventWithFile", "JobAdded")
 }
 
-func TestPythonDBus(t *testing.T) {
-	python := program(t, "python3")
-	if out := run(t, python, "-c", "import dbus"); out != "" {
-		if _, err := os.Stat("/usr/bin/python3"); err == nil {
-			python = "/usr/bin/python3"
-			out = run(t, python, "-c", "import dbus")
-		}
-		if out != "" {
-			t.Skipf("SKIPPED: python3-dbus is not installed here: %s", out)
+// pythonWithDBus returns a Python that has the bindings of libdbus.
+func pythonWithDBus(t *testing.T) string {
+	t.Helper()
+	out := ""
+	for _, python := range []string{program(t, "python3"), "/usr/bin/python3"} {
+		if out = run(t, python, "-c", "import dbus"); out == "" {
+			return python
 		}
 	}
+	t.Skipf("SKIPPED: python3-dbus is not installed here: %s", out)
+	return ""
+}
+
+func TestPythonDBus(t *testing.T) {
+	python := pythonWithDBus(t)
 	w := newWorld(t, nil)
 	script := `
 import dbus, dbus.connection, os, sys

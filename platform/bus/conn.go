@@ -25,6 +25,7 @@ type conn struct {
 	known   bool          // command and session are found out
 	command string
 	session string
+	seen    func(call uint64) bool // see AdoptStored
 
 	guestOf *link          // the bus it comes over
 	name    string         // its name there
@@ -37,7 +38,7 @@ func (s *Server) newPeer(fd int, who peer) {
 	c := &conn{s: s, id: s.newID(), who: who, auth: &sasl{uid: who.uid, guid: s.guid}, due: s.o.Now() + handshakeTime}
 	s.conns[c.id] = c
 	s.ofUser[who.uid]++
-	c.stream = &stream{s: s, fd: fd, feed: c.feed, gone: c.gone}
+	c.stream = &stream{s: s, fd: fd, id: c.id, feed: c.feed, gone: c.gone}
 	if err := c.stream.open(); err != nil {
 		c.stream.fail(err)
 	}
@@ -71,16 +72,12 @@ func (c *conn) gone(reason error) {
 // feed takes handshake lines, then whole messages.
 func (c *conn) feed(b []byte) (n int, err error) {
 	if c.auth != nil {
-		var answer []byte
 		var begun bool
-		n, answer, begun, err = c.auth.feed(b)
-		if len(answer) > 0 {
-			c.stream.send(answer)
-		}
-		if err != nil || !begun {
+		if c.auth.resumed && isMessage(b) {
+			c.auth, c.called, c.stream.begun = nil, true, true
+		} else if n, begun, err = c.shake(b); err != nil || !begun {
 			return n, err
 		}
-		c.auth = nil
 	}
 	for !c.stream.shut {
 		size, err := frame(b[n:])
@@ -101,15 +98,32 @@ func (c *conn) feed(b []byte) (n int, err error) {
 	return n, nil
 }
 
+// shake takes the handshake lines that b begins with.
+func (c *conn) shake(b []byte) (n int, begun bool, err error) {
+	n, answer, begun, err := c.auth.feed(b)
+	if err == nil {
+		c.stream.begun = begun
+		err = c.stream.pass(n, c.auth.accepted)
+	}
+	if len(answer) > 0 {
+		c.stream.send(answer)
+	}
+	if begun {
+		c.auth = nil
+	}
+	return n, begun, err
+}
+
 // A call's ID is its connection, what is to be made of the reply, and its
 // serial. So a reply needs no table, and init can answer after a crash what
-// was asked before it. Serial 0 stands for no reply wanted.
+// was asked before it.
 type replyKind uint64
 
 const (
 	plainReply replyKind = iota
 	variantReply
 	nodesReply // paths of jobs, to be introspected
+	noReply
 )
 
 func callID(conn uint64, kind replyKind, serial uint32) uint64 {
@@ -139,7 +153,7 @@ func (c *conn) caller(kind replyKind, serial uint32) (control.Caller, error) {
 
 // reply sends what a call gets.
 func (c *conn) reply(serial uint32, kind replyKind, r control.Reply) {
-	if serial == 0 {
+	if kind == noReply {
 		return
 	}
 	o := outgoing{kind: returnMessage, replyTo: serial, destination: c.name}

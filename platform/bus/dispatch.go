@@ -35,14 +35,14 @@ type request struct {
 	*dbus.Message
 	path, iface, member, signature string
 
-	serial uint32 // 0 if no reply is wanted
+	kind replyKind // plainReply or noReply
 }
 
 func newRequest(m *dbus.Message) *request {
 	r := &request{Message: m, path: text(m, dbus.FieldPath), iface: text(m, dbus.FieldInterface),
 		member: text(m, dbus.FieldMember), signature: text(m, dbus.FieldSignature)}
-	if m.Flags&dbus.FlagNoReplyExpected == 0 {
-		r.serial = m.Serial()
+	if m.Flags&dbus.FlagNoReplyExpected != 0 {
+		r.kind = noReply
 	}
 	return r
 }
@@ -95,29 +95,36 @@ func (c *conn) serve(r *request, files []int) error {
 	call, fault := r.call(method, object, &files)
 	closeAll(files)
 	if fault != nil {
-		c.reply(r.serial, plainReply, control.Reply{Err: fault})
+		c.reply(r.Serial(), r.kind, control.Reply{Err: fault})
 		return nil
 	}
 	kind := plainReply
 	if method == control.PropertyGet {
 		kind = variantReply
 	}
-	return c.ask(call, kind, r.serial)
+	return c.ask(r, call, kind)
 }
 
 // ask hands a call to the engine.
-func (c *conn) ask(call control.Call, kind replyKind, serial uint32) error {
-	if c.pending >= maxPending {
+func (c *conn) ask(r *request, call control.Call, kind replyKind) error {
+	if r.kind == noReply {
+		kind = noReply
+	}
+	if c.stream.old > 0 && c.seen != nil && c.seen(callID(c.id, kind, r.Serial())) {
 		closeCall(&call)
-		c.reply(serial, kind, control.Reply{Err: &control.Error{Name: limitsText, Message: "Too many calls without reply"}})
 		return nil
 	}
-	who, err := c.caller(kind, serial)
+	if c.pending >= maxPending {
+		closeCall(&call)
+		c.reply(r.Serial(), kind, control.Reply{Err: &control.Error{Name: limitsText, Message: "Too many calls without reply"}})
+		return nil
+	}
+	who, err := c.caller(kind, r.Serial())
 	if err != nil {
 		closeCall(&call)
 		return err
 	}
-	if serial != 0 {
+	if kind != noReply {
 		c.pending++
 	}
 	c.called = true
@@ -187,7 +194,7 @@ func (c *conn) serveOther(r *request) error {
 	case r.iface == busName && (r.member == "AddMatch" || r.member == "RemoveMatch") && c.guestOf == nil:
 	case r.member == "Introspect" && (r.iface == "" || r.iface == control.InterfaceIntrospect) && r.signature == "":
 		if r.path == jobsNode {
-			return c.ask(control.Call{Method: control.GetAllJobs}, nodesReply, r.serial)
+			return c.ask(r, control.Call{Method: control.GetAllJobs}, nodesReply)
 		}
 		if nodes := nodesBelow(r.path, []any{[]control.ObjectPath{control.Root}}); nodes != nil {
 			reply.Values = []any{control.IntrospectPath(nodes)}
@@ -197,7 +204,7 @@ func (c *conn) serveOther(r *request) error {
 	default:
 		reply.Err = control.UnknownMethod(r.iface, r.member, r.signature)
 	}
-	c.reply(r.serial, plainReply, reply)
+	c.reply(r.Serial(), r.kind, reply)
 	return nil
 }
 

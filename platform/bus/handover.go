@@ -1,6 +1,10 @@
 package bus
 
-import "errors"
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
 
 // Conn is a private connection as a process that carries on needs it.
 type Conn struct {
@@ -16,6 +20,7 @@ type Conn struct {
 // wait for the rest of their message cannot be handed on: such a connection
 // is left out, and so is a message bus.
 func (s *Server) Handover() (all []Conn) {
+	s.Taken()
 	for _, c := range s.conns {
 		if c.guestOf != nil || c.auth != nil || len(c.stream.files) > 0 {
 			continue
@@ -32,23 +37,11 @@ func (s *Server) Handover() (all []Conn) {
 	return all
 }
 
-// Adopt serves a connection of a server that is gone; its ID and FD will do
-// if that crashed between two messages. The descriptor becomes the server's.
+// Adopt serves a connection of a server that handed it over. The descriptor
+// becomes the server's.
 func (s *Server) Adopt(h Conn) error {
-	if h.ID == 0 || h.ID >= 1<<30 || s.conns[h.ID] != nil {
-		return errors.New("no such number for a connection")
-	}
-	who, err := peerOf(h.FD)
+	c, err := s.adopt(h.ID, h.FD)
 	if err != nil {
-		return err
-	}
-	c := &conn{s: s, id: h.ID, who: who, called: true}
-	s.lastConn = max(s.lastConn, h.ID)
-	s.conns[c.id] = c
-	s.ofUser[who.uid]++
-	c.stream = &stream{s: s, fd: h.FD, feed: c.feed, gone: c.gone}
-	if err := c.stream.open(); err != nil {
-		c.stream.fail(err)
 		return err
 	}
 	if len(h.Out) > 0 {
@@ -57,5 +50,30 @@ func (s *Server) Adopt(h Conn) error {
 	if err := c.stream.take(h.In); err != nil {
 		c.stream.fail(err)
 	}
+	c.stream.later()
 	return nil
+}
+
+// adopt serves a connection that is through its handshake. On an error the
+// descriptor is closed.
+func (s *Server) adopt(id uint64, fd int) (*conn, error) {
+	var who peer
+	err := errors.New("no such number for a connection")
+	if id != 0 && id < 1<<30 && s.conns[id] == nil {
+		who, err = peerOf(fd)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	c := &conn{s: s, id: id, who: who, called: true}
+	s.lastConn = max(s.lastConn, id)
+	s.conns[id] = c
+	s.ofUser[who.uid]++
+	c.stream = &stream{s: s, fd: fd, id: id, begun: true, feed: c.feed, gone: c.gone}
+	if err := c.stream.open(); err != nil {
+		c.stream.fail(err)
+		return nil, err
+	}
+	return c, nil
 }

@@ -55,7 +55,8 @@ func TestConnectionsOutliveTheServer(t *testing.T) {
 	if !strings.Contains(got, "/answered/late") {
 		t.Error("the call that waited has no answer")
 	}
-	next.within(func() { err = next.Adopt(conns[0]) })
+	again := Conn{ID: conns[0].ID, FD: copyOf(t, fd)}
+	next.within(func() { err = next.Adopt(again) })
 	if err == nil {
 		t.Error("adopted twice")
 	}

@@ -18,6 +18,16 @@ func peerOf(fd int) (peer, error) {
 	return peer{int(cred.Uid), -1}, nil
 }
 
+// queued returns how many bytes a socket holds.
+func queued(fd int) int {
+	const fionread = 0x4004667f
+	n, err := unix.IoctlGetInt(fd, fionread)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 func commandOf(int) string { return "" }
 
 func rootOf(int) (string, error) { return "", errors.ErrUnsupported }

@@ -23,6 +23,15 @@ func peerOf(fd int) (peer, error) {
 	return peer{int(cred.Uid), int(cred.Pid)}, nil
 }
 
+// queued returns how many bytes a socket holds.
+func queued(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // commandOf returns the command line of a process; empty without one.
 func commandOf(pid int) string {
 	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/cmdline", unix.O_RDONLY|unix.O_CLOEXEC, 0)

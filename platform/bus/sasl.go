@@ -23,6 +23,7 @@ type sasl struct {
 	asked    bool // DATA was sent, the identity is to come
 	accepted bool
 	files    bool // descriptors may be passed
+	resumed  bool // by a server that does not know whether it is over
 	rejects  int
 	taken    int // bytes so far
 }

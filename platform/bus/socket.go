@@ -90,9 +90,32 @@ func parseAddress(address string) (*unix.SockaddrUnix, error) {
 }
 
 // recvmsg receives with close-on-exec descriptors; 0 bytes are the end.
-func recvmsg(fd int, b, oob []byte) (n, oobn, flags int, err error) {
-	n, oobn, flags, _, err = unix.Recvmsg(fd, b, oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+func recvmsg(fd int, b, oob []byte, how int) (n, oobn, flags int, err error) {
+	n, oobn, flags, _, err = unix.Recvmsg(fd, b, oob, how|unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 	return max(n, 0), oobn, flags, err
+}
+
+// rights returns the descriptors of a control message.
+func rights(oob []byte) (files []int, err error) {
+	if len(oob) == 0 {
+		return nil, nil
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, err
+	}
+	for i := range msgs {
+		fds, err := unix.ParseUnixRights(&msgs[i])
+		if err != nil {
+			continue // not descriptors
+		}
+		for _, fd := range fds {
+			if fd = aboveStandard(fd); fd >= 0 {
+				files = append(files, fd)
+			}
+		}
+	}
+	return files, nil
 }
 
 // aboveStandard returns the descriptor with a number that is not one of the

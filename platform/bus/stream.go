@@ -9,6 +9,9 @@ import (
 	"onset/platform"
 )
 
+// wholeWrite is how many bytes a socket takes whole or not at all.
+const wholeWrite = 32 << 10
+
 // stream is a socket with what is half read and half written. Nothing blocks.
 type stream struct {
 	s     *Server
@@ -23,6 +26,17 @@ type stream struct {
 
 	writing bool // the socket is full, the poller tells when it is not
 	shut    bool
+
+	// See keep.go.
+	id      uint64 // of the connection; 0: it is never kept
+	begun   bool   // the handshake is over
+	stored  string // name at the keeper; empty: none
+	unkept  bool   // the keeper refused
+	peeking bool   // what is being fed is in the socket still
+	passed  int    // but for so many bytes at its beginning
+	pending int    // bytes that were fed and are in the socket still
+	listed  bool   // for Taken
+	old     int    // bytes in the socket that the server before may have seen
 
 	// feed takes what it can of the bytes and returns how many.
 	feed func(b []byte) (int, error)
@@ -59,8 +73,15 @@ func (st *stream) ready(r platform.Ready) {
 // read takes what one system call yields: who sends without end is heard in
 // turn with the others.
 func (st *stream) read() error {
+	if st.pending > 0 {
+		return nil // what it sends now is read after Taken
+	}
 	var oob [512]byte
-	n, oobn, flags, err := recvmsg(st.fd, st.s.buffer, oob[:])
+	flags := 0
+	if st.peeking = st.peekable(); st.peeking {
+		flags = unix.MSG_PEEK
+	}
+	n, oobn, flags, err := recvmsg(st.fd, st.s.buffer, oob[:], flags)
 	if err == unix.EAGAIN || err == unix.EINTR {
 		return nil
 	}
@@ -74,8 +95,49 @@ func (st *stream) read() error {
 		return errFiles
 	case n == 0:
 		return io.EOF
+	case st.peeking:
+		return st.peek(st.s.buffer[:n])
 	}
-	return st.take(st.s.buffer[:n])
+	err = st.take(st.s.buffer[:n])
+	st.old -= n
+	if st.begun {
+		st.later()
+	}
+	return err
+}
+
+// peekable reports whether what comes can be left in the socket: only where a
+// keeper has the connection, or will at the end of the handshake.
+func (st *stream) peekable() bool {
+	return (st.stored != "" || st.id != 0 && !st.begun && st.s.o.Keep != nil && !st.unkept) && len(st.in) == 0
+}
+
+// peek feeds bytes that are in the socket still, and leaves whole messages
+// there for Taken. Where only part of one has come, or a descriptor that
+// belongs to such a part, all is taken into memory.
+func (st *stream) peek(b []byte) error {
+	st.passed = 0
+	n, err := st.feed(b)
+	if err != nil || st.shut {
+		return err
+	}
+	if n == len(b) {
+		st.closeFiles()
+	}
+	if st.stored != "" && len(st.files) == 0 && n > 0 {
+		if st.pending = n - st.passed; st.pending > 0 {
+			st.later()
+		}
+		return nil
+	}
+	st.drop()
+	if err := st.discard(len(b) - st.passed); err != nil {
+		return err
+	}
+	if st.begun {
+		st.later()
+	}
+	return st.keep(b[n:], false)
 }
 
 // take feeds new bytes and keeps what is left over.
@@ -112,25 +174,9 @@ func (st *stream) keep(rest []byte, inPlace bool) error {
 
 // received keeps the descriptors of a control message.
 func (st *stream) received(oob []byte) error {
-	if len(oob) == 0 {
-		return nil
-	}
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return err
-	}
-	for i := range msgs {
-		fds, err := unix.ParseUnixRights(&msgs[i])
-		if err != nil {
-			continue // not descriptors
-		}
-		for _, fd := range fds {
-			if fd = aboveStandard(fd); fd >= 0 {
-				st.files = append(st.files, fd)
-			}
-		}
-	}
-	return nil
+	files, err := rights(oob)
+	st.files = append(st.files, files...)
+	return err
 }
 
 // claim takes n descriptors out of those received.
@@ -178,12 +224,16 @@ func (st *stream) send(b []byte) {
 func (st *stream) flush() error {
 	full := false
 	for len(st.out) > 0 && !full {
+		if len(st.out[0]) > wholeWrite {
+			st.drop()
+		}
 		n, err := unix.SendmsgN(st.fd, st.out[0][st.off:], nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 		switch {
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
 			full = true
+			st.drop()
 			continue
 		case err != nil:
 			return err
@@ -196,6 +246,9 @@ func (st *stream) flush() error {
 	}
 	if len(st.out) == 0 {
 		st.out = nil
+		if st.begun && st.stored == "" {
+			st.later()
+		}
 	}
 	if st.writing == full {
 		return nil
@@ -243,6 +296,10 @@ func (st *stream) close() {
 		return
 	}
 	st.shut = true
+	if st.s.o.Keep != nil && st.id != 0 { // the keeper's copy would keep it open
+		st.drop()
+		unix.Shutdown(st.fd, unix.SHUT_RDWR)
+	}
 	st.s.held -= st.held
 	st.held, st.in, st.out = 0, nil, nil
 	st.closeFiles()

@@ -38,6 +38,11 @@ func frame(b []byte) (uint64, error) {
 	return headerSize + (fields+7)&^7 + body, nil
 }
 
+// isMessage tells a message from a line of the handshake.
+func isMessage(b []byte) bool {
+	return len(b) > 1 && (b[0] == 'l' || b[0] == 'B' && b[1] < 'A')
+}
+
 // decode decodes one whole message. The codec panics on some malformed ones.
 func decode(b []byte, files []int) (m *dbus.Message, err error) {
 	defer func() {

@@ -1,0 +1,443 @@
+package bus
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+
+	"onset/core/control"
+)
+
+// shelf is a Keeper in memory.
+type shelf struct {
+	t     testing.TB
+	files map[string]int
+	full  bool
+}
+
+func newShelf(t testing.TB) *shelf {
+	k := &shelf{t: t, files: map[string]int{}}
+	t.Cleanup(func() {
+		for name := range k.files {
+			k.Drop(name)
+		}
+	})
+	return k
+}
+
+func (k *shelf) Store(name string, fd int) error {
+	if k.full {
+		return unix.ENOSPC
+	}
+	k.Drop(name)
+	k.files[name] = copyOf(k.t, fd)
+	return nil
+}
+
+func (k *shelf) Drop(name string) error {
+	if fd, ok := k.files[name]; ok {
+		unix.Close(fd)
+		delete(k.files, name)
+	}
+	return nil
+}
+
+func copyOf(t testing.TB, fd int) int {
+	again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again
+}
+
+// crashes is a server that dies now and then, and its clients, in one
+// goroutine. The journal is what a manager would have of it.
+type crashes struct {
+	*Server
+	t       *testing.T
+	poll    *pollPoller
+	keep    *shelf
+	random  *rand.Rand
+	inbox   []asked
+	journal []asked
+	known   map[uint64]bool // by the journal
+	done    int             // of the journal: answered, the last perhaps
+	deaths  int
+}
+
+func (c *crashes) Call(who control.Caller, call control.Call) {
+	if call.Method == control.EmitEventWithFile {
+		if _, err := unix.FcntlInt(uintptr(call.File), unix.F_GETFD, 0); err != nil || call.File < 3 {
+			c.t.Errorf("%s: descriptor %d: %v", call.Name, call.File, err)
+		}
+		closeCall(&call)
+	}
+	c.inbox = append(c.inbox, asked{who, call})
+}
+
+func (c *crashes) Hangup(uint64) {}
+
+func (c *crashes) begin() {
+	var last uint64
+	for _, a := range c.journal {
+		last = max(last, a.Conn)
+	}
+	c.Server = NewServer(c.poll, c, Options{UID: os.Geteuid(), Keep: c.keep, Now: c.now, LastConn: last,
+		Logf: func(format string, args ...any) { c.t.Logf(format, args...) }})
+}
+
+func (c *crashes) now() time.Duration { return 0 }
+
+// turn is one turn of a manager; it may die in any moment of it.
+func (c *crashes) turn(mortal bool) {
+	dies := func() bool { return mortal && c.random.IntN(12) == 0 }
+	c.Taken()
+	if dies() {
+		c.die()
+		return
+	}
+	if err := c.poll.Wait(0); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, a := range c.inbox {
+		if dies() {
+			c.die()
+			return
+		}
+		if c.known[a.ID] {
+			c.t.Errorf("%s was told twice", a.Name)
+		}
+		c.journal, c.known[a.ID] = append(c.journal, a), true
+	}
+	c.inbox = nil
+	for c.done < len(c.journal) {
+		if dies() {
+			c.die()
+			return
+		}
+		a := c.journal[c.done]
+		c.Respond(a.ID, a.Conn, control.Reply{})
+		c.done++
+	}
+}
+
+// die closes what a process has open, and begins again with what is kept.
+func (c *crashes) die() {
+	c.deaths++
+	for _, conn := range c.conns {
+		c.poll.Remove(conn.stream.fd)
+		unix.Close(conn.stream.fd)
+		conn.stream.closeFiles()
+	}
+	c.inbox = nil
+	c.begin()
+	var names []string
+	for name := range c.keep.files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		c.AdoptStored(name, copyOf(c.t, c.keep.files[name]), func(id uint64) bool { return c.known[id] })
+	}
+	c.done = max(c.done-1, 0) // nobody knows whether it was sent
+}
+
+// caller is a client that does as initctl does.
+type caller struct {
+	c       *crashes
+	number  int
+	fd      int
+	in      []byte
+	sloppy  bool // sends halves of messages, and may lose the connection for it
+	greeted bool
+	begun   bool
+	serial  uint32
+	unsent  []byte
+	asked   map[uint32]bool // false: not answered
+	lost    int
+}
+
+func (p *caller) connect() {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		p.c.t.Fatal(err)
+	}
+	p.c.newPeer(pair[1], peer{os.Geteuid(), -1})
+	p.fd, p.in, p.greeted, p.begun, p.unsent = pair[0], nil, false, false, nil
+	put(p.c.t, p.fd, fmt.Sprintf("\x00AUTH EXTERNAL %x\r\n", fmt.Sprint(os.Geteuid())))
+}
+
+// read takes what came; the end of the connection must be one that the rules
+// of package bus allow.
+func (p *caller) read() {
+	b, err := io.ReadAll(nonblockingEnd{p.fd})
+	p.in = append(p.in, b...)
+	if !p.greeted {
+		if _, rest, ok := strings.Cut(string(p.in), "\r\n"); ok {
+			p.greeted, p.in = true, []byte(rest)
+		}
+	}
+	for p.greeted {
+		size, e := frame(p.in)
+		if e != nil {
+			p.c.t.Fatalf("client %d got %q", p.number, p.in)
+		}
+		if size == 0 || size > uint64(len(p.in)) {
+			break
+		}
+		m, e := decode(p.in[:size], nil)
+		if e != nil || m.Type != returnMessage {
+			p.c.t.Fatalf("client %d got %v, %v", p.number, m, e)
+		}
+		p.asked[number(m, dbus.FieldReplySerial)] = true
+		p.in = p.in[size:]
+	}
+	if err == errHungUp {
+		if p.begun && !p.sloppy {
+			p.c.t.Errorf("client %d lost its connection", p.number)
+		}
+		for serial, answered := range p.asked {
+			if !answered {
+				p.lost++
+				delete(p.asked, serial)
+			}
+		}
+		unix.Close(p.fd)
+		p.connect()
+	}
+}
+
+// write sends calls, some with a descriptor, some in two parts.
+func (p *caller) write() {
+	if len(p.unsent) > 0 {
+		put(p.c.t, p.fd, string(p.unsent))
+		p.unsent = nil
+		return
+	}
+	if !p.greeted {
+		return
+	}
+	var out []byte
+	if !p.begun {
+		p.begun, out = true, []byte("BEGIN\r\n")
+	}
+	var oob []byte // belongs to the first byte of a message
+	for range 1 + p.c.random.IntN(3) {
+		p.serial++
+		p.asked[p.serial] = false
+		name := fmt.Sprint(p.number, "-", p.serial)
+		member, args := "EmitEvent", []any{name, []string{}, true}
+		if p.c.random.IntN(4) == 0 && len(out) == 0 {
+			oob, member, args = unix.UnixRights(0), "EmitEventWithFile", append(args, dbus.UnixFD(0))
+		}
+		out = append(out, p.call(member, args)...)
+	}
+	n := len(out)
+	if p.sloppy && p.c.random.IntN(3) == 0 {
+		n = p.c.random.IntN(n-1) + 1
+	}
+	if err := unix.Sendmsg(p.fd, out[:n], oob, nil, unix.MSG_NOSIGNAL); err != nil && err != unix.EPIPE {
+		p.c.t.Fatal(err)
+	}
+	p.unsent = out[n:]
+}
+
+func (p *caller) call(member string, args []any) []byte {
+	m := dbus.Message{Type: dbus.TypeMethodCall, Body: args, Headers: map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldPath: dbus.MakeVariant(dbus.ObjectPath(control.Root)), dbus.FieldMember: dbus.MakeVariant(member),
+		dbus.FieldSignature: dbus.MakeVariant(dbus.SignatureOf(args...))}}
+	if member == "EmitEventWithFile" {
+		m.Headers[dbus.FieldUnixFDs] = dbus.MakeVariant(uint32(1))
+	}
+	var b strings.Builder
+	if err := m.EncodeTo(&b, binary.LittleEndian); err != nil {
+		p.c.t.Fatal(err)
+	}
+	out := []byte(b.String())
+	binary.LittleEndian.PutUint32(out[8:], p.serial)
+	return out
+}
+
+// Every call of a client that writes whole messages is told once and
+// answered, wherever the server dies.
+func TestServerDiesAtAnyMoment(t *testing.T) {
+	for seed := range uint64(100) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { walkCrashes(t, seed) })
+	}
+}
+
+func walkCrashes(t *testing.T, seed uint64) {
+	before := openFiles(t)
+	c := &crashes{t: t, poll: &pollPoller{watches: map[int]*watch{}}, keep: newShelf(t),
+		random: rand.New(rand.NewPCG(seed, 1)), known: map[uint64]bool{}}
+	c.begin()
+	var clients []*caller
+	for i := range 4 {
+		p := &caller{c: c, number: i, sloppy: i%2 == 0, asked: map[uint32]bool{}}
+		p.connect()
+		clients = append(clients, p)
+	}
+	for range 200 {
+		p := clients[c.random.IntN(len(clients))]
+		switch c.random.IntN(3) {
+		case 0:
+			p.read()
+		case 1:
+			p.write()
+		default:
+			c.turn(true)
+		}
+	}
+	for range 20 {
+		for _, p := range clients {
+			p.read()
+			if len(p.unsent) > 0 {
+				p.write()
+			}
+		}
+		c.turn(false)
+	}
+	if c.deaths == 0 {
+		t.Error("it never died")
+	}
+	for _, p := range clients {
+		for serial, answered := range p.asked {
+			if !answered {
+				t.Errorf("client %d: call %d has no answer", p.number, serial)
+			}
+		}
+		unix.Close(p.fd)
+	}
+	for range 3 {
+		c.turn(false)
+	}
+	if len(c.conns) > 0 || len(c.keep.files) > 0 || len(c.poll.watches) > 0 {
+		t.Errorf("left: %d connections, %v", len(c.conns), c.keep.files)
+	}
+	if after := openFiles(t); after != before {
+		t.Errorf("%d files are open, %d were", after, before)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skipf("SKIPPED: open files cannot be counted here: %v", err)
+	}
+	return len(list)
+}
+
+var errHungUp = errors.New("hung up")
+
+// nonblockingEnd reads what is there, and tells apart nothing and the end.
+type nonblockingEnd struct{ fd int }
+
+func (r nonblockingEnd) Read(b []byte) (int, error) {
+	n, err := unix.Read(r.fd, b)
+	switch {
+	case err == unix.EAGAIN:
+		return 0, io.EOF
+	case n == 0 || err == unix.ECONNRESET:
+		return 0, errHungUp
+	}
+	return max(n, 0), err
+}
+
+// A connection is not kept while a crash would tear it, and is again after.
+func TestTornConnectionsAreNotKept(t *testing.T) {
+	keep := newShelf(t)
+	w := newWorld(t, func(w *world) { w.o.Keep, w.scratch = keep, make([]byte, 4096) })
+	kept := func() (names []string) {
+		w.within(func() {
+			for name := range keep.files {
+				names = append(names, name)
+			}
+		})
+		return names
+	}
+	fd := w.raw()
+	put(t, fd, hello[:len(hello)-len("BEGIN\r\n")])
+	answers(t, fd, "AGREE_UNIX_FD\r\n")
+	if got := fmt.Sprint(kept()); got != "[auth 1]" {
+		t.Errorf("after the greeting %s", got)
+	}
+	is := func(why, want string) {
+		t.Helper()
+		eventually(t, why, func() bool { return fmt.Sprint(kept()) == want })
+	}
+	put(t, fd, "BEGIN\r\n")
+	is("open", "[conn 1]")
+	text := call(t, "GetJobByName", "foo-bar")
+	put(t, fd, text[:40])
+	is("half a message in memory", "[]")
+	put(t, fd, text[40:])
+	is("the message is whole", "[conn 1]")
+	answers(t, fd, "foo_2dbar")
+	put(t, fd, call(t, "GetState"))
+	is("half a reply in the socket", "[]")
+	put(t, fd, call(t, "GetAllJobs"))
+	answers(t, fd, "/jobs/a\x00")
+	is("the reply is written", "[conn 1]")
+	w.within(func() { w.conns[1].stream.fail(io.EOF) })
+	if got := answers(t, fd, "EOF"); got != "EOF" {
+		t.Errorf("got %q", got)
+	}
+	is("closed", "[]")
+}
+
+func TestKeeperThatRefuses(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.o.Keep, w.scratch = &shelf{full: true}, make([]byte, 4096) })
+	for range 3 {
+		if err := manager(w.dial()).Call("com.ubuntu.Upstart0_6.GetAllJobs", 0).Err; err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.wantLog("will not survive a crash")
+}
+
+// After a crash a call may be answered twice.
+func TestClientsIgnoreASecondReply(t *testing.T) {
+	var w *world
+	w = newWorld(t, func(w *world) {
+		w.answer = func(who control.Caller, call control.Call) *control.Reply {
+			r := echo(who, call)
+			w.Respond(who.ID, who.Conn, *r)
+			return r
+		}
+	})
+	t.Run("godbus", func(t *testing.T) {
+		c := w.dial()
+		for range 10 {
+			if err := manager(c).Call("com.ubuntu.Upstart0_6.GetAllJobs", 0).Err; err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	t.Run("libdbus", func(t *testing.T) {
+		wantText(t, run(t, program(t, "dbus-send"), "--peer="+w.address, "--print-reply", "--type=method_call",
+			control.Root, "com.ubuntu.Upstart0_6.GetAllJobs"), "foo_2dbar")
+	})
+	t.Run("python", func(t *testing.T) {
+		script := `
+import dbus, dbus.connection, sys
+i = dbus.Interface(dbus.connection.Connection(sys.argv[1]).get_object(object_path="/com/ubuntu/Upstart"), "com.ubuntu.Upstart0_6")
+for n in range(10): i.GetAllJobs()
+print("all", n)
+`
+		wantText(t, run(t, pythonWithDBus(t), "-c", script, w.address), "all 9")
+	})
+	t.Run("gdbus", func(t *testing.T) {
+		wantText(t, run(t, program(t, "gdbus"), "introspect", "--recurse", "--address", w.address, "--dest", "com.ubuntu.Upstart",
+			"--object-path", "/com/ubuntu"), "JobAdded")
+	})
+}
