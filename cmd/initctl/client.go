@@ -27,6 +27,9 @@ type client struct {
 	out    bytes.Buffer // encoded, not yet sent
 	dest   string       // name of init on a bus; empty on a private socket
 	serial uint32       // of the last call
+
+	address string // where it is connected
+	asked   bool   // something of a call was written
 }
 
 // request is one call to be made.
@@ -43,28 +46,43 @@ const (
 	privateWindow = 256
 )
 
+// attempts to connect to an init that dies before it could be asked anything.
+const attempts = 10
+
 var errLost error = spoken("The connection to init was lost")
 
 // dial connects to the first of the addresses that answers and authenticates.
 func dial(addresses string) (*client, error) {
 	err := errors.New("no usable address: " + addresses)
 	for address := range strings.SplitSeq(addresses, ";") {
-		name, ok := socketName(address)
-		if !ok {
-			continue
+		if name, ok := socketName(address); ok {
+			c := &client{address: name}
+			if err = c.connect(); err == nil {
+				return c, nil
+			}
 		}
-		var conn net.Conn
-		if conn, err = net.DialUnix("unix", nil, &net.UnixAddr{Name: name, Net: "unix"}); err != nil {
-			err = dialError(name, err)
-			continue
-		}
-		c := &client{conn: conn, in: bufio.NewReaderSize(conn, 16<<10)}
-		if err = c.authenticate(os.Geteuid()); err == nil {
-			return c, nil
-		}
-		c.close()
 	}
 	return nil, err
+}
+
+// connect connects and authenticates, again where the connection is lost on
+// the way: init may have crashed and goes on.
+func (c *client) connect() (err error) {
+	for range attempts {
+		var conn net.Conn
+		if conn, err = net.DialUnix("unix", nil, &net.UnixAddr{Name: c.address, Net: "unix"}); err != nil {
+			return dialError(c.address, err)
+		}
+		c.conn, c.in = conn, bufio.NewReaderSize(conn, 16<<10)
+		if err = c.authenticate(os.Geteuid()); err == nil {
+			return nil
+		}
+		c.close()
+		if err != errLost {
+			return err
+		}
+	}
+	return err
 }
 
 // socketName returns the socket of a D-Bus address, "@" in front of an
@@ -117,7 +135,6 @@ func (c *client) authenticate(uid int) error {
 	case !strings.HasPrefix(line, "OK"):
 		return spoken("Authentication was rejected")
 	}
-	c.out.WriteString("BEGIN\r\n")
 	return nil
 }
 
@@ -227,11 +244,29 @@ func setSerial(message []byte, serial uint32) {
 	binary.LittleEndian.PutUint32(message[8:], serial)
 }
 
+// flush writes the calls. A connection that is gone before it took anything of
+// the first is made again: nothing was asked.
 func (c *client) flush() error {
-	if _, err := c.out.WriteTo(c.conn); err != nil {
-		return errLost
+	b := c.out.Bytes()
+	defer c.out.Reset()
+	if !c.asked {
+		b = append([]byte("BEGIN\r\n"), b...)
 	}
-	return nil
+	for range attempts {
+		n, err := c.conn.Write(b)
+		switch {
+		case err == nil:
+			c.asked = true
+			return nil
+		case c.asked || n > 0:
+			return errLost
+		}
+		c.close()
+		if err := c.connect(); err != nil {
+			return err
+		}
+	}
+	return errLost
 }
 
 // receive waits for a reply and returns the serial of its call and either its
