@@ -13,8 +13,9 @@ import (
 
 const printed = 32 << 20 // bytes of 64-byte lines
 
-// BenchmarkCopy moves what another process prints into a file: the loop that
-// a C program would have, and Logs. The two differ in nothing else.
+// BenchmarkCopy moves what another process prints through a pty into a file: a
+// loop of read and write in C, the same in Go, and Logs. They differ in
+// nothing else.
 func BenchmarkCopy(b *testing.B) {
 	input := filepath.Join(b.TempDir(), "input")
 	line := append(bytes.Repeat([]byte("x"), 63), '\n')
@@ -24,7 +25,7 @@ func BenchmarkCopy(b *testing.B) {
 	ways := []struct {
 		name string
 		run  func(*testing.B, string)
-	}{{"way=loop", copyByLoop}, {"way=joblog", copyByLogs}}
+	}{{"way=c", copyByC(b)}, {"way=loop", copyByLoop}, {"way=joblog", copyByLogs}}
 	for _, w := range ways {
 		b.Run(w.name, func(b *testing.B) {
 			b.SetBytes(printed)
@@ -46,6 +47,53 @@ func cat(b *testing.B, input string, slave int) (wait func()) {
 		b.Fatal(err)
 	}
 	return func() { cmd.Wait() }
+}
+
+const copier = `
+#include <unistd.h>
+static char buf[65536];
+int main(void) {
+	ssize_t n;
+	while ((n = read(0, buf, sizeof buf)) > 0)
+		if (write(1, buf, n) != n)
+			return 1;
+	return 0;
+}
+`
+
+// copyByC has a C program copy its standard input, the pty, to its standard
+// output, the file.
+func copyByC(b *testing.B) func(*testing.B, string) {
+	program := filepath.Join(b.TempDir(), "copy")
+	if err := os.WriteFile(program+".c", []byte(copier), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	if out, err := exec.Command("cc", "-O2", "-o", program, program+".c").CombinedOutput(); err != nil {
+		return func(b *testing.B, _ string) { b.Skipf("SKIPPED: needs a C compiler: %v %s", err, out) }
+	}
+	return func(b *testing.B, input string) {
+		master, slave, err := openPTY()
+		if err != nil {
+			b.Fatal(err)
+		}
+		terminal := os.NewFile(uintptr(master), "master")
+		defer terminal.Close()
+		out, err := os.OpenFile(filepath.Join(b.TempDir(), "a.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer out.Close()
+		cmd := exec.Command(program)
+		cmd.Stdin, cmd.Stdout = terminal, out
+		wait := cat(b, input, slave)
+		if err := cmd.Run(); err != nil {
+			b.Fatal(err)
+		}
+		wait()
+		if st, err := out.Stat(); err != nil || st.Size() != printed+printed/64 {
+			b.Fatal("output is missing", err)
+		}
+	}
 }
 
 func copyByLoop(b *testing.B, input string) {

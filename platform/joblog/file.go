@@ -19,19 +19,17 @@ type file struct {
 	tail  ring
 
 	collected []byte // not yet with the writer
-	batch     batch  // the writer's while busy
+	batch     *batch // the writer's while busy
 	busy      bool
-	out       output // the writer's while busy
-	sent      time.Time
-	paused    bool // its ptys are not read
+	paused    bool      // its ptys are not read
+	idle      bool      // in Logs.idle
+	out       output    // the writer's while busy
+	tried     time.Time // when the last batch was sent, or refused
 
 	failed  error // of the last write; nil if it went well
 	tries   int   // writes that failed in a row
-	tried   time.Time
 	dropped int64 // bytes, not told yet
-
-	idle bool // in Logs.idle
-	kept int  // bytes counted in Logs.kept
+	kept    int   // bytes counted in Logs.kept
 }
 
 // flush is a Flush that is not answered.
@@ -65,17 +63,50 @@ func (f *file) remove(s *slot) {
 	f.slots = slices.DeleteFunc(f.slots, func(o *slot) bool { return o == s })
 }
 
-func (f *file) full() bool { return f.busy && len(f.collected) >= queueMax }
+// full reports whether a file has to be written before more is read for it.
+func (l *Logs) full(f *file) bool {
+	return f.busy && (len(f.collected) >= queueMax || l.held >= l.most)
+}
 
-// trim drops the oldest bytes that the disk refused when there are too many.
-func (f *file) trim() {
-	over := len(f.collected) - unwrittenMax
-	if f.failed == nil || f.busy || over <= 0 {
-		return
+// collect adds output to what is to be written.
+func (l *Logs) collect(f *file, output []byte) {
+	if n := len(l.spare); f.collected == nil && n > 0 {
+		f.collected, l.spare = l.spare[n-1], l.spare[:n-1]
 	}
-	over = max(over, dropStep)
-	f.dropped += int64(over)
-	f.collected = f.collected[:copy(f.collected, f.collected[over:])]
+	f.collected = append(f.collected, output...)
+	l.held += len(output)
+	l.trim(f)
+}
+
+// trim drops the oldest bytes that a disk has refused when the file, or all
+// files, have too many.
+func (l *Logs) trim(f *file) {
+	if over := len(f.collected) - unwrittenMax; over > 0 && f.droppable() {
+		over = max(over, dropStep)
+		l.drop(f, over)
+		f.collected = f.collected[:copy(f.collected, f.collected[over:])]
+	}
+	for l.held > l.most {
+		var largest *file
+		for _, f := range l.files { // which of equals does not matter
+			if f.droppable() && (largest == nil || len(f.collected) > len(largest.collected)) {
+				largest = f
+			}
+		}
+		if largest == nil || len(largest.collected) == 0 {
+			return
+		}
+		over := (len(largest.collected) + 1) / 2
+		l.drop(largest, over)
+		largest.collected = slices.Clone(largest.collected[over:])
+	}
+}
+
+func (f *file) droppable() bool { return f.failed != nil && !f.busy }
+
+func (l *Logs) drop(f *file, n int) {
+	f.dropped += int64(n)
+	l.held -= n
 }
 
 // submit gives the writer what a file has collected when it is time for it,
@@ -90,8 +121,8 @@ func (l *Logs) submit(f *file) {
 		if len(f.slots) == 0 {
 			l.rest(f)
 		}
-	case f.failed == nil && len(f.collected) < batchMin && time.Since(f.sent) < linger:
-		l.due[f] = f.sent.Add(linger)
+	case f.failed == nil && len(f.collected) < batchMin && l.held < l.most && time.Since(f.tried) < linger:
+		l.due[f] = f.tried.Add(linger)
 	default:
 		l.send(f)
 	}
@@ -102,16 +133,15 @@ func (l *Logs) send(f *file) {
 	if f.busy || len(f.collected) == 0 {
 		return
 	}
-	f.sent = time.Now()
-	l.put(f, batch{file: f, data: f.collected, notice: f.notice()})
+	f.tried = time.Now()
+	l.put(f, &batch{file: f, data: f.collected, notice: f.notice()})
 	f.collected = nil
 }
 
-func (l *Logs) put(f *file, b batch) {
+func (l *Logs) put(f *file, b *batch) {
 	delete(l.due, f)
-	f.busy = true
-	f.batch = b
-	l.writer.put(&f.batch)
+	f.busy, f.batch = true, b
+	l.writer.put(b)
 }
 
 func (f *file) notice() string {
@@ -127,7 +157,7 @@ func (l *Logs) retire(f *file) {
 		return
 	}
 	if f.out.fd >= 0 {
-		l.put(f, batch{file: f, last: true})
+		l.put(f, &batch{file: f, last: true})
 		return
 	}
 	l.rest(f)
@@ -158,6 +188,7 @@ func (l *Logs) forget(f *file) {
 		l.logf("%s: %d bytes of output dropped: %s", f.path, f.dropped+int64(n), reason(f.failed))
 	}
 	l.kept -= f.kept
+	l.held -= len(f.collected)
 	f.out.close()
 	delete(l.files, f.path)
 	delete(l.due, f)
@@ -166,6 +197,7 @@ func (l *Logs) forget(f *file) {
 // Collect takes notice of what has been written and writes what is due. It is
 // called whenever the Poller's Wait returned.
 func (l *Logs) Collect() {
+	l.turn = 0
 	l.finish()
 	for f, at := range l.due {
 		if time.Until(at) <= 0 {
@@ -200,7 +232,8 @@ func (l *Logs) finish() {
 // finished takes a batch back from the writer.
 func (l *Logs) finished(f *file) {
 	b := f.batch
-	f.busy, f.batch = false, batch{}
+	f.busy, f.batch = false, nil
+	l.held -= b.n
 	if b.noticed {
 		l.logf("%s: %d bytes of output dropped: %s", f.path, f.dropped, reason(f.failed))
 		f.dropped = 0
@@ -211,7 +244,7 @@ func (l *Logs) finished(f *file) {
 		f.failed, f.tries = nil, 0
 		l.recycle(b.data)
 	}
-	if f.paused && !f.full() {
+	if f.paused && !l.full(f) {
 		l.resume(f)
 	}
 	l.answerFlushes(f)
@@ -219,7 +252,7 @@ func (l *Logs) finished(f *file) {
 }
 
 // refused keeps what the disk did not take.
-func (l *Logs) refused(f *file, b batch) {
+func (l *Logs) refused(f *file, b *batch) {
 	if f.failed == nil {
 		l.logf("%s: Failed to write to log file: %s", f.path, reason(b.err))
 	}
@@ -230,7 +263,7 @@ func (l *Logs) refused(f *file, b batch) {
 	}
 	rest := append(b.data[:0], b.data[b.n:]...)
 	f.collected = append(rest, f.collected...)
-	f.trim()
+	l.trim(f)
 }
 
 // Flush tries at once to write everything that a disk has refused. done gets
@@ -275,23 +308,9 @@ func (l *Logs) answerFlushes(f *file) {
 	})
 }
 
-// room returns a buffer with space for a read.
-func (l *Logs) room(b []byte) []byte {
-	const least = 4 << 10 // what a pty returns at most
-	switch {
-	case cap(b)-len(b) >= least:
-		return b
-	case b == nil && len(l.spare) > 0:
-		b = l.spare[len(l.spare)-1]
-		l.spare = l.spare[:len(l.spare)-1]
-		return b
-	}
-	return slices.Grow(b, max(least, cap(b)))
-}
-
 func (l *Logs) recycle(b []byte) {
 	const buffers = 2 // what one busy file needs
-	if cap(b) > 0 && cap(b) <= queueMax+readMax && len(l.spare) < buffers {
+	if cap(b) >= readSize && cap(b) <= 2*queueMax && len(l.spare) < buffers {
 		l.spare = append(l.spare, b[:0])
 	}
 }

@@ -6,16 +6,22 @@
 // raw: the pty turns LF into CR LF. A slot lasts until the last process that
 // holds its terminal is gone, not only until the process of the job is.
 //
-// One goroutine does everything that may wait for a disk. Each file has at
-// most one batch with it, and collects the next meanwhile; output after a
-// rest is written at once, then small batches are 2 ms apart. When that reaches
-// queueMax the ptys of the file are not read until the batch is written: a
-// slow disk slows the job down that prints so much, loses nothing, and
-// delays nobody else. When the disk refuses (full, read-only, no directory)
-// the job is not slowed down: up to unwrittenMax bytes wait in memory and the
-// oldest are dropped; a line in the file and one in the log of init tell how
-// many. The write is tried again with further output, on Flush, and on
-// Collect after a pause that doubles (DECISIONS 25).
+// A few goroutines do everything that may wait for a disk, the second and
+// further ones only while the first does wait. Each file has at most one batch
+// with them, and collects the next meanwhile; output after a rest is written
+// at once, then small batches are 2 ms apart. When that reaches queueMax the
+// ptys of the file are not read until the batch is written: a slow disk slows
+// the job down that prints so much, loses nothing, and delays nobody else.
+// When the disk refuses (full, read-only, no directory) the job is not slowed
+// down: up to unwrittenMax bytes wait in memory and the oldest are dropped; a
+// line in the file and one in the log of init tell how many. The write is
+// tried again with further output, on Flush, and on Collect after a pause that
+// doubles (DECISIONS 25). All files together hold heldMax bytes: beyond that
+// the file with most that was refused loses its older half, and ptys whose
+// file is being written are not read. Tails are counted by file only.
+//
+// A turn of the loop reads turnMax bytes, and one read of each further pty
+// that is ready, so that jobs that print without end delay nobody.
 //
 // Before each batch the writer compares the open file with what the path
 // names, one system call, so a log that was renamed or removed is opened
@@ -23,13 +29,25 @@
 //
 // A slot needs one descriptor and its file another. The Go runtime raises the
 // soft limit of descriptors to the hard one at start, and gives processes it
-// starts the original back, so 1,024 is no limit for the manager.
+// starts the original back, so 1,024 is no limit for the manager unless it is
+// the hard one. Then ptys get the first three quarters, after which Open fails
+// as if there were none left; files in the last eighth are closed after each
+// batch, so that all are written and others have some.
+//
+// A re-exec passes on the ptys (Masters, Adopt) and what is not in the files
+// yet (Unwritten, Restore). A manager that is killed loses what it had read
+// and not written: of a job that prints more often than every 2 ms the last
+// 2 ms and the time the disk takes, of another only the latter. What is still
+// in a pty stays there if somebody else keeps its master. To write on the loop
+// instead would make every job wait for the slowest disk.
 //
 // Concurrency: everything is called on the manager's loop goroutine.
 package joblog
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,9 +56,12 @@ import (
 )
 
 const (
-	readMax      = 64 << 10             // bytes read from one pty in a row
+	readMax      = 16 << 10             // bytes read from one pty in a row
+	turnMax      = 256 << 10            // bytes read between two calls of Collect
+	readSize     = 4 << 10              // what a pty returns at most
 	readLeast    = 4000                 // a pty gives up to 4095 bytes at once; after less it is empty
 	queueMax     = 256 << 10            // bytes a file collects while a batch is written
+	heldMax      = 32 << 20             // bytes of all files that are to be written
 	unwrittenMax = 1 << 20              // bytes a file keeps that the disk refuses
 	dropStep     = 64 << 10             // bytes dropped at least, so that moving the rest is cheap
 	tailMax      = 64 << 10             // bytes of output kept in memory (EXTENSIONS §13)
@@ -74,6 +95,11 @@ type Logs struct {
 	kept    int                 // bytes of those
 	flushes []*flush
 	spare   [][]byte // buffers to use again
+
+	held, most int // bytes to be written, and their limit
+	turn       int // bytes read since Collect
+	ptyBelow   int // descriptors that may be ptys
+	buf        [readSize]byte
 }
 
 // slot is the pty of a process.
@@ -88,9 +114,20 @@ type slot struct {
 // New returns an empty set of logs. logf gets warnings.
 func New(p platform.Poller, open Opener, logf func(format string, args ...any)) *Logs {
 	l := &Logs{poller: p, open: open, logf: logf,
-		slots: map[uint64]*slot{}, files: map[string]*file{}, due: map[*file]time.Time{}}
-	l.writer = newWriter(p.Wake)
+		slots: map[uint64]*slot{}, files: map[string]*file{}, due: map[*file]time.Time{}, most: heldMax}
+	limit := descriptors()
+	l.ptyBelow = limit / 4 * 3
+	l.writer = newWriter(p.Wake, limit/8*7)
 	return l
+}
+
+// descriptors returns how many this process may have open.
+func descriptors() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 1024
+	}
+	return int(min(limit.Cur, 1<<30))
 }
 
 // Open makes a pty whose output goes to the file at path and returns its
@@ -99,6 +136,11 @@ func (l *Logs) Open(token uint64, path string) (slave int, err error) {
 	master, slave, err := l.open()
 	if err != nil {
 		return -1, fmt.Errorf("cannot open a pty: %w", err)
+	}
+	if max(master, slave) >= l.ptyBelow {
+		unix.Close(master)
+		unix.Close(slave)
+		return -1, fmt.Errorf("cannot open a pty: %w", unix.EMFILE)
 	}
 	if err := l.add(&slot{token: token, master: master, slave: slave}, path); err != nil {
 		unix.Close(slave)
@@ -188,14 +230,12 @@ func (l *Logs) Release(token uint64) {
 // read takes what a pty has, without waiting, and returns how much that was.
 func (l *Logs) read(s *slot) (got int) {
 	f := s.file
-	for got < readMax && l.slots[s.token] == s {
-		if f.full() {
+	for l.slots[s.token] == s && (got == 0 || got < readMax && l.turn < turnMax) {
+		if l.full(f) {
 			l.pause(f)
 			return got
 		}
-		f.collected = l.room(f.collected)
-		free := f.collected[len(f.collected):cap(f.collected)]
-		n, err := unix.Read(s.master, free)
+		n, err := unix.Read(s.master, l.buf[:])
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -205,9 +245,9 @@ func (l *Logs) read(s *slot) (got int) {
 			l.hangUp(s)
 			return got
 		}
-		f.tail.write(free[:n])
-		f.collected = f.collected[:len(f.collected)+n]
-		f.trim()
+		l.turn += n
+		f.tail.write(l.buf[:n])
+		l.collect(f, l.buf[:n])
 		if got += n; n < readLeast {
 			return got
 		}
@@ -261,13 +301,10 @@ func (l *Logs) Tail(path string) []byte {
 func (l *Logs) Close() {
 	for _, s := range l.slots {
 		l.Spawned(s.token)
-		for tries := 0; tries < 8 && l.read(s) > 0; tries++ {
+		for tries := 0; tries < 64 && l.read(s) > 0; tries++ {
 		}
 	}
-	for _, f := range l.files {
-		l.send(f)
-	}
-	l.await(time.Now().Add(closeLimit))
+	l.writeOut(closeLimit)
 	l.writer.close()
 	for _, s := range l.slots {
 		l.hangUp(s)
@@ -282,11 +319,43 @@ func (l *Logs) Close() {
 	}
 }
 
-// await works with the writer until no file has anything to be written.
-func (l *Logs) await(limit time.Time) {
-	timer := time.NewTimer(time.Until(limit))
+// Unwritten tries for a second to write everything, then calls yield with
+// what is not known to be in a file, in order of paths.
+func (l *Logs) Unwritten(yield func(path string, output []byte)) {
+	l.writeOut(closeLimit)
+	for _, path := range slices.Sorted(maps.Keys(l.files)) {
+		f := l.files[path]
+		output := []byte(f.notice())
+		if f.busy {
+			output = append([]byte(f.batch.notice), f.batch.data...)
+		}
+		if output = append(output, f.collected...); len(output) > 0 {
+			yield(path, output)
+		}
+	}
+}
+
+// Restore adds what Unwritten yielded to an earlier image; it comes before
+// anything that Adopt brings.
+func (l *Logs) Restore(path string, output []byte) {
+	f := l.file(path)
+	l.collect(f, output)
+	l.submit(f)
+}
+
+// writeOut works with the writer until everything is written or refused.
+func (l *Logs) writeOut(limit time.Duration) {
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	for l.writing() {
+	for first := true; ; first = false {
+		for _, f := range l.files {
+			if first || f.failed == nil {
+				l.send(f)
+			}
+		}
+		if !l.writing() {
+			return
+		}
 		select {
 		case <-l.writer.note:
 			l.finish()

@@ -2,6 +2,7 @@ package joblog
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,8 +35,8 @@ func openPTY() (master, slave int, err error) {
 }
 
 // inNamespace runs the calling test again with private mounts and, if limit
-// is not 0, that soft limit of descriptors; it returns true there.
-func inNamespace(t *testing.T, limit int) bool {
+// is not empty, a limit of descriptors set by ulimit; it returns true there.
+func inNamespace(t *testing.T, limit string) bool {
 	const mark = "JOBLOG_TEST_CHILD"
 	if os.Getenv(mark) == t.Name() {
 		return true
@@ -45,8 +46,8 @@ func inNamespace(t *testing.T, limit int) bool {
 	}
 	args := []string{"-test.run=^" + t.Name() + "$", "-test.v"}
 	cmd := exec.Command(os.Args[0], args...)
-	if limit > 0 {
-		script := fmt.Sprintf(`ulimit -S -n %d; exec "$0" "$@"`, limit)
+	if limit != "" {
+		script := fmt.Sprintf(`ulimit %s; exec "$0" "$@"`, limit)
 		cmd = exec.Command("/bin/sh", append([]string{"-c", script, os.Args[0]}, args...)...)
 	}
 	cmd.Env = append(os.Environ(), mark+"="+t.Name())
@@ -71,7 +72,7 @@ func smallDisk(t *testing.T, dir string, size int) {
 }
 
 func TestFullDisk(t *testing.T) {
-	if !inNamespace(t, 0) {
+	if !inNamespace(t, "") {
 		return
 	}
 	b := newBench(t)
@@ -139,7 +140,7 @@ func checkGap(t *testing.T, got, printed string) {
 }
 
 func TestReadOnlyDiskWritesEarlyLogsOnFlush(t *testing.T) {
-	if !inNamespace(t, 0) {
+	if !inNamespace(t, "") {
 		return
 	}
 	b := newBench(t)
@@ -169,7 +170,7 @@ func TestReadOnlyDiskWritesEarlyLogsOnFlush(t *testing.T) {
 // TestThousandSlots starts where the soft limit of descriptors is 1,024; the
 // runtime has raised it by the time a test runs.
 func TestThousandSlots(t *testing.T) {
-	if !inNamespace(t, 1024) {
+	if !inNamespace(t, "-S -n 1024") {
 		return
 	}
 	var hard unix.Rlimit
@@ -196,4 +197,47 @@ func TestThousandSlots(t *testing.T) {
 			t.Fatalf("%d: %q", i, got)
 		}
 	}
+}
+
+// TestFewDescriptors has a hard limit that does not do for all jobs: those
+// beyond it are told so at once, and the others are logged to the end.
+func TestFewDescriptors(t *testing.T) {
+	if !inNamespace(t, "-n 128") {
+		return
+	}
+	b := newBench(t)
+	var ptys []int
+	var err error
+	for err == nil {
+		var slave int
+		if slave, err = b.Open(uint64(len(ptys)+1), b.path(fmt.Sprintf("%d.log", len(ptys)))); err == nil {
+			ptys = append(ptys, slave)
+		}
+		if len(ptys) > 128 {
+			t.Fatal("there is no limit")
+		}
+	}
+	if !errors.Is(err, unix.EMFILE) || len(ptys) < 30 {
+		t.Fatalf("%d ptys, then: %v", len(ptys), err)
+	}
+	text := func(i int) string { return strings.Repeat(fmt.Sprintf("output of %d ", i), 10) }
+	for i, slave := range ptys {
+		if _, err := unix.Write(slave, []byte(text(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range ptys {
+		b.wants(fmt.Sprintf("%d.log", i), text(i))
+	}
+	if len(b.said) > 0 {
+		t.Errorf("said %q", b.said)
+	}
+	for i := range ptys {
+		b.Spawned(uint64(i + 1))
+	}
+	b.until("all slots end", func() bool { return len(b.slots) == 0 && !b.working() })
+	if _, err := b.Open(1000, b.path("last.log")); err != nil {
+		t.Error(err)
+	}
+	b.Failed(1000)
 }

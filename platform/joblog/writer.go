@@ -18,31 +18,40 @@ type batch struct {
 	err     error // why that is not all
 }
 
-// writer is the goroutine that waits for disks. It has a file's batch and
+// goroutinesMax is how many disks that do not answer are survived.
+const goroutinesMax = 4
+
+// writer is the goroutines that wait for disks. It has a file's batch and
 // output from put until take has returned the batch.
 type writer struct {
-	wake func()
-	do   func(*batch)  // may wait for the disk
-	note chan struct{} // something is done; for Close
+	wake  func()
+	do    func(*batch)  // may wait for the disk
+	note  chan struct{} // something is done; for Close
+	below int           // descriptors from here on are closed after use
 
-	mu   sync.Mutex
-	more sync.Cond
-	todo []*batch
-	done []*batch
-	end  bool
+	mu      sync.Mutex
+	more    sync.Cond
+	todo    []*batch
+	done    []*batch
+	running int // goroutines
+	resting int // of those
+	end     bool
 }
 
-func newWriter(wake func()) *writer {
-	w := &writer{wake: wake, do: (*batch).do, note: make(chan struct{}, 1)}
+func newWriter(wake func(), below int) *writer {
+	w := &writer{wake: wake, do: (*batch).do, note: make(chan struct{}, 1), below: below}
 	w.more.L = &w.mu
-	go w.run()
 	return w
 }
 
 func (w *writer) put(b *batch) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.todo = append(w.todo, b)
-	w.mu.Unlock()
+	if len(w.todo) > w.resting && w.running < goroutinesMax {
+		w.running++
+		go w.run()
+	}
 	w.more.Signal()
 }
 
@@ -55,17 +64,20 @@ func (w *writer) take() []*batch {
 	return done
 }
 
-// close ends the goroutine when it has done what it is doing.
+// close ends each goroutine when it has done what it is doing.
 func (w *writer) close() {
 	w.mu.Lock()
 	w.end = true
 	w.mu.Unlock()
-	w.more.Signal()
+	w.more.Broadcast()
 }
 
 func (w *writer) run() {
 	for b := w.next(); b != nil; b = w.next() {
 		w.do(b)
+		if b.file.out.fd >= w.below {
+			b.file.out.close()
+		}
 		w.mu.Lock()
 		w.done = append(w.done, b)
 		first := len(w.done) == 1
@@ -85,7 +97,9 @@ func (w *writer) next() *batch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.todo) == 0 && !w.end {
+		w.resting++
 		w.more.Wait()
+		w.resting--
 	}
 	if w.end {
 		return nil
