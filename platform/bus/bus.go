@@ -263,11 +263,9 @@ func (s *Server) Publish(sig control.Signal) {
 
 func (s *Server) encodeSignal(sig control.Signal, b *[]byte) bool {
 	spec := sig.Spec()
-	signature, values, err := body(sig.Args(), false)
-	if err == nil {
-		*b, err = s.encode(&outgoing{kind: signalMessage, path: sig.Emitter().Path(), iface: spec.Interface,
-			member: spec.Name, signature: signature, body: values})
-	}
+	var err error
+	*b, err = s.encode(&outgoing{kind: signalMessage, path: sig.Emitter().Path(), iface: spec.Interface,
+		member: spec.Name, body: sig.Args()})
 	if err != nil {
 		s.complain("D-Bus signal %s not sent: %v", spec.Name, err)
 	}

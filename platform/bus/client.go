@@ -49,8 +49,8 @@ type link struct {
 	named  bool
 	done   func(error) // Done until it was called
 	due    time.Duration
-	calls  map[uint32]func(*dbus.Message) // our own without reply
-	guests map[string]*conn               // callers by unique name
+	calls  map[uint32]func(*incoming) // our own without reply
+	guests map[string]*conn           // callers by unique name
 }
 
 // ConnectBus connects to a message bus, in the place of an attempt under way.
@@ -75,7 +75,7 @@ func (s *Server) ConnectBus(b Bus) {
 		return
 	}
 	l := &link{Bus: b, s: s, done: b.Done, due: s.o.Now() + handshakeTime,
-		calls: map[uint32]func(*dbus.Message){}, guests: map[string]*conn{}}
+		calls: map[uint32]func(*incoming){}, guests: map[string]*conn{}}
 	s.bus = l
 	l.stream = &stream{s: s, fd: fd, feed: l.feed, gone: l.gone}
 	if err := l.stream.open(); err != nil {
@@ -92,12 +92,12 @@ func (s *Server) UpdateActivation(env []string) {
 	if s.bus == nil || !s.bus.named {
 		return
 	}
-	entries := make([]struct{ Key, Value string }, len(env))
+	entries := make([][2]string, len(env))
 	for i, e := range env {
-		entries[i].Key, entries[i].Value, _ = strings.Cut(cleanText(e), "=")
+		entries[i][0], entries[i][1], _ = strings.Cut(e, "=")
 	}
-	s.bus.call("UpdateActivationEnvironment", "a{ss}", func(m *dbus.Message) {
-		if m.Type == errorMessage {
+	s.bus.call("UpdateActivationEnvironment", func(m *incoming) {
+		if m.kind == errorMessage {
 			s.o.Logf("Unable to update the activation environment: %s", errorText(m))
 		}
 	}, entries)
@@ -174,23 +174,23 @@ func (l *link) line(line string) error {
 	case l.lines == 2:
 		l.lines = -1
 		l.stream.send([]byte("BEGIN\r\n"))
-		l.call("Hello", "", l.welcomed)
+		l.call("Hello", l.welcomed)
 	default:
 		return fmt.Errorf("the bus answers %q", line)
 	}
 	return nil
 }
 
-func (l *link) welcomed(m *dbus.Message) {
-	if m.Type == errorMessage {
+func (l *link) welcomed(m *incoming) {
+	if m.kind == errorMessage {
 		l.stream.fail(errors.New(errorText(m)))
 		return
 	}
-	l.call("RequestName", "su", func(m *dbus.Message) {
+	l.call("RequestName", func(m *incoming) {
 		switch {
-		case m.Type == errorMessage:
+		case m.kind == errorMessage:
 			l.stream.fail(errors.New(errorText(m)))
-		case len(m.Body) != 1 || m.Body[0] != primaryOwner:
+		case len(m.body) != 1 || m.body[0] != primaryOwner:
 			//lint:ignore ST1005 clients know this text
 			l.stream.fail(errors.New("Name already taken"))
 		default:
@@ -201,9 +201,9 @@ func (l *link) welcomed(m *dbus.Message) {
 }
 
 // call calls a method of the bus itself.
-func (l *link) call(member, signature string, then func(*dbus.Message), args ...any) {
+func (l *link) call(member string, then func(*incoming), args ...any) {
 	o := outgoing{kind: dbus.TypeMethodCall, destination: busName, path: "/org/freedesktop/DBus", iface: busName,
-		member: member, signature: signature, body: args, wantsReply: true}
+		member: member, body: args, wantsReply: true}
 	b, err := l.s.encode(&o)
 	if err != nil {
 		l.s.complain("%s: %v", l.Label, err)
@@ -219,15 +219,14 @@ func (l *link) message(b []byte) error {
 	if err != nil {
 		return err
 	}
-	switch m.Type {
+	switch m.kind {
 	case dbus.TypeMethodCall:
-		return l.called(newRequest(m), files)
+		return l.called(m, files)
 	case signalMessage:
 		l.noticed(m)
 	default:
-		serial := number(m, dbus.FieldReplySerial)
-		if then := l.calls[serial]; then != nil && text(m, dbus.FieldSender) == busName {
-			delete(l.calls, serial)
+		if then := l.calls[m.replyTo]; then != nil && m.sender == busName {
+			delete(l.calls, m.replyTo)
 			then(m)
 		}
 	}
@@ -236,27 +235,26 @@ func (l *link) message(b []byte) error {
 }
 
 // noticed hears that a caller is gone.
-func (l *link) noticed(m *dbus.Message) {
-	if text(m, dbus.FieldSender) != busName || text(m, dbus.FieldMember) != "NameOwnerChanged" || len(m.Body) != 3 {
+func (l *link) noticed(m *incoming) {
+	if m.sender != busName || m.member != "NameOwnerChanged" || len(m.body) != 3 {
 		return
 	}
-	name, _ := m.Body[0].(string)
-	if c := l.guests[name]; c != nil && m.Body[2] == "" {
+	name, _ := m.body[0].(string)
+	if c := l.guests[name]; c != nil && m.body[2] == "" {
 		l.leave(c)
 	}
 }
 
 // called takes a request of somebody on the bus.
-func (l *link) called(r *request, files []int) error {
-	sender := text(r.Message, dbus.FieldSender)
-	c := l.guests[sender]
+func (l *link) called(r *incoming, files []int) error {
+	c := l.guests[r.sender]
 	if c == nil {
 		if len(l.guests) >= maxGuests && !l.evict() {
 			closeAll(files)
-			stranger := &conn{s: l.s, stream: l.stream, guestOf: l, name: sender}
+			stranger := &conn{s: l.s, stream: l.stream, guestOf: l, name: r.sender}
 			return stranger.refuse(r)
 		}
-		c = l.meet(sender)
+		c = l.meet(r.sender)
 	}
 	if c.early == nil {
 		return c.serve(r, files)
@@ -269,14 +267,14 @@ func (l *link) called(r *request, files []int) error {
 	return nil
 }
 
-func (c *conn) refuse(r *request) error {
-	c.reply(r.Serial(), r.kind, control.Reply{Err: &control.Error{Name: limitsText, Message: "Too many calls at a time"}})
+func (c *conn) refuse(r *incoming) error {
+	c.reply(r.serial, r.reply, control.Reply{Err: &control.Error{Name: limitsText, Message: "Too many calls at a time"}})
 	return nil
 }
 
 // earlyRequest waits until the caller's uid is known.
 type earlyRequest struct {
-	*request
+	*incoming
 	files []int
 }
 
@@ -285,8 +283,8 @@ type earlyRequest struct {
 func (l *link) meet(name string) *conn {
 	c := &conn{s: l.s, id: l.s.newID(), who: peer{-1, -1}, stream: l.stream, guestOf: l, name: name, early: []earlyRequest{}}
 	l.s.conns[c.id], l.guests[name] = c, c
-	l.call("AddMatch", "s", func(*dbus.Message) {}, watchRule(name))
-	l.call("GetConnectionCredentials", "s", func(m *dbus.Message) {
+	l.call("AddMatch", func(*incoming) {}, watchRule(name))
+	l.call("GetConnectionCredentials", func(m *incoming) {
 		if l.guests[name] == c {
 			l.met(c, m)
 		}
@@ -299,13 +297,13 @@ func watchRule(name string) string {
 }
 
 // met lets a caller's requests through.
-func (l *link) met(c *conn, m *dbus.Message) {
-	if m.Type == errorMessage && text(m, dbus.FieldErrorName) == noOwner {
+func (l *link) met(c *conn, m *incoming) {
+	if m.kind == errorMessage && m.err == noOwner {
 		l.leave(c)
 		return
 	}
-	if len(m.Body) == 1 {
-		facts, _ := m.Body[0].(map[string]dbus.Variant)
+	if len(m.body) == 1 {
+		facts, _ := m.body[0].(map[string]dbus.Variant)
 		if uid, ok := facts["UnixUserID"].Value().(uint32); ok {
 			c.who.uid = int(uid)
 		}
@@ -316,7 +314,7 @@ func (l *link) met(c *conn, m *dbus.Message) {
 	early := c.early
 	c.early = nil
 	for _, r := range early {
-		if err := c.serve(r.request, r.files); err != nil {
+		if err := c.serve(r.incoming, r.files); err != nil {
 			l.s.complain("%s: %v", l.Label, err)
 		}
 	}
@@ -330,7 +328,7 @@ func (l *link) leave(c *conn) {
 		closeAll(r.files)
 	}
 	if !l.stream.shut {
-		l.call("RemoveMatch", "s", func(*dbus.Message) {}, watchRule(c.name))
+		l.call("RemoveMatch", func(*incoming) {}, watchRule(c.name))
 	}
 	if c.called {
 		l.s.handler.Hangup(c.id)
@@ -349,11 +347,11 @@ func (l *link) evict() bool {
 }
 
 // errorText returns what an error message says.
-func errorText(m *dbus.Message) string {
-	if len(m.Body) > 0 {
-		if s, ok := m.Body[0].(string); ok {
+func errorText(m *incoming) string {
+	if len(m.body) > 0 {
+		if s, ok := m.body[0].(string); ok {
 			return s
 		}
 	}
-	return text(m, dbus.FieldErrorName)
+	return m.err
 }

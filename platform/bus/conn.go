@@ -156,28 +156,17 @@ func (c *conn) reply(serial uint32, kind replyKind, r control.Reply) {
 	if kind == noReply {
 		return
 	}
-	o := outgoing{kind: returnMessage, replyTo: serial, destination: c.name}
-	err := error(nil)
+	o := outgoing{kind: returnMessage, replyTo: serial, destination: c.name, body: r.Values, variant: kind == variantReply}
 	switch {
 	case r.Err != nil:
 		o.fail(r.Err)
 	case kind == nodesReply:
-		o.signature, o.body, err = body([]any{control.IntrospectPath(nodesBelow(jobsNode, r.Values))}, false)
-	default:
-		o.signature, o.body, err = body(r.Values, kind == variantReply)
+		o.body = []any{control.IntrospectPath(nodesBelow(jobsNode, r.Values))}
 	}
-	c.post(&o, err)
-}
-
-// post sends a reply, or says in its place why it cannot be sent.
-func (c *conn) post(o *outgoing, err error) {
-	var b []byte
-	if err == nil {
-		b, err = c.s.encode(o)
-	}
-	if err != nil {
+	b, err := c.s.encode(&o)
+	if err != nil { // then say why
 		o.fail(control.SystemError(err.Error()))
-		if b, err = c.s.encode(o); err != nil {
+		if b, err = c.s.encode(&o); err != nil {
 			c.s.complain("D-Bus reply not sent: %v", err)
 			return
 		}
@@ -186,5 +175,5 @@ func (c *conn) post(o *outgoing, err error) {
 }
 
 func (o *outgoing) fail(e *control.Error) {
-	o.kind, o.err, o.signature, o.body = errorMessage, e.Name, "s", []any{e.Message}
+	o.kind, o.err, o.variant, o.body = errorMessage, e.Name, false, []any{e.Message}
 }

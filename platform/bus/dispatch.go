@@ -30,59 +30,21 @@ var signatures = func() (all [len(control.Methods)]string) {
 	return all
 }()
 
-// request is a method call on its way to the engine.
-type request struct {
-	*dbus.Message
-	path, iface, member, signature string
-
-	kind replyKind // plainReply or noReply
-}
-
-func newRequest(m *dbus.Message) *request {
-	r := &request{Message: m, path: text(m, dbus.FieldPath), iface: text(m, dbus.FieldInterface),
-		member: text(m, dbus.FieldMember), signature: text(m, dbus.FieldSignature)}
-	if m.Flags&dbus.FlagNoReplyExpected != 0 {
-		r.kind = noReply
-	}
-	return r
-}
-
 // message handles one whole message of a private connection.
 func (c *conn) message(b []byte) error {
 	m, files, err := c.stream.decode(b)
 	if err != nil {
 		return err
 	}
-	if m.Type != dbus.TypeMethodCall {
+	if m.kind != dbus.TypeMethodCall {
 		closeAll(files)
 		return nil
 	}
-	return c.serve(newRequest(m), files)
-}
-
-// decode decodes a message and puts its descriptors into it.
-func (st *stream) decode(b []byte) (m *dbus.Message, files []int, err error) {
-	var n uint32
-	if len(st.files) > 0 { // the header comes before the body that needs them
-		if m, err = decode(b, nil); err != nil {
-			return nil, nil, err
-		}
-		n = number(m, dbus.FieldUnixFDs)
-	}
-	if files, err = st.claim(n); err != nil {
-		return nil, nil, err
-	}
-	if m == nil || n > 0 {
-		m, err = decode(b, files)
-	}
-	if err != nil {
-		closeAll(files)
-	}
-	return m, files, err
+	return c.serve(m, files)
 }
 
 // serve answers a request, or hands it to the engine.
-func (c *conn) serve(r *request, files []int) error {
+func (c *conn) serve(r *incoming, files []int) error {
 	object, ok := control.ParsePath(r.path)
 	method := control.Method(0)
 	if ok {
@@ -95,7 +57,7 @@ func (c *conn) serve(r *request, files []int) error {
 	call, fault := r.call(method, object, &files)
 	closeAll(files)
 	if fault != nil {
-		c.reply(r.Serial(), r.kind, control.Reply{Err: fault})
+		c.reply(r.serial, r.reply, control.Reply{Err: fault})
 		return nil
 	}
 	kind := plainReply
@@ -106,20 +68,20 @@ func (c *conn) serve(r *request, files []int) error {
 }
 
 // ask hands a call to the engine.
-func (c *conn) ask(r *request, call control.Call, kind replyKind) error {
-	if r.kind == noReply {
+func (c *conn) ask(r *incoming, call control.Call, kind replyKind) error {
+	if r.reply == noReply {
 		kind = noReply
 	}
-	if c.stream.old > 0 && c.seen != nil && c.seen(callID(c.id, kind, r.Serial())) {
+	if c.stream.old > 0 && c.seen != nil && c.seen(callID(c.id, kind, r.serial)) {
 		closeCall(&call)
 		return nil
 	}
 	if c.pending >= maxPending {
 		closeCall(&call)
-		c.reply(r.Serial(), kind, control.Reply{Err: &control.Error{Name: limitsText, Message: "Too many calls without reply"}})
+		c.reply(r.serial, kind, control.Reply{Err: &control.Error{Name: limitsText, Message: "Too many calls without reply"}})
 		return nil
 	}
-	who, err := c.caller(kind, r.Serial())
+	who, err := c.caller(kind, r.serial)
 	if err != nil {
 		closeCall(&call)
 		return err
@@ -140,47 +102,20 @@ func closeCall(call *control.Call) {
 }
 
 // call makes the call; the descriptor it takes is taken out of files.
-func (r *request) call(m control.Method, o control.Object, files *[]int) (control.Call, *control.Error) {
+func (r *incoming) call(m control.Method, o control.Object, files *[]int) (control.Call, *control.Error) {
 	if r.signature != signatures[m] {
 		return control.Call{}, control.InvalidArgs("Invalid arguments to " + r.member + " method")
 	}
-	call, err := control.NewCall(m, o, arguments(r.Body))
+	call, err := control.NewCall(m, o, r.body)
 	if i := slices.Index(*files, call.File); err == nil && i >= 0 {
 		*files = slices.Delete(*files, i, i+1)
 	}
 	return call, err
 }
 
-// arguments converts what the codec decoded. Strings are copied: the codec's
-// are parts of a larger buffer that they would keep alive.
-func arguments(body []any) []any {
-	args := make([]any, len(body))
-	for i, v := range body {
-		switch v := v.(type) {
-		case string:
-			args[i] = strings.Clone(v)
-		case []string:
-			for k := range v {
-				v[k] = strings.Clone(v[k])
-			}
-			args[i] = v
-		case dbus.UnixFD:
-			args[i] = int(v)
-		case dbus.Variant:
-			args[i] = v.Value()
-			if s, ok := args[i].(string); ok {
-				args[i] = strings.Clone(s)
-			}
-		default:
-			args[i] = v
-		}
-	}
-	return args
-}
-
 // serveOther answers what every D-Bus program answers, and the methods of a
 // bus that clients call without thinking. All else is unknown.
-func (c *conn) serveOther(r *request) error {
+func (c *conn) serveOther(r *incoming) error {
 	var reply control.Reply
 	switch {
 	case r.iface == peerIface && r.member == "Ping":
@@ -204,7 +139,7 @@ func (c *conn) serveOther(r *request) error {
 	default:
 		reply.Err = control.UnknownMethod(r.iface, r.member, r.signature)
 	}
-	c.reply(r.Serial(), r.kind, reply)
+	c.reply(r.serial, r.reply, reply)
 	return nil
 }
 

@@ -54,13 +54,27 @@ func put(t testing.TB, fd int, text string) {
 // call returns the bytes of a method call.
 func call(t testing.TB, member string, args ...any) string {
 	t.Helper()
-	o := outgoing{kind: dbus.TypeMethodCall, path: control.Root, iface: control.InterfaceManager, member: member,
-		signature: dbus.SignatureOf(args...).String(), body: args, wantsReply: true}
-	b, err := o.encode(1)
-	if err != nil {
+	return message(t, 1, member, args...)
+}
+
+// message returns the bytes of a method call, encoded by godbus.
+func message(t testing.TB, serial uint32, member string, args ...any) string {
+	t.Helper()
+	m := dbus.Message{Type: dbus.TypeMethodCall, Body: args, Headers: map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(control.Root)),
+		dbus.FieldInterface: dbus.MakeVariant(control.InterfaceManager), dbus.FieldMember: dbus.MakeVariant(member)}}
+	if len(args) > 0 {
+		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(args...))
+	}
+	if n, err := m.CountFds(); err == nil && n > 0 {
+		m.Headers[dbus.FieldUnixFDs] = dbus.MakeVariant(uint32(n))
+	}
+	var b bytes.Buffer
+	if err := m.EncodeTo(&b, binary.LittleEndian); err != nil {
 		t.Fatal(err)
 	}
-	return string(b)
+	binary.LittleEndian.PutUint32(b.Bytes()[8:], serial)
+	return b.String()
 }
 
 func TestHandshake(t *testing.T) {
@@ -270,24 +284,9 @@ func TestFloodOfDescriptors(t *testing.T) {
 func TestMessageThatTheCodecPanicsOn(t *testing.T) {
 	w := newWorld(t, nil)
 	fd := w.raw()
-	o := outgoing{kind: dbus.TypeMethodCall, path: control.Root, member: "EmitEvent", signature: "ah",
-		body: []any{[]uint32{0}}}
-	b, err := o.encode(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := dbus.DecodeMessage(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Headers[dbus.FieldUnixFDs] = dbus.MakeVariant(uint32(1))
-	m.Body = []any{[]uint32{0}}
-	var out bytes.Buffer
-	if err := m.EncodeTo(&out, binary.LittleEndian); err != nil {
-		t.Fatal(err)
-	}
+	out := message(t, 1, "EmitEvent", []dbus.UnixFD{0})
 	put(t, fd, hello)
-	if err := unix.Sendmsg(fd, out.Bytes(), unix.UnixRights(0), nil, 0); err != nil {
+	if err := unix.Sendmsg(fd, []byte(out), unix.UnixRights(0), nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	answers(t, fd, "EOF")

@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -240,7 +239,7 @@ func (p *caller) write() {
 		if p.c.random.IntN(4) == 0 && len(out) == 0 {
 			oob, member, args = unix.UnixRights(0), "EmitEventWithFile", append(args, dbus.UnixFD(0))
 		}
-		out = append(out, p.call(member, args)...)
+		out = append(out, message(p.c.t, p.serial, member, args...)...)
 	}
 	n := len(out)
 	if p.sloppy && p.c.random.IntN(3) == 0 {
@@ -250,22 +249,6 @@ func (p *caller) write() {
 		p.c.t.Fatal(err)
 	}
 	p.unsent = out[n:]
-}
-
-func (p *caller) call(member string, args []any) []byte {
-	m := dbus.Message{Type: dbus.TypeMethodCall, Body: args, Headers: map[dbus.HeaderField]dbus.Variant{
-		dbus.FieldPath: dbus.MakeVariant(dbus.ObjectPath(control.Root)), dbus.FieldMember: dbus.MakeVariant(member),
-		dbus.FieldSignature: dbus.MakeVariant(dbus.SignatureOf(args...))}}
-	if member == "EmitEventWithFile" {
-		m.Headers[dbus.FieldUnixFDs] = dbus.MakeVariant(uint32(1))
-	}
-	var b strings.Builder
-	if err := m.EncodeTo(&b, binary.LittleEndian); err != nil {
-		p.c.t.Fatal(err)
-	}
-	out := []byte(b.String())
-	binary.LittleEndian.PutUint32(out[8:], p.serial)
-	return out
 }
 
 // Every call of a client that writes whole messages is told once and
