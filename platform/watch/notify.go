@@ -109,7 +109,7 @@ func (n *notify) Add(s Source) engine.Source {
 	n.msgs = slices.DeleteFunc(n.msgs, func(m engine.Msg) bool { return sourceOf(m) == t.Path })
 	n.outMu.Unlock()
 	src := t.load(n.logf)
-	if len(t.dirs) == 0 { // missing: noticed with the next full load
+	if len(t.dirs) == 0 && !t.led { // missing: noticed with the next full load
 		n.forget(t)
 	}
 	return src
@@ -270,6 +270,11 @@ func (n *notify) look(p place) {
 	switch {
 	case p.path != top:
 		p.t.scan(p.path)
+	case p.t.led:
+		p.t.recheckTop()
+		if i, ok := p.t.dirs[top]; ok {
+			p.t.enter(top, i)
+		}
 	case stat(top, &st) != nil || idOf(&st) != p.t.dirs[top]:
 		n.publish(p.t)
 		n.put([]engine.Msg{engine.SourceRemoved{Source: p.t.Path}}, nil)

@@ -33,6 +33,7 @@ type tree struct {
 	dirs  map[string]id
 	paths map[id]string   // the reverse
 	links map[string]bool // files and directories that may change elsewhere
+	led   bool            // links lead to the top
 
 	loading bool // files count as closed
 	told    []engine.Msg
@@ -104,6 +105,47 @@ func (t *tree) scanTop() error {
 		return nil
 	}
 	return t.scanDir(top, &st)
+}
+
+// watchWay watches the links on the way to the top, and where one is missing.
+// They do not go with the top.
+func (t *tree) watchWay() {
+	if t.Kind == engine.InitConf {
+		return
+	}
+	for p := t.Path; p != "/" && p != "."; p = filepath.Dir(p) {
+		var st, parent unix.Stat_t
+		dir := filepath.Dir(p)
+		err := lstat(p, &st)
+		link := err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK
+		t.led = t.led || link
+		if (link || err != nil && t.led) && stat(dir, &parent) == nil {
+			t.w.watch(t, "/", dir, idOf(&parent), true)
+		}
+	}
+}
+
+// recheckTop notices when a link leads to another top, which is compared with
+// the one before, or to none.
+func (t *tree) recheckTop() {
+	t.watchWay() // first, so that nothing happens unseen between
+	var st unix.Stat_t
+	err := stat(t.Path, &st)
+	there := err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+	old, known := t.dirs[t.Path]
+	switch {
+	case there && known && old == idOf(&st) || !there && !known:
+		return
+	case !there:
+		t.gone(t.Path)
+		return
+	}
+	t.w.unwatch(t, t.Path)
+	delete(t.paths, old)
+	t.dirs[t.Path] = idOf(&st)
+	if err := t.scanDir(t.Path, &st); err != nil {
+		t.warn(t.Path, err)
+	}
 }
 
 // initFiles are init.conf and its override.
@@ -354,6 +396,9 @@ func (t *tree) tell(path string, k known, body string) {
 
 // recheck looks at the links whose targets have changed.
 func (t *tree) recheck() {
+	if t.led {
+		t.recheckTop()
+	}
 	for _, path := range slices.Sorted(maps.Keys(t.links)) {
 		var st unix.Stat_t
 		err := stat(path, &st)

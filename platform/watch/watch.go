@@ -17,7 +17,8 @@
 //
 // A link whose target is elsewhere has the directory of the target, or the
 // file itself, watched as well, and all links are looked at whenever anything
-// happens. If the kernel lost notifications everything is looked at.
+// happens. So are links on the way to a source: when they lead elsewhere, what
+// differs is told. If the kernel lost notifications everything is looked at.
 //
 // Order: Add returns what is there and takes back what Changes has not yet
 // returned about that source. So the manager puts Changes in front of other
@@ -101,6 +102,7 @@ func unable(s Source, why error) string {
 func (t *tree) load(logf Logf) engine.Source {
 	src := engine.Source{Path: t.Path, Kind: t.Kind, Session: t.Session}
 	t.loading = true
+	t.watchWay()
 	if err := t.scanTop(); err != nil {
 		src.Error = text(err)
 	}
