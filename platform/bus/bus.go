@@ -88,6 +88,7 @@ type Server struct {
 	scratch   []byte // for what was read before
 	peeked    []*stream
 	bus       *link // to a message bus; nil without
+	rejoin    rejoin
 
 	complaints int // since window
 	window     time.Duration
@@ -213,6 +214,9 @@ func (s *Server) Deadline() (at time.Duration, ok bool) {
 	if s.bus != nil && s.bus.done != nil {
 		add(s.bus.due)
 	}
+	if s.rejoin.waits {
+		add(s.rejoin.at)
+	}
 	return at, ok
 }
 
@@ -228,6 +232,9 @@ func (s *Server) Tick(now time.Duration) {
 	}
 	if b := s.bus; b != nil && b.done != nil && b.due <= now {
 		b.stream.fail(os.ErrDeadlineExceeded)
+	}
+	if r := &s.rejoin; r.waits && r.at <= now {
+		r.again()
 	}
 }
 
@@ -314,6 +321,7 @@ func (s *Server) Close() {
 		s.bus.stream.close()
 		s.bus = nil
 	}
+	s.rejoin.leave()
 	for _, fd := range s.listeners {
 		s.poller.Remove(fd)
 		unix.Close(fd)

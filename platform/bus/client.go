@@ -54,14 +54,16 @@ type link struct {
 }
 
 // ConnectBus connects to a message bus, in the place of an attempt under way.
-// A bus that is connected already is kept.
+// A bus that is connected already is kept. From then on the server connects
+// by itself whenever that bus comes up, see rejoin.
 func (s *Server) ConnectBus(b Bus) {
 	if s.bus != nil && s.bus.named {
 		b.Done(nil)
 		return
 	}
-	if s.bus != nil {
-		s.bus.stream.fail(errors.New("another connection was asked for"))
+	if l := s.bus; l != nil {
+		s.bus = nil
+		l.stream.fail(errors.New("another connection was asked for"))
 	}
 	if b.Address == "" {
 		b.Address = systemBus
@@ -69,8 +71,16 @@ func (s *Server) ConnectBus(b Bus) {
 			b.Address = own
 		}
 	}
+	s.rejoin.leave()
+	s.rejoin = rejoin{s: s, bus: b, delay: firstRejoin}
+	s.join(b)
+}
+
+// join makes one attempt to connect to a bus.
+func (s *Server) join(b Bus) {
 	fd, err := connect(b.Address)
 	if err != nil {
+		s.rejoin.wait()
 		b.Done(err)
 		return
 	}
@@ -115,11 +125,13 @@ func (l *link) finish(err error) {
 func (l *link) gone(reason error) {
 	if l.s.bus == l {
 		l.s.bus = nil
+		l.s.rejoin.wait()
 	}
 	for _, c := range l.guests {
 		l.leave(c)
 	}
 	if l.named {
+		l.s.rejoin.lost = true
 		l.s.o.Logf("Disconnected from %s", l.Label)
 		l.Lost()
 	}
@@ -195,6 +207,7 @@ func (l *link) welcomed(m *incoming) {
 			l.stream.fail(errors.New("Name already taken"))
 		default:
 			l.named = true
+			l.s.rejoin.joined()
 			l.finish(nil)
 		}
 	}, l.Name, doNotQueue)

@@ -109,11 +109,13 @@ print(dbus.Interface(o, "org.freedesktop.DBus.Properties").GetAll(""))
 	}
 }
 
+// freeBus is the policy of a bus that lets everybody do everything.
+const freeBus = `<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>`
+
 // startBus starts a message bus that lets everybody do everything.
 func startBus(t *testing.T) (address string, stop func()) {
 	t.Helper()
-	return runBus(t, program(t, "dbus-daemon"), t.TempDir(),
-		`<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>`)
+	return runBus(t, program(t, "dbus-daemon"), t.TempDir(), freeBus)
 }
 
 // runBus starts a message bus in a directory.

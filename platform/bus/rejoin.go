@@ -1,0 +1,76 @@
+package bus
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"onset/platform"
+)
+
+// Pauses between attempts to connect to a bus double, from the first to the
+// last.
+const (
+	firstRejoin = time.Second
+	soonRejoin  = 10 * time.Millisecond // when something came up at its address
+	lastRejoin  = time.Minute
+)
+
+// rejoin connects to a bus that is not there, or not any more: at once when
+// its socket appears where the kernel tells that, otherwise now and then.
+type rejoin struct {
+	s     *Server
+	bus   Bus
+	delay time.Duration // the next pause
+	at    time.Duration // of the next attempt, if it waits
+	waits bool
+	lost  bool  // it was there once
+	spots []int // descriptors that tell what appears
+}
+
+// wait has an attempt made later.
+func (r *rejoin) wait() {
+	r.waits, r.at = true, r.s.o.Now()+r.delay
+	r.delay = min(2*r.delay, lastRejoin)
+	for _, path := range socketPaths(r.bus.Address) {
+		fd, appeared := watchFor(path)
+		if fd < 0 {
+			continue
+		}
+		err := r.s.poller.Add(fd, platform.Readable, func(platform.Ready) {
+			if appeared() {
+				r.delay, r.at = soonRejoin, r.s.o.Now()
+			}
+		})
+		if err != nil {
+			unix.Close(fd)
+			continue
+		}
+		r.spots = append(r.spots, fd)
+	}
+}
+
+// again makes an attempt. Nobody is told if it fails.
+func (r *rejoin) again() {
+	r.leave() // where to look may have changed
+	b := r.bus
+	b.Done = func(err error) {
+		if err == nil && r.lost {
+			r.s.o.Logf("Connected to %s again", b.Label)
+		}
+	}
+	r.s.join(b)
+}
+
+// joined makes the pauses short again.
+func (r *rejoin) joined() { r.delay = firstRejoin }
+
+// leave ends the waiting.
+func (r *rejoin) leave() {
+	r.waits = false
+	for _, fd := range r.spots {
+		r.s.poller.Remove(fd)
+		unix.Close(fd)
+	}
+	r.spots = nil
+}
