@@ -390,8 +390,7 @@ func TestKeeperThatRefuses(t *testing.T) {
 
 // After a crash a call may be answered twice.
 func TestClientsIgnoreASecondReply(t *testing.T) {
-	var w *world
-	w = newWorld(t, func(w *world) {
+	w := newWorld(t, func(w *world) {
 		w.answer = func(who control.Caller, call control.Call) *control.Reply {
 			r := echo(who, call)
 			w.Respond(who.ID, who.Conn, *r)
