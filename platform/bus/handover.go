@@ -12,9 +12,11 @@ type Conn struct {
 	FD  int
 	In  []byte // not a whole message yet
 	Out []byte // not written yet
+
+	Greeted bool // has not said yet that its calls follow, but may
 }
 
-// Handover returns the connections that are through their handshake, for
+// Handover returns the connections that may send calls, for
 // Adopt in the image that follows a re-exec, which answers the calls that
 // wait (DECISIONS 22). The descriptors stay the server's. Descriptors that
 // wait for the rest of their message cannot be handed on: such a connection
@@ -22,10 +24,10 @@ type Conn struct {
 func (s *Server) Handover() (all []Conn) {
 	s.Taken()
 	for _, c := range s.conns {
-		if c.guestOf != nil || c.auth != nil || len(c.stream.files) > 0 {
+		if c.guestOf != nil || c.auth != nil && !c.auth.accepted || len(c.stream.files) > 0 {
 			continue
 		}
-		h := Conn{ID: c.id, FD: c.stream.fd, In: append([]byte(nil), c.stream.in...)}
+		h := Conn{ID: c.id, FD: c.stream.fd, In: append([]byte(nil), c.stream.in...), Greeted: c.auth != nil}
 		for i, b := range c.stream.out {
 			if i == 0 {
 				b = b[c.stream.off:]
@@ -43,6 +45,9 @@ func (s *Server) Adopt(h Conn) error {
 	c, err := s.adopt(h.ID, h.FD)
 	if err != nil {
 		return err
+	}
+	if h.Greeted {
+		c.greeted(false)
 	}
 	if len(h.Out) > 0 {
 		c.stream.send(h.Out)
@@ -76,4 +81,12 @@ func (s *Server) adopt(id uint64, fd int) (*conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// greeted takes a connection back to where its handshake is all but over;
+// resumed says that it may be over.
+func (c *conn) greeted(resumed bool) {
+	c.called, c.stream.begun = false, false
+	c.auth = &sasl{uid: c.who.uid, guid: c.s.guid, started: true, accepted: true, resumed: resumed}
+	c.due = c.s.o.Now() + handshakeTime
 }

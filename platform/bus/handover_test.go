@@ -61,3 +61,30 @@ func TestConnectionsOutliveTheServer(t *testing.T) {
 		t.Error("adopted twice")
 	}
 }
+
+func TestHandshakeGoesOnWithTheNextServer(t *testing.T) {
+	old := newWorld(t, nil)
+	fd := old.raw()
+	accepted, begun, _ := strings.Cut(hello, "NEGOTIATE")
+	begun = "NEGOTIATE" + begun
+	put(t, fd, accepted+begun[:4])
+	answers(t, fd, "\r\n")
+	var conns []Conn
+	eventually(t, "half a line is read", func() bool {
+		old.within(func() { conns = old.Handover() })
+		return len(conns) == 1 && string(conns[0].In) == begun[:4]
+	})
+	var err error
+	if conns[0].FD, err = unix.Dup(conns[0].FD); err != nil {
+		t.Fatal(err)
+	}
+	old.within(old.Server.Close)
+
+	next := newWorld(t, nil)
+	next.within(func() { err = next.Adopt(conns[0]) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, fd, begun[4:]+call(t, "GetJobByName", "foo-bar"))
+	answers(t, fd, "/jobs/foo_2dbar\x00")
+}

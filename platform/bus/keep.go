@@ -156,9 +156,7 @@ func (s *Server) AdoptStored(name string, fd int, seen func(call uint64) bool) (
 	}
 	c.seen, c.stream.old, c.stream.stored = seen, queued(fd), name
 	if !open {
-		c.called, c.stream.begun = false, false
-		c.auth = &sasl{uid: c.who.uid, guid: s.guid, started: true, accepted: true, resumed: true}
-		c.due = s.o.Now() + handshakeTime
+		c.greeted(true)
 	}
 	return id
 }
