@@ -144,27 +144,28 @@ type Class struct {
 	StartOn  expr.Tree
 	StopOn   expr.Tree
 	While    expr.Tree
-	Manual   bool // manual stands after the last start on and while
+
+	// Small fields stand together: there are many classes.
+	Manual    bool // manual stands after the last start on and while
+	Task      bool
+	Debug     bool
+	Respawn   bool
+	RespawnOn RespawnOn
+	KillMode  KillMode
 
 	Process      [NumSlots]Process
 	Expect       Expect
-	Task         bool
 	KillTimeout  int // seconds
 	KillSignal   Signal
 	ReloadSignal Signal
-	KillMode     KillMode
 
-	Respawn         bool
 	RespawnLimit    int // deaths; 0 = unlimited
 	RespawnInterval int // seconds; 0 = unlimited
 	RespawnDelay    int // seconds
 	RespawnDelayMax int // seconds; 0 = no doubling
-	RespawnOn       RespawnOn
 	NormalExit      []Status
 
-	Attrs Attrs
-	Debug bool
-
+	Attrs        Attrs
 	Health       Health
 	Watchdog     int // seconds; 0 = none
 	StartTimeout int // seconds; 0 = none
@@ -191,9 +192,9 @@ type Health struct {
 // file asks for them (UPSTART §4, EXTENSIONS §5).
 type Attrs struct {
 	Console  Console
+	HasNice  bool
 	Umask    int // -1: the default of this init
 	Nice     int
-	HasNice  bool
 	OOM      int     // -1000..1000; 0 leaves it alone
 	Limits   []Limit // by LimitNames; nil without any
 	Chroot   string

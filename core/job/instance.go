@@ -64,8 +64,13 @@ type Instance struct {
 	Session string
 	Name    string // expanded instance pattern; empty for a singleton
 
-	Goal  Goal
-	State State
+	Goal       Goal
+	State      State
+	KillSlot   Slot
+	TraceState TraceState
+	Restarting bool // a restart waits for pre-stop (DECISIONS 1)
+	Failed     bool
+	FailedSlot Slot
 
 	Env        env.Table // of the current cycle
 	StopEnv    env.Table // what pre-stop and post-stop see besides
@@ -79,20 +84,14 @@ type Instance struct {
 	Blocker event.ID // own starting or stopping event
 	Waiters []Waiter
 
-	KillDue  time.Duration // when to send KILL; 0 without a timer
-	KillSlot Slot
+	KillDue time.Duration // when to send KILL to KillSlot; 0 without a timer
 
-	Failed       bool
-	FailedSlot   Slot
 	FailedStatus Status
 
 	RespawnSince time.Duration // start of the respawn window; 0 = none yet
 	RespawnCount int
 
 	TraceForks int
-	TraceState TraceState
-
-	Restarting bool // a restart waits for pre-stop (DECISIONS 1)
 
 	// Dependents stop because a fact of this instance went away; its
 	// stopping event waits for them (EXTENSIONS §1).
