@@ -3,7 +3,8 @@
 # lint   vet, tree rules, staticcheck (fetched as a module at first use)
 # unit   unit tests, scripts, walks race  race detector outside core
 # fuzz   each target for FUZZTIME   soak  random walks, SEEDS=1000000
-# vm-kernel  a kernel for the boot tests
+# vm     init as process 1 of a machine, on examples/
+# vm-needs  what machines need: QEMU, kernel, busybox; quick where it is there
 # bench  budgets, docs/PERFORMANCE.md     cover  coverage of core
 # HACKING.md says more of each.
 
@@ -11,7 +12,7 @@ FUZZTIME ?= $(if $(filter true,$(CI)),30s,5s)
 SEEDS ?= 1000000
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: all run test lint vet rules unit race fuzz soak bench cover clean help vm-kernel
+.PHONY: all run test lint vet rules unit race fuzz soak bench cover clean help vm vm-needs
 
 all:
 	go build ./...
@@ -58,8 +59,11 @@ soak:
 	@go test -list Walk ./platform/sim/... | grep -q '^Test' || { echo "soak: no walk test in platform/sim"; exit 1; }
 	ONSET_SEEDS=$(SEEDS) go test -count=1 -timeout 0 -v -run Walk ./platform/sim/...
 
-vm-kernel:
-	sh vm/fetch-kernel.sh bin/vm
+vm: vm-needs
+	@go run ./vm/linux/console examples
+
+vm-needs:
+	@sh vm/needs.sh bin/vm
 
 bench:
 	go run ./ci/bench

@@ -20,7 +20,7 @@ type LinuxKernel struct {
 }
 
 // FindKernel looks for a kernel: the one that ONSET_LINUX_KERNEL names, one of
-// the host, the one that "make vm-kernel" unpacked into the folder cache.
+// the host, the one that "make vm-needs" unpacked into the folder cache.
 // The error says what was tried.
 func FindKernel(cache string) (LinuxKernel, error) {
 	if name := os.Getenv(KernelVariable); name != "" {
@@ -45,7 +45,7 @@ func findKernel(folders ...string) (LinuxKernel, error) {
 			tried = append(tried, "none in "+dir)
 		}
 	}
-	return LinuxKernel{}, fmt.Errorf("no kernel to boot (%s): make vm-kernel, or set %s", strings.Join(tried, "; "), KernelVariable)
+	return LinuxKernel{}, fmt.Errorf("no kernel to boot (%s): make vm-needs, or set %s", strings.Join(tried, "; "), KernelVariable)
 }
 
 // compareVersions orders 6.9 before 6.10: runs of digits count as numbers.

@@ -32,6 +32,7 @@ type config struct {
 	append         []string
 	memory, cpus   int
 	accel          *Accelerator
+	output         io.Writer
 }
 
 // Kernel names the kernel image to boot; there is no machine without.
@@ -53,6 +54,9 @@ func CPUs(n int) Option { return func(c *config) { c.cpus = n } }
 // WithAccelerator chooses how code runs [BestAccelerator].
 func WithAccelerator(a Accelerator) Option { return func(c *config) { c.accel = &a } }
 
+// Output is where what the console shows is copied to.
+func Output(w io.Writer) Option { return func(c *config) { c.output = w } }
+
 // The ways in which a machine ends by itself.
 const (
 	PoweredOff = "guest-shutdown"
@@ -71,26 +75,33 @@ type Machine struct {
 	stderr  strings.Builder
 }
 
-// Start boots a machine that runs until the context ends, at the latest.
-func Start(ctx context.Context, options ...Option) (*Machine, error) {
-	c := config{memory: 256, cpus: 1, append: []string{"console=ttyS0", "panic=-1"}}
+func newConfig(options []Option) *config {
+	c := &config{memory: 256, cpus: 1, append: []string{"console=ttyS0", "panic=-1"}, output: io.Discard}
 	for _, option := range options {
-		option(&c)
+		option(c)
 	}
 	if c.accel == nil {
 		a := BestAccelerator()
 		c.accel = &a
 	}
+	return c
+}
+
+// Start boots a machine that runs until the context ends, at the latest.
+func Start(ctx context.Context, options ...Option) (*Machine, error) {
+	c := newConfig(options)
 	ours, theirs, err := socketpair()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	m := &Machine{console: newConsole(), scale: time.Duration(c.accel.Scale), cancel: cancel, done: make(chan struct{})}
-	cmd := exec.CommandContext(ctx, Program, c.args()...)
+	cmd := exec.CommandContext(ctx, Program, c.args(
+		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+		"-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control")...)
 	cmd.SysProcAttr = dieWithUs()
 	cmd.ExtraFiles = []*os.File{theirs} // descriptor 3
-	cmd.Stdout, cmd.Stderr = m.console, &m.stderr
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(m.console, c.output), &m.stderr
 	if m.stdin, err = cmd.StdinPipe(); err == nil {
 		err = cmd.Start()
 	}
@@ -113,18 +124,27 @@ func Start(ctx context.Context, options ...Option) (*Machine, error) {
 	return m, nil
 }
 
-func (c *config) args() []string {
+// Interact boots a machine whose console is the terminal of this program, and
+// returns when it has ended. Ctrl-A is for QEMU: with X it ends the machine.
+func Interact(options ...Option) error {
+	c := newConfig(options)
+	cmd := exec.Command(Program, c.args("-serial", "mon:stdio")...)
+	cmd.SysProcAttr = dieWithUs()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// args are those of QEMU, with what there is besides processor and memory.
+func (c *config) args(devices ...string) []string {
 	args := []string{
 		"-accel", c.accel.Name, "-cpu", c.accel.CPU, "-m", strconv.Itoa(c.memory), "-smp", strconv.Itoa(c.cpus),
 		"-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
-		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
-		"-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control",
 		"-kernel", c.kernel, "-append", strings.Join(c.append, " "),
 	}
 	if c.initrd != "" {
 		args = append(args, "-initrd", c.initrd)
 	}
-	return args
+	return append(args, devices...)
 }
 
 // socketpair makes the two ends of the monitor's connection.

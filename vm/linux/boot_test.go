@@ -2,44 +2,31 @@ package linux
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
+	"regexp"
 	"strings"
 	"testing"
 
 	"onset/vm"
 )
 
-// cache is where "make vm-kernel" puts what a guest needs.
+// cache is where "make vm-needs" puts what a guest needs.
 var cache = filepath.Join("..", "..", "bin", "vm")
 
-// needs returns kernel and busybox, or says on the screen, verbose or not, why
-// nothing is booted.
-func needs(t *testing.T) (vm.LinuxKernel, string) {
+// machineNeeds is needs, or says on the screen, verbose or not, why nothing is
+// booted.
+func machineNeeds(t *testing.T) (vm.LinuxKernel, string) {
 	t.Helper()
-	kernel, kernelErr := vm.FindKernel(cache)
-	busybox, busyboxErr := findBusybox(cache)
-	_, qemuErr := exec.LookPath(vm.Program)
-	for _, err := range []error{qemuErr, kernelErr, busyboxErr} {
-		if err != nil {
-			skip(t, err.Error())
-		}
-	}
-	if runtime.GOARCH != "amd64" {
-		skip(t, "the guests are amd64, and their programs run on the host too")
+	kernel, busybox, err := needs(cache)
+	if err != nil {
+		os.Stderr.WriteString("vm/linux: SKIPPED: no machine is booted: " + err.Error() + "\n")
+		t.Skip(err)
 	}
 	return kernel, busybox
 }
 
-func skip(t *testing.T, reason string) {
-	t.Helper()
-	os.Stderr.WriteString("vm/linux: SKIPPED: no machine is booted: " + reason + "\n")
-	t.Skip(reason)
-}
-
 func TestBoot(t *testing.T) {
-	kernel, busybox := needs(t)
+	kernel, busybox := machineNeeds(t)
 	t.Logf("kernel %s (%s), accelerator %s", kernel.Version, kernel.Path, vm.BestAccelerator().Name)
 	programs := t.TempDir()
 	if err := buildInit(filepath.Join("..", ".."), programs); err != nil {
@@ -70,25 +57,30 @@ func boot(t *testing.T, name string, kernel vm.LinuxKernel, busybox, programs st
 	if err := s.build(image, busybox, programs); err != nil {
 		t.Fatal(err)
 	}
-	options := []vm.Option{vm.Kernel(kernel.Path), vm.Initrd(image)}
-	if !s.bringsInit() {
-		options = append(options, vm.Append("rdinit=/sbin/init"))
-	}
-	m := vm.StartT(t, append(s.options, options...)...)
+	m := vm.StartT(t, append(s.options, s.machine(image, kernel)...)...)
 	if err := s.run(m); err != nil {
 		t.Fatalf("%s:%v", name, err)
 	}
 }
 
-// build writes the initramfs of the script's machine.
-func (s *script) build(image, busybox, programs string) error {
-	root, err := newRoot(busybox)
-	if err == nil && !s.bringsInit() {
-		err = addInit(root, programs)
+func TestConsole(t *testing.T) {
+	kernel, busybox := machineNeeds(t)
+	dir := t.TempDir()
+	if err := buildInit(filepath.Join("..", ".."), dir); err != nil {
+		t.Fatal(err)
 	}
+	options, err := consoleMachine(filepath.Join(dir, "initrd"), filepath.Join("..", "..", "examples"), kernel, busybox, dir)
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	s.add(root)
-	return writeImage(root, image)
+	var out strings.Builder
+	if err := typeIn(strings.NewReader("stop network\necho web is now $(status web)\n"), &out, append(options, vm.Append("quiet"))); err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	text := strings.ReplaceAll(out.String(), "\r", "")
+	for _, want := range []string{`(?m)^web start/running, process \d+$`, `(?m)^[\d:.]+  web +start +because `, `(?m)^web is now web stop/waiting$`} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("no match for %q on the console:\n%s", want, text)
+		}
+	}
 }

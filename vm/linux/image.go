@@ -2,17 +2,36 @@ package linux
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
+	"onset/vm"
 	"onset/vm/initramfs"
 )
 
+// needs returns what a guest needs besides our programs. The error says what
+// is missing on this machine.
+func needs(cache string) (kernel vm.LinuxKernel, busybox string, err error) {
+	if runtime.GOARCH != "amd64" {
+		return kernel, "", errors.New("the guests are amd64, and their programs run on the host too")
+	}
+	if _, err = exec.LookPath(vm.Program); err != nil {
+		return kernel, "", err
+	}
+	if kernel, err = vm.FindKernel(cache); err != nil {
+		return kernel, "", err
+	}
+	busybox, err = findBusybox(cache)
+	return kernel, busybox, err
+}
+
 // findBusybox returns a busybox that needs no library: the one in the folder
-// cache of "make vm-kernel", or the host's.
+// cache of "make vm-needs", or the host's.
 func findBusybox(cache string) (string, error) {
 	var tried []string
 	for _, name := range []string{filepath.Join(cache, "bin", "busybox"), "/bin/busybox"} {
@@ -22,7 +41,7 @@ func findBusybox(cache string) (string, error) {
 		}
 		tried = append(tried, err.Error())
 	}
-	return "", fmt.Errorf("no static busybox (%s): make vm-kernel", strings.Join(tried, "; "))
+	return "", fmt.Errorf("no static busybox (%s): make vm-needs", strings.Join(tried, "; "))
 }
 
 func isStatic(name string) error {
@@ -54,7 +73,7 @@ func newRoot(busybox string) (*initramfs.Archive, error) {
 		root.Symlink("/bin/"+applet, "busybox")
 	}
 	root.File("/bin/busybox", 0o755, program)
-	for _, dir := range []string{"/proc", "/sys", "/dev", "/run", "/var/log"} {
+	for _, dir := range []string{"/proc", "/sys", "/dev", "/run", "/var/log/upstart"} {
 		root.Dir(dir, 0o755)
 	}
 	root.Dir("/tmp", 0o1777)
@@ -66,10 +85,13 @@ func newRoot(busybox string) (*initramfs.Archive, error) {
 }
 
 // clients are the names of initctl in /sbin.
-var clients = []string{"start", "stop", "restart", "reload", "status", "emit", "telinit", "runlevel", "shutdown"}
+var clients = []string{"start", "stop", "restart", "reload", "status", "emit", "telinit", "runlevel", "shutdown",
+	"poweroff", "reboot", "halt"}
 
-// shellJob leaves a shell at the console, at which a script types.
-const shellJob = "start on startup\nconsole owner\nenv PS1='# '\nrespawn\nexec /bin/sh -i\n"
+// shellJob leaves a shell at the console, at which a script types. The line
+// is wide so that what is typed and echoed is one.
+const shellJob = "start on startup\nconsole owner\nenv PS1='# '\nrespawn\n" +
+	"script\n\tstty cols 1000 rows 50\n\texec /bin/sh -i\nend script\n"
 
 // buildInit builds the programs under test into dir.
 func buildInit(module, dir string) error {
@@ -96,6 +118,28 @@ func addInit(root *initramfs.Archive, dir string) error {
 	}
 	root.File("/etc/init/shell.conf", 0o644, []byte(shellJob))
 	return nil
+}
+
+// machine returns the options that boot the image of the script.
+func (s *script) machine(image string, kernel vm.LinuxKernel) []vm.Option {
+	options := []vm.Option{vm.Kernel(kernel.Path), vm.Initrd(image)}
+	if !s.bringsInit() {
+		options = append(options, vm.Append("rdinit=/sbin/init"))
+	}
+	return options
+}
+
+// build writes the initramfs of the script's machine.
+func (s *script) build(image, busybox, programs string) error {
+	root, err := newRoot(busybox)
+	if err == nil && !s.bringsInit() {
+		err = addInit(root, programs)
+	}
+	if err != nil {
+		return err
+	}
+	s.add(root)
+	return writeImage(root, image)
 }
 
 // writeImage stores the archive as a file that QEMU can load.
