@@ -51,7 +51,7 @@ func (t *tool) help([]string) error {
 		}
 		t.printRow(c.name, c.summary)
 	}
-	t.print("\nFor more information on a command, try `" + t.prog + " COMMAND --help'.\n")
+	t.print("\nFor more information on a command, try `initctl COMMAND --help'.\n")
 	return nil
 }
 
