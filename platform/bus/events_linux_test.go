@@ -70,33 +70,3 @@ func BenchmarkEventsThroughOneConnection(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
-
-// replies reads messages without looking into them.
-type replies struct {
-	fd blocking
-	b  []byte
-}
-
-// read waits for more, and returns how many replies came.
-func (r *replies) read() (n int, err error) {
-	got, err := r.fd.Read(r.b[len(r.b):cap(r.b)])
-	if err != nil {
-		return 0, err
-	}
-	r.b = r.b[:len(r.b)+got]
-	rest := r.b
-	for {
-		size, err := frame(rest)
-		if err != nil || size == 0 || size > uint64(len(rest)) {
-			r.b = append(r.b[:0], rest...)
-			return n, err
-		}
-		switch rest[1] {
-		case byte(returnMessage):
-			n++
-		case byte(errorMessage):
-			return n, fmt.Errorf("an error came: %q", rest[:size])
-		}
-		rest = rest[size:]
-	}
-}

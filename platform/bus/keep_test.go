@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -22,15 +23,19 @@ type shelf struct {
 	t     testing.TB
 	files map[string]int
 	full  bool
+	late  []int  // copies not closed yet
+	die   func() // may panic, as the death of the process that asks
 }
 
 func newShelf(t testing.TB) *shelf {
 	k := &shelf{t: t, files: map[string]int{}}
 	t.Cleanup(func() {
-		for name := range k.files {
-			k.Drop(name)
+		for _, fd := range k.files {
+			unix.Close(fd)
 		}
+		closeAll(k.late)
 	})
+	k.die = func() {}
 	return k
 }
 
@@ -38,17 +43,31 @@ func (k *shelf) Store(name string, fd int) error {
 	if k.full {
 		return unix.ENOSPC
 	}
-	k.Drop(name)
+	k.die()
+	k.remove(name)
 	k.files[name] = copyOf(k.t, fd)
+	k.die()
 	return nil
 }
 
 func (k *shelf) Drop(name string) error {
+	k.die()
+	k.remove(name)
+	k.die()
+	return nil
+}
+
+func (k *shelf) remove(name string) {
 	if fd, ok := k.files[name]; ok {
-		unix.Close(fd)
+		k.late = append(k.late, fd)
 		delete(k.files, name)
 	}
-	return nil
+}
+
+// settle closes what was dropped.
+func (k *shelf) settle() {
+	closeAll(k.late)
+	k.late = nil
 }
 
 func copyOf(t testing.TB, fd int) int {
@@ -72,6 +91,33 @@ type crashes struct {
 	known   map[uint64]bool // by the journal
 	done    int             // of the journal: answered, the last perhaps
 	deaths  int
+	mortal  bool
+	clock   time.Duration
+}
+
+// death is what a panic of the server that dies is.
+type death struct{}
+
+// mayDie is called wherever the server may die.
+func (c *crashes) mayDie() {
+	if c.mortal && c.random.IntN(12) == 0 {
+		panic(death{})
+	}
+}
+
+// lives reports whether the server is alive after f.
+func (c *crashes) lives(f func()) (alive bool) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case death{}:
+			alive = false
+		default:
+			panic(p)
+		}
+	}()
+	f()
+	return true
 }
 
 func (c *crashes) Call(who control.Caller, call control.Call) {
@@ -95,24 +141,28 @@ func (c *crashes) begin() {
 		Logf: func(format string, args ...any) { c.t.Logf(format, args...) }})
 }
 
-func (c *crashes) now() time.Duration { return 0 }
+func (c *crashes) now() time.Duration { return c.clock }
 
-// turn is one turn of a manager; it may die in any moment of it.
-func (c *crashes) turn(mortal bool) {
-	dies := func() bool { return mortal && c.random.IntN(12) == 0 }
-	c.Taken()
-	if dies() {
-		c.die()
+// turn is one turn of a manager; it may die in any moment of it, and of its
+// new life.
+func (c *crashes) turn() {
+	if c.lives(c.work) {
 		return
 	}
+	for c.end(); !c.lives(c.adopt); {
+		c.end()
+	}
+}
+
+func (c *crashes) work() {
+	c.keep.settle()
+	c.Taken()
+	c.mayDie()
 	if err := c.poll.Wait(0); err != nil {
 		c.t.Fatal(err)
 	}
 	for _, a := range c.inbox {
-		if dies() {
-			c.die()
-			return
-		}
+		c.mayDie()
 		if c.known[a.ID] {
 			c.t.Errorf("%s was told twice", a.Name)
 		}
@@ -120,35 +170,34 @@ func (c *crashes) turn(mortal bool) {
 	}
 	c.inbox = nil
 	for c.done < len(c.journal) {
-		if dies() {
-			c.die()
-			return
-		}
+		c.mayDie()
 		a := c.journal[c.done]
 		c.Respond(a.ID, a.Conn, control.Reply{})
 		c.done++
 	}
 }
 
-// die closes what a process has open, and begins again with what is kept.
-func (c *crashes) die() {
+// end closes what a process has open.
+func (c *crashes) end() {
 	c.deaths++
+	for fd := range c.poll.watches {
+		unix.Close(fd)
+	}
+	clear(c.poll.watches)
 	for _, conn := range c.conns {
-		c.poll.Remove(conn.stream.fd)
-		unix.Close(conn.stream.fd)
 		conn.stream.closeFiles()
 	}
 	c.inbox = nil
 	c.begin()
-	var names []string
-	for name := range c.keep.files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		c.AdoptStored(name, copyOf(c.t, c.keep.files[name]), func(id uint64) bool { return c.known[id] })
-	}
+}
+
+// adopt goes on with what is kept.
+func (c *crashes) adopt() {
 	c.done = max(c.done-1, 0) // nobody knows whether it was sent
+	for _, name := range slices.Sorted(maps.Keys(c.keep.files)) {
+		fd := c.keep.files[name]
+		c.AdoptStored(name, copyOf(c.t, fd), func(id uint64) bool { return c.known[id] })
+	}
 }
 
 // caller is a client that does as initctl does.
@@ -263,6 +312,7 @@ func walkCrashes(t *testing.T, seed uint64) {
 	before := openFiles(t)
 	c := &crashes{t: t, poll: &pollPoller{watches: map[int]*watch{}}, keep: newShelf(t),
 		random: rand.New(rand.NewPCG(seed, 1)), known: map[uint64]bool{}}
+	c.keep.die, c.mortal = c.mayDie, true
 	c.begin()
 	var clients []*caller
 	for i := range 4 {
@@ -278,17 +328,22 @@ func walkCrashes(t *testing.T, seed uint64) {
 		case 1:
 			p.write()
 		default:
-			c.turn(true)
+			c.turn()
 		}
 	}
-	for range 20 {
+	c.mortal = false
+	for i := range 20 {
 		for _, p := range clients {
 			p.read()
 			if len(p.unsent) > 0 {
 				p.write()
 			}
 		}
-		c.turn(false)
+		c.turn()
+		if i == 10 { // who is through the handshake has no end of it to meet
+			c.clock += handshakeTime
+			c.Tick(c.clock)
+		}
 	}
 	if c.deaths == 0 {
 		t.Error("it never died")
@@ -302,7 +357,7 @@ func walkCrashes(t *testing.T, seed uint64) {
 		unix.Close(p.fd)
 	}
 	for range 3 {
-		c.turn(false)
+		c.turn()
 	}
 	if len(c.conns) > 0 || len(c.keep.files) > 0 || len(c.poll.watches) > 0 {
 		t.Errorf("left: %d connections, %v", len(c.conns), c.keep.files)
@@ -371,6 +426,20 @@ func TestTornConnectionsAreNotKept(t *testing.T) {
 	put(t, fd, call(t, "GetAllJobs"))
 	answers(t, fd, "/jobs/a\x00")
 	is("the reply is written", "[conn 1]")
+	sent := 0
+	for ; sent < 10000 && len(kept()) > 0; sent++ {
+		put(t, fd, call(t, "GetAllJobs"))
+	}
+	is("the socket is full of replies", "[]")
+	in := replies{fd: blocking(fd), b: make([]byte, 0, 1<<16)}
+	for got := 0; got < sent; {
+		n, err := in.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += n
+	}
+	is("all replies are read", "[conn 1]")
 	w.within(func() { w.conns[1].stream.fail(io.EOF) })
 	if got := answers(t, fd, "EOF"); got != "EOF" {
 		t.Errorf("got %q", got)
@@ -422,4 +491,40 @@ print("all", n)
 		wantText(t, run(t, program(t, "gdbus"), "introspect", "--recurse", "--address", w.address, "--dest", "com.ubuntu.Upstart",
 			"--object-path", "/com/ubuntu"), "JobAdded")
 	})
+}
+
+func TestWhatIsAdopted(t *testing.T) {
+	var now time.Duration
+	s := NewServer(&pollPoller{watches: map[int]*watch{}}, &crashes{}, Options{Keep: newShelf(t),
+		Now: func() time.Duration { return now }, Logf: t.Logf})
+	defer s.Close()
+	ends := map[string]int{}
+	adopt := func(name string, end int) uint64 {
+		if end < 0 {
+			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { closeAll(pair[:1]) })
+			ends[name], end = pair[0], pair[1]
+		}
+		return s.AdoptStored(name, end, nil)
+	}
+	for name, want := range map[string]uint64{"listen": 0, "conn ": 0, "conn x": 0, "auth 0": 0, "conn 1073741824": 0,
+		"conn 1073741823": 1<<30 - 1, "auth 6": 6} {
+		if got := adopt(name, -1); got != want {
+			t.Errorf("%q: got %d, want %d", name, got, want)
+		}
+	}
+	// Its handshake was over: only the first name had not been dropped.
+	if adopt("auth 5", -1) != 5 || adopt("conn 5", copyOf(t, s.conns[5].stream.fd)) != 5 {
+		t.Error("a connection under both names is not adopted")
+	}
+	now += handshakeTime
+	s.Tick(now)
+	for name, want := range map[string]error{"auth 5": nil, "conn 1073741823": nil, "auth 6": errHungUp, "conn x": errHungUp} {
+		if _, err := io.ReadAll(nonblockingEnd{ends[name]}); err != want {
+			t.Errorf("%q: %v, want %v", name, err, want)
+		}
+	}
 }
