@@ -4,7 +4,7 @@
 # unit   unit tests, scripts, walks race  race detector outside core
 # fuzz   each target for FUZZTIME   soak  random walks, SEEDS=1000000
 # vm     init as process 1 of a machine, on examples/
-# vm-needs  what machines need: QEMU, kernel, busybox; quick where it is there
+# needs  installs what tests need    vm-needs  QEMU, kernel, busybox alone
 # bench  budgets, docs/PERFORMANCE.md     cover  coverage of core
 # HACKING.md says more of each.
 
@@ -12,7 +12,7 @@ FUZZTIME ?= $(if $(filter true,$(CI)),30s,5s)
 SEEDS ?= 1000000
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: all run test lint vet rules unit race fuzz soak bench cover clean help vm vm-needs
+.PHONY: all run test lint vet rules unit race fuzz soak bench cover clean help needs vm vm-needs
 
 all:
 	go build ./...
@@ -25,7 +25,7 @@ run:
 help:
 	@sed -n '/^#/s/^# //p;/^$$/q' Makefile
 
-test: all vet unit race fuzz
+test: needs all vet unit race fuzz
 	@echo "== all stages passed"
 
 lint: vet rules
@@ -64,6 +64,9 @@ vm: vm-needs
 
 vm-needs:
 	@sh vm/needs.sh bin/vm
+
+needs:
+	@sh ci/needs.sh
 
 bench:
 	go run ./ci/bench

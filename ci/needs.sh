@@ -1,0 +1,49 @@
+#!/bin/sh
+# Sees to it that everything is there that the tests need: quick when it is.
+# On Debian root installs the rest; otherwise it is named, and the tests that
+# cannot run without it are skipped and say so. With CI=true nothing may be
+# missing.
+set -eu
+cd "$(dirname "$0")/.."
+
+missing=
+need() { # PACKAGE COMMAND...
+	package=$1
+	shift
+	for name; do
+		command -v "$name" >/dev/null || { missing="$missing $package"; return 0; }
+	done
+}
+
+need make make
+need git git
+need gcc gcc
+[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+need dbus dbus-daemon dbus-send
+need util-linux unshare nsenter setpriv
+need procps ps
+if [ -d ../shared ]; then # comparisons with what is recorded there
+	need iproute2 ip
+	/usr/bin/python3 -c 'import dbus, gi' 2>/dev/null || missing="$missing python3-dbus python3-gi"
+fi
+
+give_up() {
+	echo "NOTE: $*: some tests will be skipped"
+	[ "${CI:-}" != true ]
+}
+
+if [ -n "$missing" ]; then
+	if ! command -v apt-get >/dev/null; then
+		give_up "not installed:$missing"
+	elif [ "$(id -u)" != 0 ]; then
+		give_up "not installed: as root, apt-get install$missing"
+	else
+		echo "== installing$missing"
+		export DEBIAN_FRONTEND=noninteractive
+		# shellcheck disable=SC2086 # a list of words
+		apt-get install -qy --no-install-recommends $missing ||
+			{ apt-get update -q && apt-get install -qy --no-install-recommends $missing; } ||
+			give_up "cannot install$missing"
+	fi
+fi
+sh vm/needs.sh bin/vm || give_up "no machines to boot"
