@@ -16,11 +16,11 @@ type Conn struct {
 	Greeted bool // has not said yet that its calls follow, but may
 }
 
-// Handover returns the connections that may send calls, for
-// Adopt in the image that follows a re-exec, which answers the calls that
-// wait (DECISIONS 22). The descriptors stay the server's. Descriptors that
-// wait for the rest of their message cannot be handed on: such a connection
-// is left out, and so is a message bus.
+// Handover returns the connections that may send calls, for Adopt in the image
+// that follows a re-exec, which answers the calls that wait (DECISIONS 22). The
+// descriptors stay the server's. Descriptors that wait for the rest of their
+// message cannot be handed on: such a connection is left out, and so is a
+// message bus.
 func (s *Server) Handover() (all []Conn) {
 	s.Taken()
 	for _, c := range s.conns {
@@ -48,6 +48,9 @@ func (s *Server) Adopt(h Conn) error {
 	}
 	if h.Greeted {
 		c.greeted(false)
+		if len(h.In) == 0 {
+			c.stream.store(greetedName)
+		}
 	}
 	if len(h.Out) > 0 {
 		c.stream.send(h.Out)

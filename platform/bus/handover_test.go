@@ -1,6 +1,9 @@
 package bus
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,4 +90,46 @@ func TestHandshakeGoesOnWithTheNextServer(t *testing.T) {
 	}
 	put(t, fd, begun[4:]+call(t, "GetJobByName", "foo-bar"))
 	answers(t, fd, "/jobs/foo_2dbar\x00")
+}
+
+// After a re-exec the keeper holds what it held, and no more in the end.
+func TestKeeperOverAHandover(t *testing.T) {
+	keep := newShelf(t)
+	withKeeper := func(w *world) { w.o.Keep, w.scratch = keep, make([]byte, 4096) }
+	old := newWorld(t, withKeeper)
+	open, greeted := old.raw(), old.raw()
+	put(t, open, hello+call(t, "GetAllJobs"))
+	answers(t, open, "foo_2dbar")
+	put(t, greeted, strings.TrimSuffix(hello, "BEGIN\r\n"))
+	answers(t, greeted, "AGREE_UNIX_FD\r\n")
+	var conns []Conn
+	old.within(func() {
+		conns = old.Handover()
+		for i, c := range conns {
+			conns[i].FD = copyOf(t, c.FD)
+			old.poll.Remove(c.FD)
+			unix.Close(c.FD)
+		}
+		clear(old.conns)
+	})
+	next := newWorld(t, withKeeper)
+	held := func() (names string) {
+		next.within(func() { names = fmt.Sprint(slices.Sorted(maps.Keys(keep.files))) })
+		return names
+	}
+	for _, c := range conns {
+		next.within(func() {
+			if err := next.Adopt(c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if got := held(); got != "[auth 2 conn 1]" {
+		t.Errorf("held: %s", got)
+	}
+	put(t, greeted, "BEGIN\r\n"+call(t, "GetAllJobs"))
+	answers(t, greeted, "foo_2dbar")
+	if got := held(); got != "[conn 1 conn 2]" {
+		t.Errorf("held: %s", got)
+	}
 }
