@@ -155,7 +155,11 @@ func (j *Instance) Fail(slot Slot, status Status) bool {
 // EventEnv returns the environment of one of the instance's job events, in
 // the order of UPSTART §3.2.
 func (j *Instance) EventEnv(ending bool, signals Signals) env.Table {
-	t := make(env.Table, 0, 6+len(j.Class.Export))
+	n := 2
+	if ending {
+		n = 6
+	}
+	t := make(env.Table, 0, n+len(j.Class.Export))
 	t = append(t, "JOB="+j.Class.Name, "INSTANCE="+j.Name)
 	if ending {
 		t = j.appendResult(t, signals)
