@@ -1,6 +1,8 @@
 package bus
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -109,4 +111,26 @@ func TestPausesBetweenAttempts(t *testing.T) {
 	if _, ok := s.Deadline(); ok || len(s.poller.(*pollPoller).watches) > 0 {
 		t.Error("it goes on")
 	}
+}
+
+// A connection to the bus that is lost, as in a crash of init, leaves callers
+// with the bus's own answer, and is made again after the first pause.
+func TestBusAnswersForWhoIsGone(t *testing.T) {
+	address, _ := startBus(t)
+	w := newWorld(t, func(w *world) {
+		w.answer = func(control.Caller, control.Call) *control.Reply { return nil }
+	})
+	if err := w.join(address, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	_, init := w.onBus(address)
+	waiting := init.Go("com.ubuntu.Upstart0_6.EmitEvent", 0, nil, "e", []string{}, true)
+	eventually(t, "the call is there", func() bool { return len(w.handled()) == 1 })
+	w.within(func() { w.bus.stream.fail(io.EOF) })
+	var e dbus.Error
+	if err := (<-waiting.Done).Err; !errors.As(err, &e) || e.Name != "org.freedesktop.DBus.Error.NoReply" {
+		t.Errorf("got %v", err)
+	}
+	w.within(func() { w.shift += firstRejoin })
+	w.joined(true)
 }
