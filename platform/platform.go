@@ -55,6 +55,15 @@ type Started struct {
 	Executed bool
 }
 
+// Found is what became of a Spawn.
+type Found struct {
+	// PID is 0 if no process was made, or if it is gone and its pid with it.
+	PID int
+	// Started says that there was a process. If it is dead, its end is told
+	// by who reaped it.
+	Started bool
+}
+
 // SpawnError is a spawn that made no process.
 type SpawnError struct {
 	Reason    string // step and error as in UPSTART §4.4
@@ -67,9 +76,20 @@ func (e *SpawnError) Error() string { return e.Reason }
 type Processes interface {
 	// Spawn starts the process of a spec. token is put where Find finds it.
 	Spawn(token uint64, s *job.Spec, io Streams) (Started, error)
-	// Find returns the living process that a Spawn with that token made,
-	// after a crash of the manager that lost the answer; 0 if none.
-	Find(token uint64) int
+	// Find looks for what a Spawn made whose answer a manager that died
+	// did not note. known tells the processes of other slots. What it finds
+	// is taken over as by Adopt.
+	Find(token uint64, s *job.Spec, known func(pid int) bool) Found
+	// Adopt takes over a process of a manager before, dead or alive, that
+	// is not known to be dead. Executed comes from Collect if it runs its
+	// program, also if that was told before. expect is what it still has to
+	// do to be ready, after that many forks: it is traced for that. All are
+	// adopted before the first Collect.
+	Adopt(token uint64, pid int, expect job.ExpectKind, forks int)
+	// Reaped calls yield with what the death of an adopted process means,
+	// which another process reaped and tells with the code and status of
+	// waitid. The death of any other process means nothing.
+	Reaped(pid, code, status int, yield func(engine.Msg))
 	// Kill signals a process or its group. No such process is no error.
 	Kill(pid int, sig job.Signal, scope engine.Scope) error
 	// Detach ends the tracing of a process and lets it run.
@@ -78,6 +98,8 @@ type Processes interface {
 	Resume(pid int)
 	// Collect calls yield with what became of processes since the last
 	// call: Executed and ExecFailed before the Exited of the same process.
-	// It never blocks.
-	Collect(yield func(engine.Msg))
+	// It never blocks. The end of a process is taken from the kernel by the
+	// next call, when the journal has it; more says that this call is due
+	// at once, as there may be more to tell.
+	Collect(yield func(engine.Msg)) (more bool)
 }

@@ -1,37 +1,67 @@
 package linux
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform"
 )
 
 // cgroups gives every process of a job a group, named by the token of its
 // spawn, and removes it when nothing of it lives. A nil *cgroups has none.
 type cgroups struct {
-	root  string
-	byPID map[int]uint64
-	left  map[uint64]bool // whose process is gone while others live
+	root    string
+	notify  int              // inotify descriptor, or -1: groups left behind stay
+	waiting map[int32]uint64 // watch to token, of groups whose process is gone while others live
+	left    func(token uint64, n int)
+	before  bool // groups of a manager before may be there
 }
 
 // newCgroups returns nil where the root is no writable directory of a cgroup
 // v2 hierarchy.
-func newCgroups(root string, warn func(string)) *cgroups {
-	if root == "" {
+func newCgroups(p platform.Poller, o Options) *cgroups {
+	if o.CgroupRoot == "" {
 		return nil
 	}
+	if err := usableGroup(o.CgroupRoot); err != nil {
+		o.Warn("no cgroups for jobs: " + err.Error())
+		return nil
+	}
+	c := &cgroups{root: o.CgroupRoot, notify: -1, waiting: map[int32]uint64{}, left: o.Left, before: true}
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err == nil {
+		if err = p.Add(fd, platform.Readable, func(platform.Ready) { c.changed() }); err != nil {
+			unix.Close(fd)
+		}
+	}
+	if err != nil {
+		o.Warn("cannot watch the cgroups of jobs: " + err.Error())
+		return c
+	}
+	c.notify = fd
+	return c
+}
+
+// usableGroup says why a directory is no writable one of cgroup v2.
+func usableGroup(dir string) error {
 	var st unix.Statfs_t
-	if err := unix.Statfs(root, &st); err != nil {
-		warn("no cgroups for jobs: " + root + ": " + err.Error())
-		return nil
+	err := unix.Statfs(dir, &st)
+	if err == nil && int64(st.Type) != unix.CGROUP2_SUPER_MAGIC {
+		err = unix.ENOTSUP
 	}
-	if int64(st.Type) != unix.CGROUP2_SUPER_MAGIC || unix.Access(root, unix.W_OK) != nil {
-		warn("no cgroups for jobs: " + root + " is not writable")
-		return nil
+	if err == nil {
+		err = unix.Access(dir, unix.W_OK)
 	}
-	return &cgroups{root: root, byPID: map[int]uint64{}, left: map[uint64]bool{}}
+	if err != nil {
+		return &os.PathError{Op: "use", Path: dir, Err: err}
+	}
+	return nil
 }
 
 func (c *cgroups) path(token uint64) string { return c.root + "/" + strconv.FormatUint(token, 10) }
@@ -51,70 +81,118 @@ func (c *cgroups) create(token uint64) int {
 	return fd
 }
 
-func (c *cgroups) joined(token uint64, pid int) {
-	if c != nil {
-		c.byPID[pid] = token
-	}
-}
-
-func (c *cgroups) remove(token uint64) {
-	if c == nil {
+// ended is told that the process of a token ended. Zombies keep no group.
+func (c *cgroups) ended(token uint64) {
+	if c == nil || token == 0 {
 		return
 	}
-	if unix.Rmdir(c.path(token)) == unix.EBUSY {
-		c.left[token] = true
-		return
+	if n := len(c.processes(token)); n > 0 {
+		c.left(token, n)
 	}
-	delete(c.left, token)
-}
-
-// of returns the token of the group of an orphan that ended and is not
-// collected yet, if that group waits for its last process.
-func (c *cgroups) of(pid int) (token uint64, ok bool) {
-	if c == nil {
-		return 0, false
-	}
-	if token, ok := c.byPID[pid]; ok {
-		return token, true
-	}
-	if len(c.left) == 0 {
-		return 0, false
-	}
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
-	if err != nil {
-		return 0, false
-	}
-	name := strings.TrimSpace(string(text))
-	name = strings.TrimSuffix(name, " (deleted)")
-	token, err = strconv.ParseUint(name[strings.LastIndexByte(name, '/')+1:], 10, 64)
-	return token, err == nil && c.left[token]
-}
-
-// ended is told of a collected process whose group is that of token.
-func (c *cgroups) ended(pid int, token uint64) {
-	delete(c.byPID, pid)
 	c.remove(token)
 }
 
-// find returns the process that leads the session in the group of a token,
-// or else its first, or 0.
-func (c *cgroups) find(token uint64) int {
-	if c == nil {
-		return 0
+// remove removes a group, or has it removed as soon as it is empty.
+func (c *cgroups) remove(token uint64) {
+	if c == nil || prune(c.path(token)) || c.notify < 0 {
+		return
 	}
-	text, err := os.ReadFile(c.path(token) + "/cgroup.procs")
+	wd, err := unix.InotifyAddWatch(c.notify, c.path(token)+"/cgroup.events", unix.IN_MODIFY)
 	if err != nil {
-		return 0
+		return
 	}
-	first := 0
-	for line := range strings.Lines(string(text)) {
-		pid, _ := strconv.Atoi(strings.TrimSpace(line))
-		if sid, err := unix.Getsid(pid); err == nil && sid == pid && pid != 0 {
-			return pid
-		}
-		if first == 0 {
-			first = pid
+	c.waiting[int32(wd)] = token
+	prune(c.path(token)) // it may have become empty before the watch
+}
+
+// prune removes a group and those a service made in it, unless one of them
+// has processes, and reports whether it is gone.
+func prune(group string) bool {
+	switch unix.Rmdir(group) {
+	case nil, unix.ENOENT:
+		return true
+	}
+	events, err := os.ReadFile(group + "/cgroup.events")
+	if err != nil || strings.Contains("\n"+string(events), "\npopulated 1") {
+		return false
+	}
+	entries, _ := os.ReadDir(group)
+	for _, e := range entries {
+		if e.IsDir() && !prune(group+"/"+e.Name()) {
+			return false
 		}
 	}
-	return first
+	err = unix.Rmdir(group)
+	return err == nil || err == unix.ENOENT
+}
+
+// changed removes the groups that were left behind and are empty now.
+func (c *cgroups) changed() {
+	var buf [64 * unix.SizeofInotifyEvent]byte
+	for {
+		n, err := unix.Read(c.notify, buf[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if n < unix.SizeofInotifyEvent {
+			return
+		}
+		for at := 0; at < n; {
+			e := (*unix.InotifyEvent)(unsafe.Pointer(&buf[at]))
+			at += unix.SizeofInotifyEvent + int(e.Len)
+			if token, ok := c.waiting[e.Wd]; e.Mask&unix.IN_IGNORED != 0 {
+				delete(c.waiting, e.Wd)
+			} else if ok {
+				prune(c.path(token))
+			}
+		}
+	}
+}
+
+// sweep removes the groups of a manager before that nobody claims, once.
+func (c *cgroups) sweep(claimed map[int]*child) {
+	if c == nil || !c.before {
+		return
+	}
+	c.before = false
+	own := map[uint64]bool{}
+	for _, child := range claimed {
+		own[child.token] = true
+	}
+	entries, _ := os.ReadDir(c.root)
+	for _, e := range entries {
+		if token, err := strconv.ParseUint(e.Name(), 10, 64); err == nil && !own[token] {
+			c.remove(token)
+		}
+	}
+}
+
+// processes are those in the group of a token and in groups below it.
+func (c *cgroups) processes(token uint64) (pids []int) {
+	if c == nil {
+		return nil
+	}
+	filepath.WalkDir(c.path(token), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() {
+			return nil
+		}
+		text, _ := os.ReadFile(path + "/cgroup.procs")
+		for line := range strings.Lines(string(text)) {
+			if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 0 {
+				pids = append(pids, pid)
+			}
+		}
+		return nil
+	})
+	return pids
+}
+
+// used reports whether a process ever ran in the group of a token: the kernel
+// counts the time of each group without any controller.
+func (c *cgroups) used(token uint64) bool {
+	if c == nil {
+		return false
+	}
+	text, err := os.ReadFile(c.path(token) + "/cpu.stat")
+	return err == nil && !strings.Contains("\n"+string(text), "\nusage_usec 0\n")
 }

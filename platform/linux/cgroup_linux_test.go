@@ -36,8 +36,9 @@ func TestCgroups(t *testing.T) {
 		return
 	}
 	root := cgroupRoot(t)
-	poller := newPoller(t)
-	procs, err := NewProcesses(poller, Options{Umask: 0o022, CgroupRoot: root, Warn: func(s string) { t.Error(s) }})
+	poller, left := newPoller(t), 0
+	procs, err := NewProcesses(poller, Options{Umask: 0o022, CgroupRoot: root, Warn: func(s string) { t.Error(s) },
+		Left: func(token uint64, n int) { left += n }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,36 +48,48 @@ func TestCgroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := procs.Find(7); got != started.PID {
+	if got := procs.cgroups.processes(7); leader(got) != started.PID {
 		t.Errorf("found %d, want %d", got, started.PID)
 	}
-	if got := procs.Find(8); got != 0 {
-		t.Errorf("found %d for a token that is not", got)
+	if got := procs.Find(8, s, func(int) bool { return true }); got != (platform.Found{}) {
+		t.Errorf("found %+v for a token that is not", got)
 	}
-	procs.Kill(started.PID, job.Signal(unix.SIGKILL), engine.Group)
-	for end := time.Now().Add(20 * time.Second); ; {
-		if _, err := os.Stat(root + "/7"); os.IsNotExist(err) {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the group of dead processes stays")
-		}
-		poller.Wait(2 * time.Millisecond)
-		procs.Collect(func(engine.Msg) {})
+	await(t, procs, poller, "all of it runs", func() bool { return len(procs.cgroups.processes(7)) == 3 })
+	unix.Kill(started.PID, unix.SIGKILL)
+	await(t, procs, poller, "it is told what lives on", func() bool { return left > 0 })
+	for _, pid := range procs.cgroups.processes(7) {
+		unix.Kill(pid, unix.SIGKILL)
 	}
-	if got := procs.Find(7); got != 0 {
-		t.Errorf("found %d that is dead", got)
+	await(t, procs, poller, "the group of dead processes is gone", func() bool { return !there(root + "/7") })
+	if left != 2 {
+		t.Errorf("told of %d processes left behind, want 2", left)
 	}
 }
 
 func TestNoCgroups(t *testing.T) {
 	warned := 0
 	for _, root := range []string{"/nowhere", t.TempDir()} {
-		if c := newCgroups(root, func(string) { warned++ }); c != nil || c.create(1) != -1 || c.find(1) != 0 {
+		if c := newCgroups(newPoller(t), Options{CgroupRoot: root, Warn: func(string) { warned++ }}); c != nil || c.create(1) != -1 || c.processes(1) != nil {
 			t.Errorf("%s has groups", root)
 		}
 	}
 	if warned != 2 {
 		t.Errorf("%d warnings, want 2", warned)
+	}
+}
+
+func there(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// await collects until something is so.
+func await(t *testing.T, procs *Processes, poller *Poller, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !is(); procs.Collect(func(engine.Msg) {}) {
+		if time.Now().After(end) {
+			t.Fatal("not so in time: " + what)
+		}
+		poller.Wait(2 * time.Millisecond)
 	}
 }

@@ -31,38 +31,67 @@ type childInfo struct {
 
 // waitOptions are those of every wait. Never __WALL: that would take the
 // helper processes of Go's own packages; what is traced comes without it.
-const waitOptions = unix.WEXITED | unix.WSTOPPED | unix.WCONTINUED | unix.WNOHANG
+const waitOptions = unix.WEXITED | unix.WSTOPPED | unix.WCONTINUED
 
-func waitAny(options int) (info childInfo, ok bool) {
+// waitChild asks for a child, or for that of a pid; ok says that there is one.
+func waitChild(pid, options int) (info childInfo, ok bool) {
+	kind := unix.P_ALL
+	if pid != 0 {
+		kind = unix.P_PID
+	}
 	for {
 		info = childInfo{}
-		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), options, nil)
+		err := unix.Waitid(kind, pid, (*unix.Siginfo)(unsafe.Pointer(&info)), options|unix.WNOHANG, nil)
 		if err != unix.EINTR {
 			return info, err == nil && info.pid != 0
 		}
 	}
 }
 
-// Collect implements platform.Processes. It is due after every Wait of the
-// poller, which hears of executions, and after every SIGCHLD.
-func (p *Processes) Collect(yield func(engine.Msg)) {
-	p.flush(yield)
-	peek := 0
-	if p.cgroups != nil {
-		peek = unix.WNOWAIT // a process is in its group until it is collected
+func (c *childInfo) dead() bool { return c.code <= childDumped }
+
+// waitFor is what takes a report like this one and no other.
+func (c *childInfo) waitFor() int {
+	switch {
+	case c.dead():
+		return unix.WEXITED
+	case c.code == childContinued:
+		return unix.WCONTINUED
 	}
-	for {
-		info, ok := waitAny(waitOptions | peek)
+	return unix.WSTOPPED
+}
+
+// Collect implements platform.Processes. It is due after every Wait of the
+// poller, which hears of executions, and after every SIGCHLD. The end of an
+// orphan matters to nobody and is taken at once, so a storm of them is over
+// in one call; a process of a job is reaped by the next.
+func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
+	p.cgroups.sweep(p.children)
+	if p.told != 0 {
+		waitChild(p.told, unix.WEXITED)
+		p.told = 0
+	}
+	p.flush(yield)
+	for p.told == 0 {
+		info, ok := waitChild(0, waitOptions|unix.WNOWAIT)
 		if !ok {
-			return
+			return false
 		}
-		if peek == 0 {
-			p.changed(&info)
-		} else {
-			p.takeGrouped(&info)
+		if info.dead() && p.known(int(info.pid)) {
+			p.told = int(info.pid)
+		} else if info, ok = waitChild(int(info.pid), info.waitFor()); !ok {
+			continue // it is another report by now
 		}
+		p.changed(&info)
 		p.flush(yield)
 	}
+	return true
+}
+
+// known reports whether a process may be that of a job.
+func (p *Processes) known(pid int) bool {
+	t := p.traced[pid]
+	return p.children[pid] != nil || t != nil && t.process == pid
 }
 
 func (p *Processes) flush(yield func(engine.Msg)) {
@@ -74,33 +103,13 @@ func (p *Processes) flush(yield func(engine.Msg)) {
 
 func (p *Processes) tell(m engine.Msg) { p.happened = append(p.happened, m) }
 
-// takeGrouped collects what was peeked at, and the group of a dead process.
-func (p *Processes) takeGrouped(info *childInfo) {
-	pid := int(info.pid)
-	dead := info.code <= childDumped
-	token, grouped := uint64(0), false
-	if dead {
-		token, grouped = p.cgroups.of(pid)
-	}
-	var taken childInfo
-	if unix.Waitid(unix.P_PID, pid, (*unix.Siginfo)(unsafe.Pointer(&taken)), waitOptions, nil) != nil || taken.pid == 0 {
-		return
-	}
-	p.changed(&taken)
-	if grouped && taken.code <= childDumped {
-		p.cgroups.ended(pid, token)
-	}
-}
-
 // changed handles one report of the kernel.
 func (p *Processes) changed(info *childInfo) {
 	pid, status := int(info.pid), int(info.status)
 	p.confirm(pid)
 	switch info.code {
-	case childExited:
-		p.ended(pid, job.Exit(status))
-	case childKilled, childDumped:
-		p.ended(pid, job.Killed(job.Signal(status)))
+	case childExited, childKilled, childDumped:
+		p.ended(pid, statusOf(int(info.code), status))
 	case childTrapped:
 		p.trapped(pid, status)
 	case childStopped:
@@ -110,13 +119,24 @@ func (p *Processes) changed(info *childInfo) {
 	}
 }
 
+func statusOf(code, status int) job.Status {
+	if code == childExited {
+		return job.Exit(status)
+	}
+	return job.Killed(job.Signal(status))
+}
+
 func (p *Processes) ended(pid int, status job.Status) {
 	if p.postpone(pid, status) {
 		return
 	}
+	thread := p.untrace(pid, status)
 	c := p.children[pid]
 	delete(p.children, pid)
-	if thread := p.untrace(pid, status); thread || c != nil && c.failed {
+	if c != nil {
+		p.cgroups.ended(c.token)
+	}
+	if thread || c != nil && c.failed {
 		return
 	}
 	p.tell(engine.Exited{PID: pid, Status: status})

@@ -8,6 +8,17 @@
 // tells it, except that the execution of a process always comes before its
 // stops and its end.
 //
+// Crashes. A manager that is killed loses no process: its successor finds
+// what was started without an answer (Find), takes over the rest (Adopt) and
+// hears of deaths from the keeper (Reaped). A traced process is seized while
+// its exec stage waits, so the death of its tracer just lets it run, and it
+// is seized again. What cannot be known afterwards: whether a process was
+// made by fork or by vfork, so one that was made meanwhile is told as Forked
+// when its maker ends well; a fork that left the session of its maker, if
+// there are no cgroups; without cgroups also the process of an unanswered
+// spawn that died, or that overwrites its environment; and stops by signals
+// other than that of expect stop, as only a parent hears of them.
+//
 // Everything belongs to one goroutine locked to its thread, which is the
 // tracer of traced processes. Only Poller.Wake may be called from others. On
 // other kernels the package is empty.

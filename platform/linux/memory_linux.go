@@ -6,24 +6,18 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 // Memory returns a descriptor, inherited over exec, with data in it that no
 // file system holds.
 func Memory(name string, data []byte) (int, error) {
-	fd, err := unix.MemfdCreate(name, 0)
-	if err != nil {
-		return -1, err
+	fd, err := posix.Memory(name, data)
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	}
-	for at := int64(0); at < int64(len(data)); {
-		n, err := unix.Pwrite(fd, data[at:], at)
-		if err != nil {
-			unix.Close(fd)
-			return -1, err
-		}
-		at += int64(n)
-	}
-	return fd, nil
+	return fd, err
 }
 
 // ReadMemory returns what Memory was given.

@@ -19,6 +19,9 @@ type Options struct {
 	CgroupRoot string       // writable cgroup v2 directory for jobs; empty: none
 	Console    string       // empty: /dev/console
 	Warn       func(string) // may be nil
+	// Left is told that the process of a token ended and n others of its
+	// group live on. May be nil; without cgroups nobody knows.
+	Left func(token uint64, n int)
 }
 
 // Processes implements platform.Processes.
@@ -36,6 +39,7 @@ type Processes struct {
 	traced   map[int]*tracee
 	cgroups  *cgroups
 	happened []engine.Msg // for the next Collect
+	told     int          // dead child whose end was told, to be reaped by the next Collect
 
 	fast, staged int
 }
@@ -44,6 +48,9 @@ type Processes struct {
 type child struct {
 	stage  *posix.Report // of the exec stage; nil once the program runs
 	failed bool          // told by ExecFailed
+	token  uint64        // of its cgroup; 0 when a fork of it has taken that over
+	unsure bool          // taken over when it was dead: whether it ran its program is not told
+	forks  int           // taken over with so many forks to make until it is ready
 }
 
 var _ platform.Processes = (*Processes)(nil)
@@ -57,6 +64,9 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	}
 	if o.Warn == nil {
 		o.Warn = func(string) {}
+	}
+	if o.Left == nil {
+		o.Left = func(uint64, int) {}
 	}
 	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -77,7 +87,7 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 		uid: os.Geteuid(), gid: os.Getegid(), groups: groups,
 		noGroup:  err != nil || string(setgroups) == "deny\n",
 		children: map[int]*child{}, traced: map[int]*tracee{},
-		cgroups: newCgroups(o.CgroupRoot, o.Warn),
+		cgroups: newCgroups(p, o),
 	}, nil
 }
 
@@ -104,9 +114,13 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 	if program.Script != "" && len(io.Files) > posix.ScriptFD-3 || len(io.Files) > firstOwnFD-8 {
 		return platform.Started{}, &platform.SpawnError{Reason: posix.StepScript.Reason(0, unix.EMFILE, "")}
 	}
-	script, err := posix.NewScript(program.Script)
-	if err != nil {
-		return platform.Started{}, spawnError(err)
+	script := -1
+	if program.Script != "" {
+		var err error
+		if script, err = posix.Memory("script", []byte(program.Script)); err != nil {
+			return platform.Started{}, spawnError(err)
+		}
+		defer unix.Close(script)
 	}
 	n := &newcomer{token: token, spec: s, program: program, script: script, group: p.cgroups.create(token)}
 	n.files = p.files(n, io)
@@ -115,15 +129,10 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 		unix.Close(n.group)
 	}
 	if err != nil {
-		script.Close()
 		p.cgroups.remove(token)
 		return started, spawnError(err)
 	}
-	script.Hand(p.poller)
-	p.cgroups.joined(token, started.PID)
-	if traces(s) {
-		p.traced[started.PID] = &tracee{process: started.PID, state: untried}
-	}
+	p.children[started.PID].token = token
 	return started, nil
 }
 
@@ -132,7 +141,7 @@ type newcomer struct {
 	token   uint64
 	spec    *job.Spec
 	program posix.Program
-	script  *posix.Script
+	script  int // descriptor to be ScriptFD, or -1
 	group   int // descriptor of its cgroup, or -1
 	files   []uintptr
 }
@@ -158,25 +167,24 @@ func (p *Processes) files(n *newcomer, io platform.Streams) []uintptr {
 	for _, fd := range io.Files {
 		files = append(files, uintptr(fd))
 	}
-	if n.script.Read < 0 {
+	if n.script < 0 {
 		return files
 	}
 	for len(files) < posix.ScriptFD {
 		files = append(files, ^uintptr(0)) // closed
 	}
-	return append(files, uintptr(n.script.Read))
+	return append(files, uintptr(n.script))
 }
 
 // simple returns what to execute and how where the kernel's own attributes
 // are enough for a spec; else "".
 func (p *Processes) simple(n *newcomer) (string, *syscall.ProcAttr) {
 	s, a := n.spec, &n.spec.Attrs
-	if len(n.program.Argv) == 0 || a.Console == job.ConsoleOutput || a.Console == job.ConsoleOwner || s.Debug {
+	if len(n.program.Argv) == 0 || a.Console == job.ConsoleOutput || a.Console == job.ConsoleOwner || s.Debug || traces(s) {
 		return "", nil
 	}
 	name := n.program.Argv[0]
 	attr := &syscall.ProcAttr{Env: s.Env, Files: n.files, Sys: p.attributes(n)}
-	attr.Sys.Ptrace = traces(s)
 	if s.Slot == job.Security {
 		return posix.FindProgram(name, s.Env), attr // none of the attributes
 	}
@@ -225,8 +233,8 @@ func (p *Processes) identify(n *newcomer, attr *syscall.ProcAttr) bool {
 		return true
 	}
 	attr.Sys.Credential = credential(ids, p.uid != 0)
-	if named && n.script.Read >= 0 {
-		unix.Fchown(n.script.Read, ids.UID, ids.GID)
+	if named && n.script >= 0 {
+		unix.Fchown(n.script, ids.UID, ids.GID)
 	}
 	return true
 }
@@ -267,10 +275,6 @@ func spawnError(err error) error {
 	temporary := slices.Contains([]syscall.Errno{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE}, errno)
 	return &platform.SpawnError{Reason: posix.Strerror(errno), Temporary: temporary}
 }
-
-// Find implements platform.Processes. It needs the cgroups: a process has no
-// other trace of its token, and its environment is the job's alone.
-func (p *Processes) Find(token uint64) int { return p.cgroups.find(token) }
 
 // Kill implements platform.Processes (UPSTART §2.9).
 func (p *Processes) Kill(pid int, sig job.Signal, scope engine.Scope) error {

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
@@ -13,7 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	platformtest.Main()
+	platformtest.Main(backend)
 	unix.Umask(0o022)
 	os.Exit(m.Run())
 }
@@ -55,12 +56,26 @@ func TestConformance(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
-	platformtest.Run(t, func() (platform.Poller, platform.Processes) {
-		poller := newPoller(t)
-		procs, err := NewProcesses(poller, Options{Umask: 0o022, Console: platformtest.ConsolePath, Warn: func(s string) { t.Log(s) }})
-		if err != nil {
-			t.Fatal(err)
+	platformtest.Run(t, backend)
+}
+
+func TestConformanceWithCgroups(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	t.Setenv(platformtest.GroupsEnv, cgroupRoot(t))
+	platformtest.Run(t, backend)
+}
+
+func backend() (platform.Poller, platform.Processes) {
+	warn := func(s string) { fmt.Fprintln(os.Stderr, s) }
+	poller, err := NewPoller()
+	if err == nil {
+		var procs *Processes
+		o := Options{Umask: 0o022, Console: platformtest.ConsolePath, CgroupRoot: os.Getenv(platformtest.GroupsEnv), Warn: warn}
+		if procs, err = NewProcesses(poller, o); err == nil {
+			return poller, procs
 		}
-		return poller, procs
-	})
+	}
+	panic(err)
 }

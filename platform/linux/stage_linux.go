@@ -2,6 +2,7 @@ package linux
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -18,46 +19,99 @@ func (p *Processes) stage(n *newcomer) (platform.Started, error) {
 	if err != nil {
 		return platform.Started{}, err
 	}
-	fd, err := Memory("plan", plan.Encode())
+	fd, err := posix.Memory("plan", plan.Encode())
 	if err != nil {
 		return platform.Started{}, underlying(err)
 	}
 	defer unix.Close(fd)
-	unix.CloseOnExec(fd)
 	var report [2]int
 	if err := unix.Pipe2(report[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return platform.Started{}, err
 	}
-	pid, err := p.forkStage(n, uintptr(fd), uintptr(report[1]))
+	gate, open, err := newGate(plan.Trace)
+	if err != nil {
+		closeAll(report[:])
+		return platform.Started{}, err
+	}
+	pid, err := p.forkStage(n, uintptr(fd), uintptr(report[1]), gate...)
 	unix.Close(report[1])
 	if err == nil {
 		err = p.watch(pid, report[0])
 	}
+	if err == nil && plan.Trace {
+		err = p.trace(pid)
+	}
+	open()
 	if err != nil {
-		unix.Close(report[0])
+		if c := p.children[pid]; c == nil || c.stage == nil {
+			unix.Close(report[0])
+		}
 		return platform.Started{}, err
 	}
 	p.staged++
 	return platform.Started{PID: pid}, nil
 }
 
+// newGate returns the descriptor at which a stage that is to be traced waits
+// until open is called, or its manager dies; none for another.
+func newGate(traced bool) (gate []uintptr, open func(), err error) {
+	if !traced {
+		return nil, func() {}, nil
+	}
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, err
+	}
+	return []uintptr{uintptr(fds[0])}, func() { closeAll(fds[:]) }, nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+// trace traces a stage that waits at its gate. A process that asked to be
+// traced itself would die of the trap of its execution with its manager, and
+// be traced by the keeper if the manager died before.
+func (p *Processes) trace(pid int) error {
+	err := p.seize(pid, &tracee{process: pid, state: untried}, unix.PTRACE_O_TRACEEXEC)
+	if err == nil || err == unix.ESRCH {
+		return nil // it is told that the stage has died
+	}
+	p.giveUp(pid)
+	return &platform.SpawnError{Reason: posix.StepTrace.Reason(0, err.(unix.Errno), "")}
+}
+
+// giveUp ends a process that was not told of.
+func (p *Processes) giveUp(pid int) {
+	p.children[pid].failed = true
+	unix.Kill(pid, unix.SIGKILL)
+}
+
 // watch waits for what the exec stage of a process reports.
 func (p *Processes) watch(pid, fd int) error {
-	p.children[pid] = &child{stage: &posix.Report{FD: fd}}
-	err := p.poller.Add(fd, platform.Readable, func(platform.Ready) { p.confirm(pid) })
+	p.children[pid] = &child{}
+	err := p.listen(pid, fd)
 	if err != nil {
-		p.children[pid] = &child{failed: true} // nobody hears of it
-		unix.Kill(pid, unix.SIGKILL)
-		return underlying(err)
+		p.giveUp(pid)
 	}
-	return nil
+	return err
+}
+
+func (p *Processes) listen(pid, fd int) error {
+	err := p.poller.Add(fd, platform.Readable, func(platform.Ready) { p.confirm(pid) })
+	if err == nil {
+		p.children[pid].stage = &posix.Report{FD: fd}
+	}
+	return underlying(err)
 }
 
 // forkStage executes the own binary with the plan and the report behind the
-// descriptors of the process.
-func (p *Processes) forkStage(n *newcomer, plan, report uintptr) (int, error) {
-	files := append(append([]uintptr{}, n.files...), plan, report)
-	argv := posix.StageArgv(len(files)-2, len(files)-1)
+// descriptors of the process, and the gate behind these.
+func (p *Processes) forkStage(n *newcomer, plan, report uintptr, gate ...uintptr) (int, error) {
+	argv := posix.StageArgv(len(n.files), len(n.files)+1)
+	files := slices.Concat(n.files, []uintptr{plan, report}, gate)
 	attr := &syscall.ProcAttr{Env: posix.StageEnv, Files: files, Sys: p.attributes(n)}
 	path := "/proc/self/fd/" + strconv.Itoa(p.binary)
 	pid, err := syscall.ForkExec(path, argv, attr)
@@ -72,7 +126,7 @@ func (p *Processes) forkStage(n *newcomer, plan, report uintptr) (int, error) {
 func (p *Processes) plan(n *newcomer) (*posix.Plan, error) {
 	s, a := n.spec, &n.spec.Attrs
 	plan := &posix.Plan{
-		Argv: n.program.Argv, Env: s.Env, Script: n.script.Read >= 0, Trace: traces(s), Debug: s.Debug,
+		Argv: n.program.Argv, Env: s.Env, Script: n.script >= 0, Trace: traces(s), Debug: s.Debug,
 		Console: a.Console, ConsolePath: p.o.Console, Bare: s.Slot == job.Security,
 		Umask: a.Umask, Nice: a.Nice, HasNice: a.HasNice, OOM: a.OOM,
 		Root: s.Root, Chroot: a.Chroot, Dir: directory(s), Setuid: a.Setuid, Setgid: a.Setgid,

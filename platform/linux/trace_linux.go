@@ -1,31 +1,26 @@
 package linux
 
 import (
-	"os"
-	"strconv"
-	"strings"
-	"unsafe"
-
 	"golang.org/x/sys/unix"
 
 	"onset/core/engine"
 	"onset/core/job"
 )
 
-// traceOptions are set when the program has been executed; what a tracee
-// forks is traced with them too.
+// traceOptions are those of a program; what a tracee forks has them too.
 const traceOptions = unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC
 
 // traceState is where a traced thread is.
 type traceState uint8
 
 const (
-	untried traceState = iota // options not set: the program is not executed
+	untried traceState = iota // an exec stage still
 	running                   //
 	fresh                     // born, its first stop not seen
 	early                     // first stop seen before the event of its parent
 	held                      // stopped until the engine decides
 	leaving                   // told to stop, to be let go then
+	pausing                   // it will stop itself to say that it is ready
 	gone                      // a helper that left well; its end is not told before its maker's
 )
 
@@ -42,52 +37,49 @@ type tracee struct {
 	state   traceState
 	maker   int  // process that made it, while it is only watched or fresh
 	helper  bool // made by vfork or clone, only watched
-	tried   bool // it is past the trap of its execution
 	birth   int  // child whose first stop it is held for; 0: none
 }
 
 // trapped handles a stop of a traced thread: signal and event in one status.
 func (p *Processes) trapped(tid, status int) {
 	sig, event := status&0xff, status>>8
-	stop := sig == int(unix.SIGSTOP) && event == 0
+	stop := event == unix.PTRACE_EVENT_STOP
 	t := p.traced[tid]
 	switch {
 	case t == nil && stop:
-		p.traced[tid] = &tracee{process: tid, state: early, tried: true, maker: parentOf(tid)}
-	case t == nil:
-		resume(tid, sig)
-	case t.state == untried:
-		p.firstTrap(tid, t, sig)
-	case t.state == leaving:
+		p.traced[tid] = &tracee{process: tid, state: early, maker: parentOf(tid)}
+	case t != nil && t.state == leaving:
 		p.leave(tid, sig, event)
-	case t.state == fresh && stop:
+	case t != nil && t.state == fresh && stop:
 		p.born(tid, t)
-	case forks(event):
-		p.made(tid, t, event)
-	case event == unix.PTRACE_EVENT_EXEC:
-		p.replaced(tid, t)
-	case event != 0 || groupStop(tid, sig):
-		resume(tid, 0)
-	default:
+	case event == 0:
 		resume(tid, sig)
+	case stop && sig != int(unix.SIGTRAP):
+		p.halted(tid, t, sig)
+	case t != nil && forks(event):
+		p.made(tid, t, event)
+	case t != nil && (event == unix.PTRACE_EVENT_EXEC || t.state == untried):
+		p.executed(tid, t)
+	default:
+		resume(tid, 0)
 	}
+}
+
+// halted leaves a process stopped that a signal stopped. One that is to stop
+// itself is ready then.
+func (p *Processes) halted(tid int, t *tracee, sig int) {
+	if t.state == pausing {
+		p.tell(engine.Stopped{PID: tid, Signal: job.Signal(sig)})
+		if sig == int(unix.SIGSTOP) {
+			p.release(tid)
+			return
+		}
+	}
+	unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_LISTEN, uintptr(tid), 0, 0, 0, 0)
 }
 
 func forks(event int) bool {
 	return event == unix.PTRACE_EVENT_FORK || event == unix.PTRACE_EVENT_VFORK || event == unix.PTRACE_EVENT_CLONE
-}
-
-// firstTrap waits for the trap of the execution and passes signals on.
-func (p *Processes) firstTrap(tid int, t *tracee, sig int) {
-	if sig != int(unix.SIGTRAP) {
-		resume(tid, sig)
-		return
-	}
-	if err := unix.PtraceSetOptions(tid, traceOptions); err != nil {
-		p.warn("Failed to set ptrace options for", tid, err)
-	}
-	t.state, t.tried = running, true
-	resume(tid, 0)
 }
 
 // made handles the event of a thread that made a process or a thread.
@@ -101,7 +93,7 @@ func (p *Processes) made(tid int, t *tracee, event int) {
 	id := int(msg)
 	n, seen := p.traced[id]
 	if !seen {
-		n = &tracee{process: id, tried: true}
+		n = &tracee{process: id}
 		p.traced[id] = n
 	}
 	n.state, n.maker = fresh, t.process
@@ -126,7 +118,7 @@ func (p *Processes) born(tid int, n *tracee) {
 	for _, maker := range p.traced {
 		if maker.birth == tid {
 			maker.birth, n.state = 0, held
-			p.tell(engine.Forked{PID: maker.process, Child: tid})
+			p.forked(maker.process, tid)
 			return
 		}
 	}
@@ -134,15 +126,25 @@ func (p *Processes) born(tid int, n *tracee) {
 	resume(tid, 0)
 }
 
-// replaced handles an execution, which ends all other threads.
-func (p *Processes) replaced(pid int, t *tracee) {
+// executed handles an execution, which ends all other threads. The first ones
+// are those of the stage and, by the stage, of the job's program.
+func (p *Processes) executed(pid int, t *tracee) {
 	p.forgetThreads(pid)
-	if t.helper {
+	switch {
+	case t.state == untried && isStage(pid):
 		resume(pid, 0)
-		return
+	case t.state == untried:
+		if err := unix.PtraceSetOptions(pid, traceOptions); err != nil {
+			p.warn("Failed to set ptrace options for", pid, err)
+		}
+		t.state = running
+		resume(pid, 0)
+	case t.helper || t.state == pausing:
+		resume(pid, 0)
+	default:
+		t.state = held
+		p.tell(engine.Replaced{PID: pid})
 	}
-	t.state = held
-	p.tell(engine.Replaced{PID: pid})
 }
 
 func (p *Processes) forgetThreads(pid int) {
@@ -166,6 +168,9 @@ func (p *Processes) Resume(pid int) {
 // Detach implements platform.Processes. A thread that runs is stopped first:
 // the kernel lets only stopped ones go.
 func (p *Processes) Detach(pid int) {
+	if c := p.children[pid]; c != nil {
+		c.forks = 0
+	}
 	for id, t := range p.traced {
 		if t.process == pid || t.maker == pid && (t.helper || t.state == fresh || t.state == early) {
 			p.letGo(id, t)
@@ -181,33 +186,28 @@ func (p *Processes) letGo(tid int, t *tracee) {
 		p.ended(tid, 0)
 	case fresh: // its first stop is on the way
 		t.state = leaving
-	case untried, running:
+	case untried, running, pausing:
 		t.state = leaving
-		unix.Tgkill(t.process, tid, unix.SIGSTOP)
+		unix.PtraceInterrupt(tid)
 	}
 }
 
-// leave handles a stop of a thread that is to be let go at its SIGSTOP.
+// leave lets a thread go at whatever it stops for, since any stop ends an
+// interruption that was asked for.
 func (p *Processes) leave(tid, sig, event int) {
 	switch {
+	case event == 0:
+		delete(p.traced, tid)
+		unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_DETACH, uintptr(tid), 0, uintptr(sig), 0, 0)
+		return
 	case forks(event):
 		if msg, err := unix.PtraceGetEventMsg(tid); err == nil {
 			p.leaveBorn(int(msg))
 		}
-		resume(tid, 0)
 	case event == unix.PTRACE_EVENT_EXEC:
 		p.forgetThreads(tid)
-		resume(tid, 0)
-	case event != 0 || groupStop(tid, sig):
-		resume(tid, 0)
-	case sig == int(unix.SIGSTOP):
-		p.release(tid)
-	case sig == int(unix.SIGTRAP) && !p.traced[tid].tried:
-		p.traced[tid].tried = true
-		resume(tid, 0) // of its execution
-	default:
-		resume(tid, sig)
 	}
+	p.release(tid)
 }
 
 // leaveBorn lets go what a thread made that is to be let go itself.
@@ -216,7 +216,7 @@ func (p *Processes) leaveBorn(id int) {
 		p.release(id)
 		return
 	}
-	p.traced[id] = &tracee{process: id, state: leaving, tried: true}
+	p.traced[id] = &tracee{process: id, state: leaving}
 }
 
 func (p *Processes) release(tid int) {
@@ -231,6 +231,7 @@ func (p *Processes) release(tid int) {
 func (p *Processes) untrace(tid int, status job.Status) (thread bool) {
 	t := p.traced[tid]
 	if t == nil {
+		p.inherit(tid, status)
 		return false
 	}
 	delete(p.traced, tid)
@@ -241,7 +242,9 @@ func (p *Processes) untrace(tid int, status job.Status) (thread bool) {
 	p.forgetThreads(tid)
 	successor := 0
 	if status == 0 && !t.helper && t.state != leaving {
-		successor = p.successor(tid)
+		if successor = p.successor(tid); successor == 0 {
+			p.inherit(tid, status)
+		}
 	}
 	for id, n := range p.traced {
 		if n.maker == tid && id != successor && (n.helper || n.state == fresh || n.state == early) {
@@ -281,6 +284,17 @@ func (p *Processes) unhold(child int) {
 	}
 }
 
+// forked tells of a fork; the child takes over what its maker is to the job.
+func (p *Processes) forked(pid, to int) {
+	heir := &child{}
+	if c := p.children[pid]; c != nil {
+		heir.token, heir.forks = c.token, max(0, c.forks-1)
+		c.token, c.forks = 0, 0
+	}
+	p.children[to] = heir
+	p.tell(engine.Forked{PID: pid, Child: to})
+}
+
 // successor tells of the helper that outlives its maker, the latest one.
 func (p *Processes) successor(pid int) int {
 	latest := 0
@@ -295,41 +309,15 @@ func (p *Processes) successor(pid int) int {
 		}
 	}
 	if latest != 0 {
-		p.tell(engine.Forked{PID: pid, Child: latest})
+		p.forked(pid, latest)
 	}
 	return latest
 }
 
 func (p *Processes) warn(what string, pid int, err error) {
-	p.o.Warn(what + " process (" + strconv.Itoa(pid) + "): " + err.Error())
+	p.o.Warn(what + " process (" + itoa(pid) + "): " + err.Error())
 }
 
 // resume lets a stopped thread run on, with a signal if not 0. One that was
 // killed meanwhile is reported as ended.
 func resume(tid, sig int) { unix.PtraceCont(tid, sig) }
-
-// groupStop tells the stop of a whole process by a stop signal from the
-// delivery of that signal, which comes before it.
-func groupStop(tid, sig int) bool {
-	switch unix.Signal(sig) {
-	case unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
-		var info [128]byte
-		_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETSIGINFO, uintptr(tid), 0, uintptr(unsafe.Pointer(&info)), 0, 0)
-		return errno == unix.EINVAL
-	}
-	return false
-}
-
-// processOf returns the process of a thread, or 0.
-func processOf(tid int) int { return statusField(tid, "Tgid") }
-
-// parentOf returns the parent of a process, or 0.
-func parentOf(pid int) int { return statusField(pid, "PPid") }
-
-func statusField(pid int, name string) int {
-	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	_, rest, _ := strings.Cut(string(text), "\n"+name+":\t")
-	line, _, _ := strings.Cut(rest, "\n")
-	n, _ := strconv.Atoi(line)
-	return n
-}

@@ -52,8 +52,8 @@ func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 func (m *Manager) Redo(effect engine.Effect) []engine.Msg {
 	switch e := effect.(type) {
 	case engine.Spawn:
-		if pid := m.k.Processes.Find(e.Token); pid != 0 {
-			return []engine.Msg{engine.Spawned{Token: e.Token, PID: pid}}
+		if found := m.k.Processes.Find(e.Token, e.Spec, func(int) bool { return false }); found.PID != 0 {
+			return []engine.Msg{engine.Spawned{Token: e.Token, PID: found.PID}}
 		}
 	case engine.Publish, engine.Respond:
 		return nil

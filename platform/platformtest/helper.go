@@ -14,9 +14,9 @@ import (
 // helperArg as the first argument makes the test binary a process under test.
 const helperArg = "onset-helper"
 
-// Main is the exec stage or a process under test, if that is what the test
+// Main is the exec stage, a process under test or a manager on a back end, if that is what the test
 // binary was started as, and returns otherwise.
-func Main() {
+func Main(backend Backend) {
 	posix.StageMain()
 	if len(os.Args) < 3 || os.Args[1] != helperArg {
 		return
@@ -29,6 +29,8 @@ func Main() {
 		forkTimes(args)
 	case "spawn":
 		spawnSelf(args)
+	case "manager":
+		manage(backend)
 	}
 	os.Exit(0)
 }

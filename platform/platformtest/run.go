@@ -7,7 +7,7 @@ import (
 
 // Run runs the suite on back ends from backend.
 func Run(t *testing.T, backend Backend) {
-	for _, c := range slices.Concat(specCases, failureCases, endCases, traceCases) {
+	for _, c := range slices.Concat(specCases, failureCases, endCases, traceCases, crashCases) {
 		t.Run(c.name, func(t *testing.T) { c.run(newWorld(t, backend)) })
 	}
 }

@@ -1,6 +1,7 @@
 // Package platformtest is the suite that every kernel back end passes: what a
-// process sees of each field of its spec, the texts of what fails, and how
-// ends, stops, forks and executions are told.
+// process sees of each field of its spec, the texts of what fails, how ends,
+// stops, forks and executions are told, and what a manager makes of the
+// processes of one that was killed.
 //
 // A back end calls Main first in TestMain, since the processes under test are
 // the test binary itself, and Run as root where orphans come to the test

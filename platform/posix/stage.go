@@ -26,10 +26,19 @@ func StageArgv(plan, report int) []string {
 	return []string{stageName, strconv.Itoa(plan), strconv.Itoa(report)}
 }
 
-func isStage() bool { return len(os.Args) == 3 && os.Args[0] == stageName }
+// StageFDs are the descriptors in the arguments of a process, if those are
+// the arguments of a stage.
+func StageFDs(argv []string) (plan, report int, ok bool) {
+	if len(argv) != 3 || argv[0] != stageName {
+		return -1, -1, false
+	}
+	plan, err := strconv.Atoi(argv[1])
+	report, failed := strconv.Atoi(argv[2])
+	return plan, report, err == nil && failed == nil
+}
 
 func init() {
-	if isStage() {
+	if _, _, ok := StageFDs(os.Args); ok {
 		runtime.LockOSThread() // ids, priority and trace are those of a thread
 	}
 }
@@ -37,11 +46,10 @@ func init() {
 // StageMain becomes the program of a plan if this process is an exec stage,
 // and returns otherwise. It comes first in main.
 func StageMain() {
-	if !isStage() {
+	planFD, report, ok := StageFDs(os.Args)
+	if !ok {
 		return
 	}
-	planFD, _ := strconv.Atoi(os.Args[1])
-	report, _ := strconv.Atoi(os.Args[2])
 	unix.CloseOnExec(planFD)
 	unix.CloseOnExec(report)
 	err := &SetupError{Step: StepText, Text: errPlan.Error()}
@@ -209,7 +217,7 @@ func (s *stage) execute() *SetupError {
 		unix.Kill(unix.Getpid(), unix.SIGSTOP)
 	}
 	if s.Trace {
-		if errno := traceMe(); errno != 0 {
+		if errno := beTraced(s.report + 1); errno != 0 {
 			return &SetupError{Step: StepTrace, Errno: errno}
 		}
 	}

@@ -51,9 +51,18 @@ func setIDs(ids *IDs, named bool) (Step, unix.Errno) {
 	return 0, 0
 }
 
-func traceMe() unix.Errno {
-	_, _, errno := syscall.RawSyscall(unix.SYS_PTRACE, unix.PTRACE_TRACEME, 0, 0)
-	return errno
+// beTraced waits at the gate behind the report until it is closed: until the
+// manager traces this process, or is dead.
+func beTraced(gate int) unix.Errno {
+	var b [1]byte
+	for {
+		_, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(gate), uintptr(unsafe.Pointer(&b[0])), 1)
+		if errno != unix.EINTR {
+			break
+		}
+	}
+	syscall.RawSyscall(unix.SYS_CLOSE, uintptr(gate), 0, 0)
+	return 0
 }
 
 func execve(path *byte, argv, env []*byte) unix.Errno {
