@@ -113,4 +113,12 @@ var programs = [...]command{
 		"With --force ARG is given to the firmware.", (*tool).reboot},
 	{"", "halt", "", "Halt the system.", "", rebootOptions, "", (*tool).reboot},
 	{"", "poweroff", "", "Power off the system.", "", rebootOptions, "", (*tool).reboot},
+	{"", "init-checkconf", "FILE", "Check the syntax of a job file.", "", []option{
+		{short: 'f', long: "file", value: "FILE", help: "the file, instead of the argument"},
+		{short: 's', long: "noscript", help: "do not let the shell check the scripts"},
+		{short: 'd', long: "debug", hidden: true},
+		{short: 'i', long: "initctl-path", value: "PATH", hidden: true}, // no init is started
+		{short: 'x', long: "upstart-path", value: "PATH", hidden: true},
+		{short: 'h', long: "help", hidden: true}},
+		"The exit status is 0 only where it says that the syntax is ok.", (*tool).checkConf},
 }

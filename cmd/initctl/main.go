@@ -1,7 +1,8 @@
 // Command initctl is the client of init: one binary for all its commands,
 // chosen by the first argument or by the name it is called under (UPSTART
 // §7, EXTENSIONS §§1, 3, 13). Under the names runlevel, telinit, shutdown,
-// reboot, halt and poweroff it is those programs (UPSTART §10).
+// reboot, halt, poweroff and init-checkconf it is those programs (UPSTART §§10,
+// 11.1).
 //
 // commands.go holds the table of commands; parsing, the list of commands and
 // each command's help follow from it. A command gets a tool, writes its result

@@ -94,6 +94,9 @@ func (t *tool) run(argv []string) int {
 	cmd, args, err := t.parse(argv)
 	if stop := errStop(""); errors.As(err, &stop) {
 		t.explain(cmd, string(stop))
+		if cmd != nil && cmd.name == "init-checkconf" {
+			return 1 // so the original
+		}
 		return 0
 	}
 	if err == nil {

@@ -1,0 +1,5 @@
+package main
+
+import "onset/platform/linux"
+
+var signals = linux.Signals
