@@ -18,6 +18,7 @@ import (
 
 	"onset/core/engine"
 	"onset/core/env"
+	"onset/platform/keeper"
 	"onset/platform/linux"
 	"onset/platform/manager"
 	"onset/platform/posix"
@@ -43,12 +44,35 @@ func main() {
 		return
 	}
 	mode := modeOf(o)
-	if mode == engine.System {
-		demandProcessOne(log)
-	}
-	if err := run(o, mode, prog, log, signals); err != nil {
+	kept, err := keeper.Attach()
+	if err != nil {
 		fatal(log, err.Error())
 	}
+	if mode == engine.System && kept == nil {
+		demandProcessOne(log)
+		os.Exit(keep())
+	}
+	if err := run(o, mode, prog, log, signals, kept); err != nil {
+		fatal(log, err.Error())
+	}
+}
+
+// keep is the life of process 1: see package keeper.
+func keep() int {
+	self, err := os.Executable()
+	if err != nil { // no /proc yet
+		self = os.Args[0]
+	}
+	shell := []string{"/sbin/sulogin"}
+	if _, err := os.Stat(shell[0]); err != nil {
+		shell = []string{"/bin/sh"}
+	}
+	args := plainArgs()
+	return keeper.Run(keeper.Options{
+		Path: self, Args: args, Env: os.Environ(),
+		Self:  append([]string{self}, args...),
+		Shell: shell, Console: "/dev/console", Container: linux.InContainer(),
+	})
 }
 
 func fatal(log *manager.Logger, text string) {
@@ -80,29 +104,36 @@ func demandProcessOne(log *manager.Logger) {
 
 // run is the life of one image: it ends when a session ends, and is replaced
 // by the next image at a re-exec.
-func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals *manager.Signals) error {
-	if mode == engine.System {
-		linux.PrepareMachine(!o.restart, func(text string) { log.Log(engine.Warn, text) })
+func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals *manager.Signals, kept *keeper.Client) error {
+	warn := func(text string) { log.Log(engine.Warn, text) }
+	state, err := readState(o.stateFD)
+	if err != nil {
+		log.Log(engine.Error, "Failed to read serialisation data - reverting to stateless re-exec")
+	}
+	if kept != nil {
+		if state == nil {
+			manager.PutBack(kept.Stored, warn)
+		}
+		linux.PrepareMachine(!o.restart && kept.Life == 1, warn)
 	}
 	c, err := config(o, mode, prog)
 	if err != nil {
 		return err
 	}
-	c.Log, c.Signals = log.Log, signals
+	c.Log, c.Signals, c.Keeper, c.State = log.Log, signals, kept, state
+	if o.writeState {
+		c.StateFile = filepath.Join(c.Engine.LogDir, "upstart.state")
+	}
 	if o.restart {
 		c.Told = append(c.Told, engine.Restarted)
 	}
-	if os.Getpid() != 1 {
-		if err := linux.BecomeSubreaper(); err != nil {
-			log.Log(engine.Warn, "Unable to become a subreaper: "+err.Error())
-			c.Told = append(c.Told, engine.SubreaperFailed)
-		}
+	if kept != nil {
+		c.Engine.PID = 1
+	} else if err := linux.BecomeSubreaper(); err != nil {
+		warn("Unable to become a subreaper: " + err.Error())
+		c.Told = append(c.Told, engine.SubreaperFailed)
 	}
-	if c.State, err = readState(o.stateFD); err != nil {
-		log.Log(engine.Error, "Failed to read serialisation data - reverting to stateless re-exec")
-		c.State = nil
-	}
-	kernel, err := newKernel(func(text string) { log.Log(engine.Warn, text) })
+	kernel, err := newKernel(warn)
 	if err != nil {
 		return err
 	}
@@ -117,17 +148,25 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 	if err != nil {
 		return err
 	}
-	if mode == engine.System {
+	if kept != nil {
 		linux.LeaveConsole()
 		if err := log.ToKernel(); err != nil {
-			log.Log(engine.Warn, "cannot log to the kernel: "+err.Error())
+			warn("cannot log to the kernel: " + err.Error())
 		}
 	}
+	return serve(m, prog, log, kept)
+}
+
+// serve runs the manager until there is nothing more to do.
+func serve(m *manager.Manager, prog string, log *manager.Logger, kept *keeper.Client) error {
 	for {
 		if _, ok := m.Run().(engine.Exit); ok {
+			if kept != nil {
+				return kept.Exit(0)
+			}
 			return nil
 		}
-		err := reexec(m, o)
+		err := reexec(m, kept)
 		log.Log(engine.Error, fmt.Sprintf("Failed to re-execute %s: %s", prog, err))
 	}
 }
@@ -197,24 +236,15 @@ The init of a machine, or of a session.
       --startup-event=NAME    event to emit at start-up [startup]
       --session               use the session bus, for tests
       --user                  be the init of a session
+      --write-state-file      write the state that a re-exec passes on to LOGDIR/upstart.state
   -q, --quiet                 only errors
   -v, --verbose               more messages
       --help                  display this help and exit
       --version               output version information and exit
 `
 
-// reexec replaces this image by the binary that is there now, with its state
-// in a descriptor.
-func reexec(m *manager.Manager, o options) error {
-	left, err := m.Legacy()
-	if err != nil {
-		return err
-	}
-	fd, err := linux.Memory("onset-state", left)
-	if err != nil {
-		m.Keep()
-		return err
-	}
+// plainArgs are the arguments without those that a re-exec adds.
+func plainArgs() []string {
 	args := []string{os.Args[0]}
 	for i := 1; i < len(os.Args); i++ {
 		switch {
@@ -225,10 +255,30 @@ func reexec(m *manager.Manager, o options) error {
 			args = append(args, os.Args[i])
 		}
 	}
+	return args
+}
+
+// reexec replaces this image by the binary that is there now, with its state
+// in a descriptor.
+func reexec(m *manager.Manager, kept *keeper.Client) error {
+	left, err := m.Legacy()
+	if err != nil {
+		return err
+	}
+	fd, err := linux.Memory("onset-state", left)
+	if err != nil {
+		m.Keep()
+		return err
+	}
+	args := plainArgs()
 	args = append(args, "--state-fd", strconv.Itoa(fd), "--restart")
+	environ := os.Environ()
+	if kept != nil {
+		environ = append(environ, kept.Inherit())
+	}
 	self, err := linux.OwnBinary()
 	if err == nil {
-		err = syscall.Exec(self, args, os.Environ())
+		err = syscall.Exec(self, args, environ)
 	}
 	syscall.Close(fd)
 	m.Keep()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"onset/core/engine"
@@ -23,6 +24,7 @@ type options struct {
 	user        bool
 	restart     bool
 	stateFD     int
+	writeState  bool
 	noWatch     bool
 	priority    engine.Priority
 	debugStanza bool
@@ -38,6 +40,7 @@ var consoles = map[string]job.Console{
 // are ignored: the kernel passes on what it does not know itself.
 func parseOptions(args []string) (o options, err error) {
 	o = options{startup: "startup", stateFD: -1, priority: engine.Message}
+	_, o.writeState = os.LookupEnv("UPSTART_WRITE_STATEFILE")
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -111,6 +114,8 @@ func (o *options) flag(arg string) {
 		o.noWatch = true
 	case "--session":
 		o.session = true
+	case "--write-state-file":
+		o.writeState = true
 	case "--user":
 		o.user = true
 	case "--restart":

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"fmt"
 
+	"onset/core/control"
 	"onset/core/engine"
 	"onset/core/loop"
 )
@@ -21,9 +22,9 @@ type Recovered struct {
 	Faults []Fault
 	// Inputs is how many inputs were stepped.
 	Inputs int
-	// Calls are the Caller.ID of the calls the log holds, also of those left
-	// out: a transport that still has one of them does not tell it again.
-	Calls []uint64
+	// Callers made the calls the log holds, also those left out: a transport
+	// that still has one of these calls does not tell it again.
+	Callers []control.Caller
 	// Torn says that the last record was not complete and does not count.
 	// The input it held, if it held one, was not stepped.
 	Torn bool
@@ -144,7 +145,7 @@ func (p *replay) take() bool {
 		r.Backlog.Begun(n.k)
 	case noteInput:
 		if m, ok := n.input.Msg.(engine.Called); ok {
-			r.Calls = append(r.Calls, m.Caller.ID)
+			r.Callers = append(r.Callers, m.Caller)
 		}
 		said, panicked := p.panics[n.end]
 		if panicked || p.after.kind == noteSkip || p.after.kind == 0 && p.poisoned {

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"onset/core/engine"
 	"onset/core/job"
 	"onset/platform"
@@ -33,16 +31,18 @@ func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 	case engine.Publish:
 		m.bus.Publish(e.Signal)
 	case engine.CloseFile:
-		unix.Close(e.File)
+		m.dropFile(e.File)
 	case engine.LoadConfig:
 		return []engine.Msg{m.load(e.Sessions...)}
 	case engine.LoadSource:
 		return []engine.Msg{engine.SourceLoaded{Source: m.watcher.Add(sessionSource(e.Session))}}
 	case engine.ConnectBus:
+		m.kept.owes(e)
 		m.connectBus(e)
 	case engine.UpdateActivation:
 		m.bus.UpdateActivation(e.Env)
 	case engine.FlushLogs:
+		m.kept.owes(e)
 		m.logs.Flush(func(err error) { m.done(e.Call, err) })
 	}
 	return nil
@@ -52,13 +52,26 @@ func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 func (m *Manager) Redo(effect engine.Effect) []engine.Msg {
 	switch e := effect.(type) {
 	case engine.Spawn:
-		if found := m.k.Processes.Find(e.Token, e.Spec, func(int) bool { return false }); found.PID != 0 {
-			return []engine.Msg{engine.Spawned{Token: e.Token, PID: found.PID}}
+		if msgs := m.find(e); msgs != nil {
+			return msgs
 		}
-	case engine.Publish, engine.Respond:
+	case engine.Publish:
 		return nil
 	}
 	return m.Do(effect)
+}
+
+// find looks for the process of a spawn that may have been carried out.
+func (m *Manager) find(e engine.Spawn) []engine.Msg {
+	found := m.k.Processes.Find(e.Token, e.Spec, m.knows)
+	if found.PID == 0 && found.Started {
+		found.PID = m.stranger()
+		m.k.Processes.Adopt(e.Token, found.PID, job.ExpectNone, 0)
+	}
+	if found.PID == 0 {
+		return nil
+	}
+	return []engine.Msg{engine.Spawned{Token: e.Token, PID: found.PID}}
 }
 
 // done tells the result of an effect that answers a call.
@@ -104,6 +117,9 @@ func failed(token uint64, reason string, temporary bool) []engine.Msg {
 }
 
 func (m *Manager) kill(e engine.Kill) {
+	if m.kept.diedAlready(e.PID) {
+		return
+	}
 	if err := m.k.Processes.Kill(e.PID, e.Signal, e.Scope); err != nil {
 		m.warn("Failed to send signal %d to process %d: %s", e.Signal, e.PID, err)
 	}
@@ -149,7 +165,7 @@ func (m *Manager) busKind() string {
 }
 
 // load reads the configuration of the host and of chroot sessions.
-func (m *Manager) load(sessions ...string) engine.Msg {
+func (m *Manager) load(sessions ...string) engine.Loaded {
 	var all []engine.Source
 	for _, s := range m.c.Sources {
 		all = append(all, m.watcher.Add(s))

@@ -12,6 +12,10 @@ package manager
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +28,7 @@ import (
 	"onset/platform"
 	"onset/platform/bus"
 	"onset/platform/joblog"
+	"onset/platform/keeper"
 	"onset/platform/watch"
 )
 
@@ -44,10 +49,14 @@ type Config struct {
 	Log     func(p engine.Priority, text string)
 	OpenPTY func() (master, slave int, err error)
 	Signals *Signals
+	Keeper  *keeper.Client // nil without
 	// Told is what init learned before it could be told.
 	Told []engine.Request
 	// State is what an earlier image left for this one; nil at a first start.
 	State []byte
+	// StateFile is where to write the state taken over from it, as JSON, or
+	// the bytes that cannot be understood; empty: nowhere.
+	StateFile string
 }
 
 // Manager is the platform under one engine.
@@ -61,32 +70,66 @@ type Manager struct {
 	logs    *joblog.Logs
 	watcher watch.Watcher
 
-	inbox []engine.Msg
+	kept    *kept // nil without keeper
+	meaning map[syscall.Signal]engine.Request
+	files   map[int]bool // that came with events
+	inbox   []engine.Msg
 
 	listener   int    // private socket; -1 without
 	left       legacy // by the image before
 	bequeathed []int  // descriptors that survive an exec
+	more       bool   // Collect may have more at once
+	revived    bool   // the manager before died
+	started    bool   // Run was called
 }
 
 // New makes a manager; it acts on nothing before Run.
 func New(k Kernel, c Config) (*Manager, error) {
-	m := &Manager{c: c, k: k, listener: -1, left: legacy{Listener: -1}}
-	if c.State == nil {
-		m.engine = engine.New(c.Engine)
-	} else if err := m.restore(); err != nil {
-		return nil, err
+	m := &Manager{c: c, k: k, listener: -1, left: legacy{Listener: -1}, files: map[int]bool{}}
+	if c.Keeper != nil {
+		m.kept = &kept{Client: c.Keeper}
 	}
+	m.newEngine()
 	m.loop = loop.Loop{Engine: m.engine, Platform: m, Dump: m.dump}
-	c.Signals.start(c.Engine, k.Poller.Wake)
+	m.meaning = requests(c.Engine)
+	c.Signals.start(k.Poller.Wake)
 	m.logs = joblog.New(k.Poller, c.OpenPTY, m.warn)
-	m.bus = bus.NewServer(k.Poller, m, bus.Options{UID: c.Engine.UID, ChrootSessions: c.Engine.ChrootSessions,
-		Logf: m.warn, Now: func() time.Duration { return k.Clock().Mono }})
+	m.logs.Opened = func(token uint64, path string, master int) { m.kept.store(logged(token, path), master) }
+	m.logs.Closed = func(token uint64, path string) { m.kept.drop(logged(token, path)) }
+	o := bus.Options{UID: c.Engine.UID, ChrootSessions: c.Engine.ChrootSessions,
+		Logf: m.warn, Now: func() time.Duration { return k.Clock().Mono }}
+	if m.kept != nil {
+		o.Keep = m.kept.Client
+		o.LastConn = max(m.kept.conns, slices.Max(append(connections(m.engine.State()), 0)))
+	}
+	m.bus = bus.NewServer(k.Poller, m, o)
 	if c.Watch {
 		m.watcher = watch.New(k.Poller.Wake, m.warn)
 	} else {
 		m.watcher = watch.None(m.warn)
 	}
-	return m, nil
+	if m.kept == nil {
+		return m, nil
+	}
+	return m, k.Poller.Add(m.kept.FD(), platform.Readable, func(platform.Ready) { m.kept.called = true })
+}
+
+// newEngine makes the engine: of what the image before left, or a manager
+// that died, or from nothing.
+func (m *Manager) newEngine() {
+	if m.c.State != nil {
+		if err := m.restore(); err == nil {
+			return
+		}
+		m.c.Log(engine.Error, "Failed to read serialisation data - reverting to stateless re-exec")
+		m.keepFile(filepath.Join(m.c.Engine.LogDir, "upstart.state"), m.c.State)
+		m.c.State, m.left = nil, legacy{Listener: -1}
+	}
+	if m.kept != nil && m.recover() {
+		m.revived = true
+		return
+	}
+	m.engine = engine.New(m.c.Engine)
 }
 
 // Run drives the engine until it wants to end or to be replaced, and returns
@@ -97,30 +140,85 @@ func (m *Manager) Run() engine.Effect {
 			m.warn("Unable to listen for private connections: %s", err)
 		}
 	}
-	if m.c.State != nil {
-		m.inherit()
-		m.c.State = nil
-	}
-	m.loop.Push(m.load())
-	for _, what := range m.c.Told {
-		m.loop.Push(engine.Told{What: what})
-	}
-	m.c.Told = nil
-	m.firstBus()
+	m.start()
 	return m.loop.Run()
 }
 
-// restore makes the engine of what the image before left.
+// start brings about the first inputs, once.
+func (m *Manager) start() {
+	if m.started {
+		return
+	}
+	m.started = true
+	m.begin()
+	if m.revived || m.c.State != nil {
+		m.inherit()
+	}
+	if m.revived {
+		m.resume()
+	}
+	m.loop.Push(m.inbox...)
+	m.inbox, m.c.State = nil, nil
+	if m.revived {
+		m.reread()
+	} else {
+		m.loop.Push(m.load())
+	}
+	for _, what := range m.c.Told {
+		m.loop.Push(engine.Told{What: what})
+	}
+	m.firstBus()
+}
+
+// restore makes the engine of what the image before left; that of an Upstart
+// left the JSON of UPSTART Appendix A.
 func (m *Manager) restore() error {
 	if err := json.Unmarshal(m.c.State, &m.left); err != nil {
 		return err
 	}
-	s, err := snapshot.Decode(m.left.State)
+	var s *engine.State
+	var warnings []string
+	var err error
+	if m.left.State != nil {
+		s, err = snapshot.Decode(m.left.State)
+	} else {
+		m.left.Listener = -1
+		s, warnings, err = snapshot.ReadState(m.c.State, m.c.Engine)
+	}
 	if err != nil {
 		return err
 	}
 	m.engine = engine.Restore(s)
+	for _, w := range warnings {
+		m.warn("%s", w)
+	}
+	if m.c.StateFile != "" {
+		m.keepFile(m.c.StateFile, []byte(m.dump()))
+	}
+	if m.kept != nil {
+		m.sortCopies()
+	}
 	return nil
+}
+
+// keepFile writes something for people to look at.
+func (m *Manager) keepFile(path string, data []byte) {
+	os.Remove(path)
+	if err := os.WriteFile(path, data, 0o400); err != nil {
+		m.warn("%s", err)
+	}
+}
+
+// sortCopies closes those descriptors of the keeper's store that this image
+// inherited.
+func (m *Manager) sortCopies() {
+	for _, s := range m.kept.Stored {
+		if ownName(s.Name) {
+			closeFile(s.FD)
+		} else {
+			m.left.stored = append(m.left.stored, s)
+		}
+	}
 }
 
 // listen serves the private socket: that of the image before if there is one,
@@ -138,6 +236,7 @@ func (m *Manager) listen() error {
 	}
 	unix.CloseOnExec(fd)
 	m.listener = fd
+	m.kept.store(socketName, fd)
 	return m.bus.Serve(fd)
 }
 
@@ -154,6 +253,7 @@ func (m *Manager) Now() cause.Clock { return m.k.Clock() }
 
 // Wait implements loop.Platform.
 func (m *Manager) Wait(deadline time.Duration, ok bool) []engine.Msg {
+	m.takenIn()
 	if err := m.k.Poller.Wait(m.timeout(deadline, ok)); err != nil {
 		m.c.Log(engine.Error, "cannot wait: "+err.Error())
 	}
@@ -161,12 +261,13 @@ func (m *Manager) Wait(deadline time.Duration, ok bool) []engine.Msg {
 		m.watcher.Sync() // who installs a job and starts it finds it
 	}
 	m.inbox = append(m.watcher.Changes(), m.inbox...)
-	m.c.Signals.take(m.happened)
-	m.k.Processes.Collect(m.happened)
+	m.signalled()
+	m.more = m.k.Processes.Collect(m.happened)
 	m.bus.Tick(m.k.Clock().Mono)
 	m.logs.Collect()
 	msgs := m.inbox
 	m.inbox = nil
+	m.kept.paid(msgs)
 	return msgs
 }
 
@@ -180,7 +281,10 @@ func (m *Manager) timeout(deadline time.Duration, ok bool) time.Duration {
 	if in, has := m.logs.Deadline(); has && (!ok || now+in < deadline) {
 		deadline, ok = now+in, true
 	}
-	if !ok {
+	switch {
+	case m.more || len(m.inbox) > 0:
+		return 0
+	case !ok:
 		return -1
 	}
 	return max(0, deadline-now)
@@ -190,6 +294,9 @@ func (m *Manager) happened(msg engine.Msg) { m.inbox = append(m.inbox, msg) }
 
 // Call implements bus.Handler.
 func (m *Manager) Call(who control.Caller, call control.Call) {
+	if call.File != 0 {
+		call.File = m.takeFile(call.File)
+	}
 	m.happened(engine.Called{Caller: who, Call: call})
 }
 

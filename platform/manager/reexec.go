@@ -12,16 +12,24 @@ import (
 	"onset/core/job"
 	"onset/core/snapshot"
 	"onset/platform/bus"
+	"onset/platform/keeper"
 )
 
 // legacy is what one image leaves for the next (UPSTART §8.6): the state, and
 // the descriptors that go with it. Clients that wait keep waiting (DECISIONS
 // 22), and what jobs print goes on being logged.
 type legacy struct {
-	State    []byte
-	Listener int // private socket; -1 without
-	Clients  []bus.Conn
-	PTYs     []pty
+	State     []byte
+	Listener  int // private socket; -1 without
+	Clients   []bus.Conn
+	PTYs      []pty
+	Files     []int // that came with events
+	Unwritten []output
+
+	// In the keeper's store for the bus; and, after a crash, which calls are
+	// in the log.
+	stored []keeper.Stored
+	seen   func(call uint64) bool
 }
 
 type pty struct {
@@ -30,12 +38,20 @@ type pty struct {
 	FD    int
 }
 
+// output is what jobs printed and is not in their log yet.
+type output struct {
+	Path string
+	Data []byte
+}
+
 // Legacy returns what the image that follows is to be given as Config.State,
 // and lets the descriptors in it survive an exec. Keep takes that back.
 func (m *Manager) Legacy() ([]byte, error) {
 	for m.loop.Settle() != nil { // results that had not been heard
 	}
-	l := legacy{State: snapshot.Encode(m.engine.State()), Listener: m.listener, Clients: m.bus.Handover()}
+	s := m.engine.State()
+	l := legacy{State: snapshot.Encode(s), Listener: m.listener, Clients: m.bus.Handover(), Files: files(s)}
+	m.logs.Unwritten(func(path string, data []byte) { l.Unwritten = append(l.Unwritten, output{path, data}) })
 	m.logs.Masters(func(token uint64, path string, master int) {
 		l.PTYs = append(l.PTYs, pty{token, path, master})
 	})
@@ -57,10 +73,13 @@ func (m *Manager) Keep() {
 		unix.CloseOnExec(fd)
 	}
 	m.bequeathed = nil
+	if m.kept != nil {
+		m.kept.Keep()
+	}
 }
 
 func (l *legacy) descriptors() []int {
-	var fds []int
+	fds := slices.Clone(l.Files)
 	if l.Listener >= 0 {
 		fds = append(fds, l.Listener)
 	}
@@ -85,31 +104,42 @@ func (m *Manager) inherit() {
 		}
 		kept = append(kept, c.ID)
 	}
+	for _, o := range m.left.Unwritten {
+		m.logs.Restore(o.Path, o.Data)
+	}
 	for _, p := range m.left.PTYs {
 		unix.CloseOnExec(p.FD)
 		if err := m.logs.Adopt(p.Token, p.Path, p.FD); err != nil {
 			m.warn("%s", err)
 		}
 	}
+	for _, c := range m.left.stored {
+		kept = append(kept, m.bus.AdoptStored(c.Name, c.FD, m.left.seen))
+	}
+	for _, fd := range m.left.Files {
+		unix.CloseOnExec(fd)
+		m.files[fd] = true
+	}
 	s := m.engine.State()
 	for _, conn := range connections(s) {
 		if !slices.Contains(kept, conn) {
-			m.loop.Push(engine.Hungup{Conn: conn})
+			m.happened(engine.Hungup{Conn: conn})
 		}
 	}
-	m.confirm(s)
+	m.left = legacy{}
+	m.adopt(s)
 }
 
-// confirm counts a process as executing its program whose confirmation the
-// image before did not live to hear; had it failed, its end would follow.
-func (m *Manager) confirm(s *engine.State) {
-	for _, c := range s.Classes {
-		for _, j := range c.Instances {
-			if p := j.Procs[job.Main]; j.State == job.Spawned && p.PID != 0 {
-				m.loop.Push(engine.Executed{PID: p.PID})
-			}
+// adopt takes over the processes there are.
+func (m *Manager) adopt(s *engine.State) {
+	processes(s, func(c *engine.Class, j *engine.Instance, slot job.Slot) {
+		expect := job.ExpectNone
+		if slot == job.Main && j.State == job.Spawned {
+			expect = c.Def.Expect.Kind
 		}
-	}
+		p := j.Procs[slot]
+		m.k.Processes.Adopt(p.Token, p.PID, expect, j.TraceForks)
+	})
 }
 
 // connections returns those that anything in a state belongs to.

@@ -13,7 +13,6 @@ import (
 type Signals struct {
 	received chan os.Signal
 	pending  atomic.Uint64
-	told     map[syscall.Signal]engine.Request
 }
 
 // ClaimSignals claims every signal; it comes first in main, because an
@@ -25,8 +24,7 @@ func ClaimSignals() *Signals {
 }
 
 // start has wake called after every signal from now on.
-func (s *Signals) start(o engine.Options, wake func()) {
-	s.told = requests(o)
+func (s *Signals) start(wake func()) {
 	go func() {
 		for sig := range s.received {
 			n, ok := sig.(syscall.Signal)
@@ -57,22 +55,30 @@ func requests(o engine.Options) map[syscall.Signal]engine.Request {
 	return r
 }
 
-// take passes on what was received, SIGTERM last. SIGCHLD has done its work by
-// waking the poller.
-func (s *Signals) take(yield func(engine.Msg)) {
-	bits := s.pending.Swap(0)
+// signalled passes on what was received, SIGTERM last. SIGCHLD has done its
+// work by waking the poller. Process 1's signals come from the keeper; those
+// sent to its manager mean nothing.
+func (m *Manager) signalled() {
+	bits := m.c.Signals.pending.Swap(0)
+	if m.kept != nil {
+		m.hear()
+		return
+	}
 	if bits == 0 {
 		return
 	}
-	received := func(n syscall.Signal) {
-		if what, ok := s.told[n]; ok && bits&(1<<uint(n)) != 0 {
-			yield(engine.Told{What: what})
-		}
-	}
 	for n := syscall.Signal(1); n < 64; n++ {
-		if n != syscall.SIGTERM {
-			received(n)
+		if n != syscall.SIGTERM && bits&(1<<uint(n)) != 0 {
+			m.signal(n)
 		}
 	}
-	received(syscall.SIGTERM)
+	if bits&(1<<uint(syscall.SIGTERM)) != 0 {
+		m.signal(syscall.SIGTERM)
+	}
+}
+
+func (m *Manager) signal(sig syscall.Signal) {
+	if what, ok := m.meaning[sig]; ok {
+		m.happened(engine.Told{What: what})
+	}
 }

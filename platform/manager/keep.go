@@ -1,0 +1,408 @@
+package manager
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"onset/core/control"
+	"onset/core/engine"
+	"onset/core/job"
+	"onset/core/loop"
+	"onset/core/snapshot"
+	"onset/platform/keeper"
+)
+
+// snapshotAfter is how many bytes the input log takes at least before a
+// snapshot replaces it; it also takes as many as a snapshot, so that those
+// never cost more than the log.
+const snapshotAfter = 256 << 10
+
+// firstFile is above the descriptors that a manager opens itself. Those that
+// came with events keep their number in the next manager: the engine knows
+// them by it.
+const firstFile = 768
+
+// kept is what outlives this manager, at its keeper (DESIGN "Recovery is
+// replay"). A nil *kept is that of an init without keeper.
+type kept struct {
+	*keeper.Client
+	log    *snapshot.Log
+	owed   []engine.Effect // whose Done is not in the log
+	size   int             // of the last snapshot
+	heard  uint64          // event after the last one in the inbox
+	taken  uint64          // event after the last one acknowledged
+	called bool            // the keeper has something to tell
+	full   bool            // it was said that there is no room for a snapshot
+
+	// What the manager before left; empty once resume is through.
+	left   loop.Backlog
+	conns  uint64           // number of its last connection that matters
+	faults []snapshot.Fault // in its log
+	dead   []keeper.Event
+}
+
+// names in the keeper's store
+const (
+	socketName = "socket"
+	logName    = "log "  // token, path
+	fileName   = "file " // number; all other names are the bus's
+)
+
+func ownName(name string) bool {
+	return name == socketName || name == crashName || strings.HasPrefix(name, logName) || strings.HasPrefix(name, fileName)
+}
+
+// PutBack gives descriptors that came with events the number they had in the
+// manager before. It comes before anything else opens descriptors.
+func PutBack(stored []keeper.Stored, warn func(string)) {
+	for i := range stored {
+		s := &stored[i]
+		if n, ok := number(s.Name, fileName); ok && s.FD >= 0 && s.FD != n {
+			if err := makeRoom(stored, n); err != nil {
+				warn("a descriptor of an event is lost: " + err.Error())
+				continue
+			}
+			unix.Dup3(s.FD, n, unix.O_CLOEXEC)
+			unix.Close(s.FD)
+			s.FD = n
+		}
+	}
+}
+
+// makeRoom moves the stored descriptor that has a number out of the way.
+func makeRoom(stored []keeper.Stored, n int) (err error) {
+	for i := range stored {
+		if stored[i].FD == n {
+			stored[i].FD, err = unix.FcntlInt(uintptr(n), unix.F_DUPFD_CLOEXEC, firstFile)
+		}
+	}
+	return err
+}
+
+func number(name, prefix string) (n int, ok bool) {
+	rest, ok := strings.CutPrefix(name, prefix)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.Atoi(rest)
+	return n, err == nil
+}
+
+// recover makes the engine out of what a manager that died left, and reports
+// whether it left anything.
+func (m *Manager) recover() bool {
+	k := m.kept
+	r, err := k.Memory.Recover(k.Predecessor.Poisoned)
+	if err == keeper.ErrEmpty {
+		return false
+	}
+	if err != nil {
+		m.c.Log(engine.Error, "Failed to recover the state, jobs that run go on unsupervised: "+err.Error())
+		return false
+	}
+	m.engine, k.log = r.Engine, r.Log
+	k.left, k.faults = r.Backlog, r.Faults
+	m.c.Log(engine.Warn, fmt.Sprintf("Recovered from the death of the manager (%s)", howDied(k.Predecessor)))
+	for _, f := range r.Faults {
+		m.c.Log(engine.Error, fmt.Sprintf("Left out %T, which the manager may have died of: %s", f.Input.Msg, f.Panic))
+	}
+	m.left = m.sort()
+	seen := map[uint64]bool{}
+	for _, who := range r.Callers {
+		seen[who.ID] = true
+		k.conns = max(k.conns, who.Conn)
+	}
+	m.left.seen = func(call uint64) bool { return seen[call] }
+	return true
+}
+
+func howDied(p keeper.Predecessor) string {
+	if p.Code == cldExited {
+		return "exit status " + strconv.Itoa(p.Status)
+	}
+	return "signal " + strconv.Itoa(p.Status)
+}
+
+const cldExited = 1 // CLD_EXITED, on every kernel
+
+// sort makes a legacy of the descriptors in the keeper's store.
+func (m *Manager) sort() legacy {
+	l := legacy{Listener: -1}
+	used := files(m.engine.State())
+	for _, s := range m.kept.Stored {
+		switch {
+		case s.Name == crashName && s.FD >= 0:
+			m.fileCrash(s.FD)
+		case s.FD < 0 || !l.take(s, used):
+			m.kept.drop(s.Name)
+			closeFile(s.FD)
+		}
+	}
+	return l
+}
+
+// take adds a stored descriptor to a legacy, if anybody needs it.
+func (l *legacy) take(s keeper.Stored, used []int) bool {
+	if s.Name == socketName {
+		l.Listener = s.FD
+		return true
+	}
+	if n, ok := number(s.Name, fileName); ok {
+		l.Files = append(l.Files, n)
+		return slices.Contains(used, n)
+	}
+	if rest, ok := strings.CutPrefix(s.Name, logName); ok {
+		text, path, _ := strings.Cut(rest, " ")
+		token, err := strconv.ParseUint(text, 10, 64)
+		l.PTYs = append(l.PTYs, pty{token, path, s.FD})
+		return err == nil
+	}
+	l.stored = append(l.stored, s)
+	return true
+}
+
+// logged is the name of a pty in the keeper's store.
+func logged(token uint64, path string) string {
+	return logName + strconv.FormatUint(token, 10) + " " + path
+}
+
+// store has the keeper hold a descriptor. What it has no room for is lost
+// only if this manager dies.
+func (k *kept) store(name string, fd int) {
+	if k != nil {
+		k.Store(name, fd)
+	}
+}
+
+func (k *kept) drop(name string) {
+	if k != nil {
+		k.Drop(name)
+	}
+}
+
+// begin starts the log with a first snapshot.
+func (m *Manager) begin() {
+	if m.kept == nil {
+		return
+	}
+	if m.kept.log == nil {
+		m.kept.log = snapshot.NewLog(m.kept.Memory.Log)
+		m.snapshot()
+	}
+	m.catchCrash()
+	m.loop.Journal = m.kept.log
+	m.kept.Recovered()
+}
+
+// snapshot replaces the log by the state there is; nothing may wait to be
+// stepped.
+func (m *Manager) snapshot() {
+	k := m.kept
+	snap := snapshot.Encode(m.engine.State(), k.owed...)
+	err := k.Memory.Save(k.log, snap)
+	if err != nil && !k.full {
+		m.c.Log(engine.Error, "Cannot keep the state for the case of a crash: "+err.Error())
+	}
+	k.full, k.size = err != nil, len(snap)
+}
+
+// takenIn is called when all that Wait returned is in the log.
+func (m *Manager) takenIn() {
+	m.bus.Taken()
+	k := m.kept
+	if k == nil {
+		return
+	}
+	if k.heard != k.taken {
+		k.Ack(k.heard - 1)
+		k.taken = k.heard
+	}
+	k.Alive()
+	if used := len(k.log.Bytes()) - k.log.Remaining(); k.log.Full() || used > max(snapshotAfter, k.size) {
+		m.snapshot()
+	}
+}
+
+// owes notes an effect whose result comes later.
+func (k *kept) owes(e engine.Effect) {
+	if k != nil && loop.HasResult(e) {
+		k.owed = append(k.owed, e)
+	}
+}
+
+// paid forgets the effect that a message is the result of.
+func (k *kept) paid(msgs []engine.Msg) {
+	if k == nil || len(k.owed) == 0 {
+		return
+	}
+	for _, msg := range msgs {
+		if i := slices.IndexFunc(k.owed, func(e engine.Effect) bool { return loop.Answers(e, msg) }); i >= 0 {
+			k.owed = slices.Delete(k.owed, i, i+1)
+		}
+	}
+}
+
+// hear passes on what the keeper tells: signals, and the deaths of processes
+// that an earlier manager started.
+func (m *Manager) hear() {
+	if !m.kept.called {
+		return
+	}
+	m.kept.called = false
+	if err := m.kept.Receive(m.told); err != nil {
+		m.lostKeeper(err)
+	}
+}
+
+func (m *Manager) lostKeeper(err error) {
+	m.c.Log(engine.Fatal, "Lost the keeper: "+err.Error())
+	syscall.Exit(1)
+}
+
+func (m *Manager) told(e keeper.Event) {
+	m.kept.heard = e.Seq + 1
+	if e.Signal == 0 {
+		m.k.Processes.Reaped(e.PID, e.Code, e.Status, m.happened)
+	} else {
+		m.signal(e.Signal)
+	}
+}
+
+// resume goes on where the manager before stopped.
+func (m *Manager) resume() {
+	k := m.kept
+	if err := k.Missed(func(e keeper.Event) { k.dead = append(k.dead, e) }); err != nil {
+		m.lostKeeper(err)
+	}
+	for _, f := range k.faults {
+		if c, ok := f.Input.Msg.(engine.Called); ok {
+			m.bus.Respond(c.Caller.ID, c.Caller.Conn, control.Reply{Err: control.SystemError("init failed on this request")})
+		}
+	}
+	if _, ok := m.loop.Resume(k.left.Left()).(engine.Reexec); ok { // this is the next image already
+		m.loop.Push(engine.Told{What: engine.Restarted})
+	}
+	for _, e := range k.dead {
+		m.told(e)
+	}
+	k.left, k.faults, k.dead = loop.Backlog{}, nil, nil
+}
+
+// diedAlready reports whether a process that an effect is about ended before
+// this manager began: its number may be another's by now.
+func (k *kept) diedAlready(pid int) bool {
+	return k != nil && slices.ContainsFunc(k.dead, func(e keeper.Event) bool { return e.PID == pid && pid != 0 })
+}
+
+// stranger returns the latest process that ended and that the engine does not
+// know, or 0: the one whose start the manager before did not live to note.
+func (m *Manager) stranger() int {
+	for _, e := range slices.Backward(m.kept.dead) {
+		if e.PID != 0 && !m.knows(e.PID) {
+			return e.PID
+		}
+	}
+	return 0
+}
+
+// knows reports whether a process is that of a slot.
+func (m *Manager) knows(pid int) (known bool) {
+	processes(m.engine.State(), func(_ *engine.Class, j *engine.Instance, slot job.Slot) {
+		known = known || j.Procs[slot].PID == pid
+	})
+	return known
+}
+
+// processes calls yield with every slot that has a process.
+func processes(s *engine.State, yield func(*engine.Class, *engine.Instance, job.Slot)) {
+	for _, c := range s.Classes {
+		for _, j := range c.Instances {
+			for slot := range j.Procs {
+				if j.Procs[slot].PID != 0 {
+					yield(c, j, job.Slot(slot))
+				}
+			}
+		}
+	}
+}
+
+// takeFile makes a descriptor that came with a call one that keeps its number
+// in the next manager.
+func (m *Manager) takeFile(fd int) int {
+	if high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstFile); err == nil {
+		unix.Close(fd)
+		fd = high
+	}
+	m.files[fd] = true
+	m.kept.store(fileName+strconv.Itoa(fd), fd)
+	return fd
+}
+
+// dropFile closes a descriptor that came with a call, if that is still open.
+func (m *Manager) dropFile(fd int) {
+	if m.files[fd] {
+		delete(m.files, fd)
+		m.kept.drop(fileName + strconv.Itoa(fd))
+		unix.Close(fd)
+	}
+}
+
+func closeFile(fd int) {
+	if fd >= 0 {
+		unix.Close(fd)
+	}
+}
+
+// reread tells the engine what changed in the configuration while there was
+// no manager.
+func (m *Manager) reread() {
+	if !m.c.Watch {
+		return
+	}
+	loaded := m.load(m.engine.State().Sessions...)
+	if !slices.EqualFunc(loaded.Sources, m.engine.State().Sources, sameSource) {
+		m.loop.Push(loaded)
+	}
+}
+
+// sameSource reports whether a source is as the engine knows it.
+func sameSource(src engine.Source, known *engine.ConfSource) bool {
+	if src.Path != known.Path || src.Session != known.Session {
+		return false
+	}
+	have := map[string]string{}
+	for _, table := range []map[string]*engine.ConfFile{known.Confs, known.Overs, known.Aliases} {
+		for _, f := range table {
+			have[f.Path] = f.Text
+		}
+	}
+	for _, f := range src.Files {
+		if text, ok := have[f.Path]; !ok || text != f.Text {
+			return false
+		}
+		delete(have, f.Path)
+	}
+	return len(have) == 0
+}
+
+// files returns the descriptors that came with events and are in use.
+func files(s *engine.State) []int {
+	var all []int
+	for _, ev := range s.Events {
+		all = append(all, ev.File)
+	}
+	for _, c := range s.Classes {
+		for _, j := range c.Instances {
+			all = append(append(all, j.Files...), j.StartFiles...)
+		}
+	}
+	for _, h := range s.Held {
+		all = append(all, h.Call.File)
+	}
+	return slices.DeleteFunc(all, func(fd int) bool { return fd == 0 })
+}
