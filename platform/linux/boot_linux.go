@@ -94,14 +94,20 @@ var devices = []struct {
 	{"/dev/console", 0o600, 5, 1}, {"/dev/kmsg", 0o600, 1, 11},
 }
 
+// makeDevices makes those that are not there; one that fails stops no other.
 func makeDevices() error {
 	old := unix.Umask(0)
 	defer unix.Umask(old)
+	var failed []string
+	var last error
 	for _, d := range devices {
 		err := unix.Mknod(d.path, unix.S_IFCHR|d.mode, int(unix.Mkdev(d.major, d.minor)))
 		if err != nil && err != unix.EEXIST {
-			return fmt.Errorf("%s: %w", d.path, err)
+			failed, last = append(failed, d.path), err
 		}
+	}
+	if last != nil {
+		return fmt.Errorf("%s: %w", strings.Join(failed, ", "), last)
 	}
 	return nil
 }

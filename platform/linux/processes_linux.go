@@ -68,7 +68,7 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	if o.Left == nil {
 		o.Left = func(uint64, int) {}
 	}
-	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	null, err := openNull(o.Warn)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
 	}
@@ -89,6 +89,20 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 		children: map[int]*child{}, traced: map[int]*tracee{},
 		cgroups: newCgroups(p, o),
 	}, nil
+}
+
+// openNull opens the null device. Where there is none, an empty file stands
+// in, which gives nothing and takes nothing.
+func openNull(warn func(string)) (int, error) {
+	fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err == nil {
+		return fd, nil
+	}
+	warn("jobs without a console cannot write to standard output: " + os.DevNull + ": " + err.Error())
+	if fd, err = unix.MemfdCreate("null", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING); err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_WRITE)
+	}
+	return fd, err
 }
 
 // firstOwnFD is above every descriptor of a job: those are put in their place

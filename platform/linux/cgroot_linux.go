@@ -1,0 +1,74 @@
+package linux
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// cgroupMounts are where cgroup v2 is: alone, or beside v1.
+var cgroupMounts = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
+
+// JobCgroups makes the group below which jobs get theirs and returns its
+// directory, for Options.CgroupRoot. The init of a machine mounts the
+// hierarchy if nothing is there. Where there can be no group, it returns ""
+// and warns once.
+func JobCgroups(machine bool, warn func(string)) string {
+	name := fmt.Sprintf("onset-%d", os.Getpid()) // a user may have several inits in one group
+	if machine {
+		name = "onset"
+		// A failure shows below.
+		mount("cgroup2", cgroupMounts[0], unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, "")
+	}
+	dir, err := ownGroup()
+	if err == nil {
+		dir += "/" + name
+		err = os.Mkdir(dir, 0o755)
+		if err == nil || os.IsExist(err) {
+			err = usableGroup(dir)
+		}
+	}
+	if err != nil {
+		warn("jobs have no cgroups, so what they leave behind is not noticed: " + err.Error())
+		return ""
+	}
+	return dir
+}
+
+// ownGroup returns the directory of the v2 group of this process, if it may
+// move processes from there.
+func ownGroup() (string, error) {
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	_, own, ok := strings.Cut("\n"+string(text), "\n0::")
+	own, _, _ = strings.Cut(own, "\n")
+	if !ok || strings.HasPrefix(own, "/..") {
+		return "", fmt.Errorf("no cgroup v2 group of this process is visible")
+	}
+	err = &os.PathError{Op: "use", Path: cgroupMounts[0], Err: unix.ENOTSUP}
+	for _, dir := range cgroupMounts {
+		if !isCgroup2(dir) {
+			continue
+		}
+		// Without a namespace a container may see its group as the root.
+		for _, group := range []string{dir + strings.TrimSuffix(own, "/"), dir} {
+			if isCgroup2(group) {
+				err = unix.Access(group+"/cgroup.procs", unix.W_OK)
+				if err != nil {
+					err = &os.PathError{Op: "write", Path: group + "/cgroup.procs", Err: err}
+				}
+				return group, err
+			}
+		}
+	}
+	return "", err
+}
+
+func isCgroup2(dir string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && int64(st.Type) == unix.CGROUP2_SUPER_MAGIC
+}
