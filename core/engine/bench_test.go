@@ -44,7 +44,9 @@ func (d *driver) send(msgs ...Msg) {
 				results = append(results, Spawned{Token: s.Token, PID: d.pid}, Executed{PID: d.pid})
 			}
 		}
-		msgs = append(results, msgs[1:]...)
+		if msgs = msgs[1:]; len(results) > 0 {
+			msgs = append(results, msgs...)
+		}
 	}
 	if at, ok := d.e.Deadline(); ok && at <= d.now {
 		d.send(Tick{})
@@ -66,20 +68,40 @@ func classes(n int, format string) []File {
 
 func BenchmarkLoad10000(b *testing.B) {
 	files := classes(10000, "start on event-%d\nexec /usr/sbin/daemon --foreground\n")
+	b.ReportMetric(kept(b, func() *driver { return newDriver(files) })/1e6, "heapMB")
+}
+
+// BenchmarkRun1000 is what an engine keeps of jobs that run.
+func BenchmarkRun1000(b *testing.B) {
+	files := classes(1000, "start on go\nexec /usr/sbin/daemon --foreground %d\n")
+	bytes := kept(b, func() *driver {
+		d := newDriver(files)
+		d.call(control.Call{Method: control.EmitEvent, Name: "go"})
+		d.send(Tick{}) // ends the use of the last effects
+		if got := len(d.e.State().Facts); got != len(files) {
+			b.Fatalf("%d jobs run", got)
+		}
+		return d
+	})
+	b.ReportMetric(bytes/float64(len(files)), "heapB/job")
+}
+
+// kept runs a benchmark and returns how many bytes the last driver keeps.
+func kept(b *testing.B, run func() *driver) float64 {
 	var before, after runtime.MemStats
 	for b.Loop() {
 		b.StopTimer()
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		b.StartTimer()
-		d := newDriver(files)
+		d := run()
 		b.StopTimer()
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		runtime.KeepAlive(d)
 		b.StartTimer()
 	}
-	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/1e6, "heapMB")
+	return float64(after.HeapAlloc - before.HeapAlloc)
 }
 
 func BenchmarkUnnamedEvent(b *testing.B) {

@@ -72,11 +72,11 @@ type Loop struct {
 	Journal  Journal       // may be nil
 	Dump     func() string // the engine's state as JSON, for DumpState
 
-	queue []engine.Msg
+	queue queue
 }
 
 // Push adds messages to the end of the queue.
-func (l *Loop) Push(msgs ...engine.Msg) { l.queue = append(l.queue, msgs...) }
+func (l *Loop) Push(msgs ...engine.Msg) { l.queue.pushBack(msgs) }
 
 // Run drives the engine until it exits or re-executes, and returns that
 // effect. After a re-exec that failed, Run may be called again.
@@ -96,8 +96,8 @@ func (l *Loop) Settle() engine.Effect {
 	for ticked := false; ; {
 		now := l.Platform.Now()
 		var msg engine.Msg = engine.Tick{}
-		if len(l.queue) > 0 {
-			msg, l.queue = l.queue[0], l.queue[1:]
+		if !l.queue.empty() {
+			msg = l.queue.take()
 		} else if at, ok := l.Engine.Deadline(); ticked || !ok || now.Mono < at {
 			return nil
 		} else {
@@ -123,7 +123,7 @@ func (l *Loop) perform(effects []engine.Effect) (end engine.Effect) {
 		end = ends(e, end)
 	}
 	l.begin(len(effects))
-	l.pushFront(results)
+	l.queue.pushFront(results)
 	return end
 }
 
@@ -146,7 +146,7 @@ func (l *Loop) Resume(left []Pending) (end engine.Effect) {
 		}
 		end = ends(p.Effect, end)
 	}
-	l.pushFront(results)
+	l.queue.pushFront(results)
 	return end
 }
 
@@ -156,12 +156,6 @@ func (l *Loop) concrete(e engine.Effect) engine.Effect {
 		return engine.Respond{Call: e.Call, Conn: e.Conn, Reply: control.Reply{Values: []any{l.Dump()}}}
 	}
 	return e
-}
-
-func (l *Loop) pushFront(msgs []engine.Msg) {
-	if len(msgs) > 0 {
-		l.queue = append(msgs, l.queue...)
-	}
 }
 
 func ends(e, before engine.Effect) engine.Effect {
