@@ -13,7 +13,7 @@ func TestQueueIsAsASlice(t *testing.T) {
 	r := rand.New(rand.NewSource(1))
 	var q queue
 	var want []engine.Msg
-	for i := range 100000 {
+	for i := range 5000 {
 		var msgs []engine.Msg
 		for k := range r.Intn(1 + r.Intn(20)) {
 			msgs = append(msgs, engine.Executed{PID: 20*i + k})
