@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // programs is the folder of init and initctl as they are installed, and of
@@ -22,6 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) int {
+	defaultCancelSignal()
 	dir, err := os.MkdirTemp("/var/tmp", "onset-test")
 	if err == nil {
 		defer os.RemoveAll(dir)
@@ -36,6 +40,15 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// defaultCancelSignal undoes what the C library's posix_spawn, and so make,
+// does to its children: it ignores the signal that cancels threads, which jobs
+// would inherit and show.
+func defaultCancelSignal() {
+	const cancel = 32
+	var action struct{ handler, flags, restorer, mask uint64 } // zero = default
+	unix.RawSyscall6(unix.SYS_RT_SIGACTION, cancel, uintptr(unsafe.Pointer(&action)), 0, unsafe.Sizeof(action.mask), 0, 0)
 }
 
 func buildPrograms() error {
