@@ -6,6 +6,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"onset/platform/utmp"
 )
 
 // power is how a machine ends.
@@ -40,9 +42,9 @@ func (t *tool) reboot(args []string) error {
 		return t.exec("/sbin/shutdown", append([]string{"shutdown"}, shutdownOptions[how]...))
 	}
 	now := time.Now()
-	end := record{kind: runLevel, user: "shutdown"}
-	_ = putRecord(t.utmp, end, now) // the machine goes down all the same
-	_ = appendRecord(t.wtmp, end, now)
+	end := utmp.Record{Kind: utmp.RunLevel, User: "shutdown"}
+	_ = utmp.Put(t.utmp, end, now) // the machine goes down all the same
+	_ = utmp.Append(t.wtmp, end, now)
 	if t.opts.has("wtmp-only") {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"onset/core/control"
+	"onset/platform/utmp"
 )
 
 // noLevel stands for a runlevel that is not known.
@@ -18,7 +19,7 @@ func (t *tool) runlevels(file string) (current, previous byte, err error) {
 	if v, ok := t.lookup("RUNLEVEL"); ok {
 		return levelOf(v), levelOf(t.getenv("PREVLEVEL")), nil
 	}
-	pid, err := readRunlevel(file)
+	pid, err := utmp.Runlevel(file)
 	if err != nil {
 		return noLevel, noLevel, err
 	}
@@ -131,20 +132,20 @@ func (t *tool) changeRunlevel(level byte, env []string) error {
 // is left out: the change of runlevel matters more.
 func (t *tool) recordLevel(level, previous byte) {
 	now := time.Now()
-	boot := record{kind: bootTime, user: "reboot"}
-	change := record{kind: runLevel, pid: int32(int(level) + 256*levelNumber(previous)), user: "runlevel"}
+	boot := utmp.Record{Kind: utmp.BootTime, User: "reboot"}
+	change := utmp.Record{Kind: utmp.RunLevel, PID: int32(int(level) + 256*levelNumber(previous)), User: "runlevel"}
 	stale := func(file string) bool {
-		pid, _ := readRunlevel(file)
+		pid, _ := utmp.Runlevel(file)
 		return pid%256 != levelNumber(previous)
 	}
 	if stale(t.utmp) {
-		_ = putRecord(t.utmp, boot, now)
+		_ = utmp.Put(t.utmp, boot, now)
 	}
 	if stale(t.wtmp) {
-		_ = appendRecord(t.wtmp, boot, now)
+		_ = utmp.Append(t.wtmp, boot, now)
 	}
-	_ = putRecord(t.utmp, change, now)
-	_ = appendRecord(t.wtmp, change, now)
+	_ = utmp.Put(t.utmp, change, now)
+	_ = utmp.Append(t.wtmp, change, now)
 }
 
 // reexec asks init to start itself anew and waits until it is back: there is

@@ -16,6 +16,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"onset/core/control"
+	"onset/platform/utmp"
 )
 
 // machine is a fake init as process 1, with records in a directory. What is
@@ -49,14 +50,14 @@ func machine(t *testing.T, a answers) (f *fake, utmp, wtmp string) {
 }
 
 func needRecords(t *testing.T) {
-	if utmpFile == "" {
+	if utmp.File == "" {
 		t.Skip("this system has no records of runlevels")
 	}
 }
 
 func TestRunlevel(t *testing.T) {
 	needRecords(t)
-	f, utmp, _ := machine(t, nil)
+	f, file, _ := machine(t, nil)
 	runlevel := func(env map[string]string, args ...string) string {
 		r := f.runTool(append([]string{"runlevel"}, args...), env)
 		return fmt.Sprint(r.stdout, r.stderr, r.status)
@@ -65,13 +66,13 @@ func TestRunlevel(t *testing.T) {
 		t.Errorf("without record: %q", got)
 	}
 	for pid, want := range map[int]string{'2': "N 2\n0", '2' + 256*'S': "S 2\n0", 256 * '2': "unknown\n1"} {
-		if err := putRecord(utmp, record{kind: runLevel, pid: int32(pid)}, time.Now()); err != nil {
+		if err := utmp.Put(file, utmp.Record{Kind: utmp.RunLevel, PID: int32(pid)}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if got := runlevel(nil); got != want {
 			t.Errorf("record of %d: %q, want %q", pid, got, want)
 		}
-		if got := runlevel(nil, utmp); got != want {
+		if got := runlevel(nil, file); got != want {
 			t.Errorf("file with record of %d: %q, want %q", pid, got, want)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"onset/core/control"
+	"onset/platform/utmp"
 )
 
 // ownVersion is what --version prints behind the program's name.
@@ -53,7 +54,7 @@ type system struct {
 func realSystem() system {
 	return system{
 		euid: os.Geteuid(),
-		utmp: utmpFile, wtmp: wtmpFile,
+		utmp: utmp.File, wtmp: utmp.LogFile,
 		pidFile: "/var/run/shutdown.pid", nologin: "/etc/nologin",
 		fifos:        []string{"/run/initctl", "/dev/initctl"},
 		systemSocket: systemSocket,
@@ -61,7 +62,7 @@ func realSystem() system {
 		exec:         func(path string, argv []string) error { return syscall.Exec(path, argv, os.Environ()) },
 		sync:         syncDisks,
 		setPower:     setPower,
-		wall:         func(text string) { wallAll(utmpFile, text) },
+		wall:         func(text string) { wallAll(utmp.File, text) },
 		now:          time.Now,
 		clock:        minutes,
 	}

@@ -10,23 +10,22 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// userProcess is the type of the record of somebody who is logged in.
-const userProcess = 7
+	"onset/platform/utmp"
+)
 
 // wallTime is how long one terminal may take a message.
 const wallTime = 2 * time.Second
 
 // userLines returns the terminals of those who are logged in, without /dev/.
-func userLines(utmp string) []string {
-	text, err := os.ReadFile(utmp)
+func userLines(file string) []string {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil
 	}
 	var lines []string
-	for ; len(text) >= utmpLayout.size; text = text[utmpLayout.size:] {
-		if binary.NativeEndian.Uint16(text) == userProcess && text[44] != 0 {
+	for ; len(text) >= utmp.Size; text = text[utmp.Size:] {
+		if binary.NativeEndian.Uint16(text) == utmp.UserProcess && text[44] != 0 {
 			lines = append(lines, unix.ByteSliceToString(text[8:40]))
 		}
 	}
@@ -35,7 +34,7 @@ func userLines(utmp string) []string {
 
 // wallAll writes a text to the terminals, to all at the same time, and to
 // nothing else that a record may name.
-func wallAll(utmp, text string) {
+func wallAll(file, text string) {
 	now := time.Now()
 	host, _ := os.Hostname()
 	tty, err := os.Readlink("/proc/self/fd/0")
@@ -45,7 +44,7 @@ func wallAll(utmp, text string) {
 	text = fmt.Sprintf("\a\r\nBroadcast message from root@%s\r\n\t(%s) at %d:%02d ...\r\n\r\n%s",
 		host, tty, now.Hour(), now.Minute(), text)
 	var all sync.WaitGroup
-	for _, line := range userLines(utmp) {
+	for _, line := range userLines(file) {
 		if !strings.Contains("/"+line+"/", "/../") {
 			all.Go(func() { writeTerminal("/dev/"+line, text) })
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/utmp"
 )
 
 // terminal opens a pseudo terminal and returns its master and its name below
@@ -39,12 +41,12 @@ func terminal(t *testing.T) (*os.File, string) {
 func loggedIn(t *testing.T, lines ...string) string {
 	var text []byte
 	for _, line := range lines {
-		b := record{kind: userProcess, user: "somebody"}.bytes(time.Now())
+		b := utmp.Record{Kind: utmp.UserProcess, User: "somebody"}.Bytes(time.Now())
 		clear(b[8:40])
 		copy(b[8:40], line)
 		text = append(text, b...)
 	}
-	nobody := record{kind: userProcess}.bytes(time.Now())
+	nobody := utmp.Record{Kind: utmp.UserProcess}.Bytes(time.Now())
 	copy(nobody[8:40], "pts/99999")
 	file := filepath.Join(t.TempDir(), "utmp")
 	if err := os.WriteFile(file, append(text, nobody...), 0o600); err != nil {
@@ -57,7 +59,7 @@ func TestUserLines(t *testing.T) {
 	if got := fmt.Sprint(userLines(loggedIn(t, "tty1", "pts/3"))); got != "[tty1 pts/3]" {
 		t.Errorf("got %s", got)
 	}
-	if b := (record{kind: runLevel}).bytes(time.Now()); binary.NativeEndian.Uint16(b) == userProcess {
+	if b := (utmp.Record{Kind: utmp.RunLevel}).Bytes(time.Now()); binary.NativeEndian.Uint16(b) == utmp.UserProcess {
 		t.Error("a runlevel is a user")
 	}
 }
