@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -195,4 +196,31 @@ func (s *session) normal(text string) string {
 		text = c.re.ReplaceAllString(text, c.with)
 	}
 	return text
+}
+
+// TestEveryCommandHasAScript wants each command under its own name and as an
+// argument of initctl.
+func TestEveryCommandHasAScript(t *testing.T) {
+	files, _ := filepath.Glob(filepath.Join("testdata", "scripts", "*.txt"))
+	var lines []string
+	for _, file := range files {
+		for _, c := range readScript(t, file).commands {
+			lines = append(lines, c.line)
+		}
+	}
+	names := commandNames(t)
+	if len(names) == 0 {
+		t.Fatal("initctl help lists no command")
+	}
+	for _, name := range names {
+		for what, pattern := range map[string]string{
+			"initctl " + name:        `(^|[ (])initctl (-\S+ )*` + name + `( |$)`,
+			name + " under its name": `(^|[;|&(] ?|=\S* )` + name + `( |$)`,
+		} {
+			re := regexp.MustCompile(pattern)
+			if !slices.ContainsFunc(lines, re.MatchString) {
+				t.Errorf("no script runs %s", what)
+			}
+		}
+	}
 }
