@@ -102,4 +102,7 @@ type Processes interface {
 	// next call, when the journal has it; more says that this call is due
 	// at once, as there may be more to tell.
 	Collect(yield func(engine.Msg)) (more bool)
+	// Counts returns how many processes were started with what the kernel
+	// offers, and how many through the exec stage.
+	Counts() (fast, staged int)
 }

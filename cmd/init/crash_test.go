@@ -56,7 +56,7 @@ func startMachine(t *testing.T, jobs map[string]string) *machine {
 		mount -t proc proc /proc
 		mount -t cgroup2 cgroup2 /sys/fs/cgroup
 		mount --bind "$KMSG" /dev/kmsg
-		exec "$0" "$@"`, program("init"), "--verbose", "--confdir", filepath.Join(dir, "conf"), "--logdir", filepath.Join(dir, "log"))
+		exec nice -n -15 "$0" "$@"`, program("init"), "--verbose", "--confdir", filepath.Join(dir, "conf"), "--logdir", filepath.Join(dir, "log"))
 	m.cmd.Env = append(os.Environ(), "KMSG="+m.kernelLog())
 	m.cmd.Stdout, m.cmd.Stderr = &m.out, &m.out
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL,
@@ -120,6 +120,8 @@ func (m *machine) run(name string, args ...string) (string, error) {
 }
 
 // manager returns the process number of the manager, or 0 while there is none.
+// What a manager that was killed had just forked for a job looks like one, but
+// for its single thread.
 func (m *machine) manager() int {
 	first := strconv.Itoa(m.cmd.Process.Pid)
 	own, _ := os.ReadFile("/proc/" + first + "/cmdline")
@@ -132,7 +134,8 @@ func (m *machine) manager() int {
 	for child := range strings.FieldsSeq(string(children)) {
 		line, _ := os.ReadFile("/proc/" + child + "/cmdline")
 		exe, err := os.Readlink("/proc/" + child + "/exe")
-		if err == nil && exe == program("init") && bytes.Equal(line, own) {
+		threads, _ := os.ReadDir("/proc/" + child + "/task")
+		if err == nil && exe == program("init") && bytes.Equal(line, own) && len(threads) > 1 {
 			pid, _ := strconv.Atoi(child)
 			return pid
 		}
@@ -215,11 +218,18 @@ func TestKilledManager(t *testing.T) {
 	m.checkLog()
 }
 
-// storm kills the manager every 50 ms until the end, and returns how often.
+// storm kills the manager every 50 ms until the end, and returns how often. On
+// a machine so busy that a manager needs longer to come up, it lets one come
+// up now and then: the keeper would give up after ten (EXTENSIONS §12).
 func (m *machine) storm(end time.Time) (kills int) {
 	for tick := time.NewTicker(50 * time.Millisecond); time.Now().Before(end); <-tick.C {
 		if pid := m.manager(); pid != 0 && syscall.Kill(pid, syscall.SIGKILL) == nil {
 			kills++
+		}
+		if kills%5 == 0 {
+			if out, err := m.run("initctl", "version"); err != nil {
+				m.t.Errorf("%v: %s", err, out)
+			}
 		}
 	}
 	return kills

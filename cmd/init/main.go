@@ -133,7 +133,15 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 		warn("Unable to become a subreaper: " + err.Error())
 		c.Told = append(c.Told, engine.SubreaperFailed)
 	}
-	kernel, err := newKernel(warn)
+	var m *manager.Manager
+	kernel, err := newKernel(linux.Options{
+		CgroupRoot: linux.JobCgroups(kept != nil, func(text string) {
+			if kept != nil || o.priority <= engine.Info { // that a session has none is no news
+				warn(text)
+			}
+		}),
+		Warn: warn, Left: func(token uint64, n int) { m.Left(token, n) },
+	})
 	if err != nil {
 		return err
 	}
@@ -144,7 +152,7 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 		}
 		defer file.Remove()
 	}
-	m, err := manager.New(kernel, c)
+	m, err = manager.New(kernel, c)
 	if err != nil {
 		return err
 	}
@@ -171,14 +179,14 @@ func serve(m *manager.Manager, prog string, log *manager.Logger, kept *keeper.Cl
 	}
 }
 
-func newKernel(warn func(string)) (manager.Kernel, error) {
+func newKernel(o linux.Options) (manager.Kernel, error) {
 	poller, err := linux.NewPoller()
 	if err != nil {
 		return manager.Kernel{}, err
 	}
-	umask := syscall.Umask(0)
-	syscall.Umask(umask)
-	processes, err := linux.NewProcesses(poller, linux.Options{Umask: umask, Warn: warn})
+	o.Umask = syscall.Umask(0)
+	syscall.Umask(o.Umask)
+	processes, err := linux.NewProcesses(poller, o)
 	return manager.Kernel{Poller: poller, Processes: processes, Clock: linux.Clock}, err
 }
 

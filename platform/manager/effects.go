@@ -3,11 +3,13 @@ package manager
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"onset/core/engine"
 	"onset/core/job"
 	"onset/platform"
 	"onset/platform/bus"
+	"onset/platform/utmp"
 	"onset/platform/watch"
 )
 
@@ -26,6 +28,9 @@ func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 		m.k.Processes.Resume(e.PID)
 	case engine.Release:
 		m.logs.Release(e.Token)
+		if e.PID != 0 { // an error is nobody's business: most machines have no such file
+			utmp.EndSession("/var/run/utmp", "/var/log/wtmp", e.PID, time.Now())
+		}
 	case engine.Respond:
 		m.bus.Respond(e.Call, e.Conn, e.Reply)
 	case engine.Publish:
@@ -105,11 +110,34 @@ func (m *Manager) spawn(e engine.Spawn) []engine.Msg {
 		return failed(e.Token, err.Error(), temporary)
 	}
 	m.logs.Spawned(e.Token)
+	m.countPaths()
 	msgs := []engine.Msg{engine.Spawned{Token: e.Token, PID: started.PID}}
 	if started.Executed {
 		msgs = append(msgs, engine.Executed{PID: started.PID})
 	}
 	return msgs
+}
+
+// countPaths tells who debugs how processes were started so far.
+func (m *Manager) countPaths() {
+	if m.engine.State().LogPriority == engine.Debug {
+		fast, staged := m.k.Processes.Counts()
+		m.c.Log(engine.Debug, fmt.Sprintf("Processes started: %d by the fast path, %d by the exec stage", fast, staged))
+	}
+}
+
+// Left tells that processes of a job go on after the one that init started.
+func (m *Manager) Left(token uint64, n int) {
+	if m.engine.State().LogPriority > engine.Info {
+		return
+	}
+	name := "A job"
+	processes(m.engine.State(), func(_ *engine.Class, j *engine.Instance, slot job.Slot) {
+		if j.Procs[slot].Token == token {
+			name = j.String()
+		}
+	})
+	m.c.Log(engine.Info, fmt.Sprintf("%s left %d processes behind", name, n))
 }
 
 func failed(token uint64, reason string, temporary bool) []engine.Msg {

@@ -218,13 +218,18 @@ func (m *Manager) takenIn() {
 	if k == nil {
 		return
 	}
-	if k.heard != k.taken {
-		k.Ack(k.heard - 1)
-		k.taken = k.heard
-	}
+	k.acknowledge()
 	k.Alive()
 	if used := len(k.log.Bytes()) - k.log.Remaining(); k.log.Full() || used > max(snapshotAfter, k.size) {
 		m.snapshot()
+	}
+}
+
+// acknowledge tells the keeper which events need not come again.
+func (k *kept) acknowledge() {
+	if k != nil && k.heard != k.taken {
+		k.Ack(k.heard - 1)
+		k.taken = k.heard
 	}
 }
 

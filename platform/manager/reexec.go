@@ -49,6 +49,7 @@ type output struct {
 func (m *Manager) Legacy() ([]byte, error) {
 	for m.loop.Settle() != nil { // results that had not been heard
 	}
+	m.kept.acknowledge() // else the signal that asked for this comes again
 	s := m.engine.State()
 	l := legacy{State: snapshot.Encode(s), Listener: m.listener, Clients: m.bus.Handover(), Files: files(s)}
 	m.logs.Unwritten(func(path string, data []byte) { l.Unwritten = append(l.Unwritten, output{path, data}) })
