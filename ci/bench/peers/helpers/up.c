@@ -1,0 +1,19 @@
+/* A service: writes when it ran its first instruction, and its pid, into
+   /bench/up.fifo and stays. */
+#include <fcntl.h>
+#include <stdint.h>
+#include <time.h>
+#include <unistd.h>
+
+int main(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	int64_t record[2] = { now.tv_sec * 1000000000LL + now.tv_nsec, getpid() };
+	int fd = open("/bench/up.fifo", O_WRONLY);
+	if (fd < 0 || write(fd, record, sizeof record) != sizeof record)
+		return 1;
+	close(fd);
+	for (;;)
+		pause();
+}
