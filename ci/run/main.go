@@ -77,6 +77,7 @@ type machine struct {
 	dir      string // of its logs, sockets and links; removed at the end
 	user     bool
 	messages *os.File // init's own
+	group    *os.File // cgroup of a process 1, or nil
 	init     *exec.Cmd
 	gone     chan struct{} // closed when init has ended
 	started  time.Time
@@ -101,7 +102,7 @@ func start(bin, jobs string, user bool) (*machine, error) {
 		err = m.init.Start()
 	}
 	if err != nil {
-		os.RemoveAll(m.dir)
+		m.remove()
 		return nil, err
 	}
 	go func() {
@@ -141,6 +142,7 @@ func (m *machine) prepare(bin string) error {
 		m.env = append(m.env, "XDG_RUNTIME_DIR="+m.path("run"))
 		return nil
 	}
+	m.group = makeGroup()
 	return m.collectLog()
 }
 
@@ -156,6 +158,9 @@ func (m *machine) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", append([]string{"stage", m.dir, program, "--no-dbus"}, args...)...)
 	cmd.Env = []string{"TERM=" + os.Getenv("TERM")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces, Pdeathsig: syscall.SIGKILL}
+	if m.group != nil {
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(m.group.Fd())
+	}
 	cmd.Stderr = m.messages
 	return cmd
 }
@@ -243,5 +248,12 @@ func (m *machine) end() {
 	}
 	m.init.Process.Kill()
 	<-m.gone
+	m.remove()
+}
+
+func (m *machine) remove() {
 	os.RemoveAll(m.dir)
+	if m.group != nil {
+		removeGroup(m.group.Name())
+	}
 }

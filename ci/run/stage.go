@@ -33,7 +33,11 @@ func stage(dir string, init []string) error {
 			return fmt.Errorf("cannot mount %q on %q: %v", m.source, m.target, err)
 		}
 	}
-	unix.Unmount("/sys/fs/cgroup", unix.MNT_DETACH) // groups made there would outlive init
+	// Init finds its own group to be the root of all when it mounts them.
+	unix.Unmount("/sys/fs/cgroup", unix.MNT_DETACH)
+	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+		return fmt.Errorf("cannot make a namespace of cgroups: %v", err)
+	}
 	if err := loopback(); err != nil {
 		return fmt.Errorf("cannot set up the loopback interface: %v", err)
 	}

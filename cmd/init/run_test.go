@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,6 +46,11 @@ func tryRun(t *testing.T, options ...string) {
 	}
 	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		if left, _ := filepath.Glob(filepath.Join(root, fmt.Sprintf("onset-run-%d", cmd.Process.Pid))); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
 	}
 	processes, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, file := range processes {
