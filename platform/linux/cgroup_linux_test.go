@@ -20,8 +20,8 @@ func cgroupRoot(t *testing.T) string {
 	if err := unix.Mount("cgroup2", mount, "cgroup2", 0, ""); err != nil {
 		t.Skip("no cgroup v2 here: " + err.Error())
 	}
-	root := mount + "/onset-test"
-	if err := os.Mkdir(root, 0o755); err != nil {
+	root, err := os.MkdirTemp(mount, "onset-test-")
+	if err != nil {
 		t.Skip("cgroup v2 is not writable here: " + err.Error())
 	}
 	t.Cleanup(func() {

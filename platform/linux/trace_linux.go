@@ -305,7 +305,7 @@ func (p *Processes) successor(pid int) int {
 	}
 	for _, n := range p.traced {
 		if latest != 0 && n.process == latest {
-			n.helper = false
+			n.helper, n.maker = false, 0 // to let its maker go is not to let it go
 		}
 	}
 	if latest != 0 {

@@ -19,8 +19,11 @@ var endCases = []testCase{
 	{"kill scopes", testKill},
 }
 
-// ConsolePath is where tests put a console: back ends under test use it.
-const ConsolePath = "/tmp/onset-test-console"
+// ConsolePath is where tests put a console: back ends under test use it, also
+// those in managers that a test starts.
+var ConsolePath = os.Getenv(consoleEnv)
+
+const consoleEnv = "ONSET_TEST_CONSOLE"
 
 func testDebug(w *world) {
 	s := w.spec("true")
