@@ -1,0 +1,159 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// machine is init as process 1 of namespaces of its own.
+type machine struct {
+	t   *testing.T
+	dir string
+	cmd *exec.Cmd
+	out bytes.Buffer
+	log bytes.Buffer
+}
+
+// startMachine boots on job files; what they print is in dir/log. The folder
+// is the same inside.
+func startMachine(t *testing.T, jobs map[string]string) *machine {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can make the namespaces of a machine")
+	}
+	dir, err := os.MkdirTemp("/var/tmp", "onset-machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	m := &machine{t: t, dir: dir}
+	for _, d := range []string{"conf", "log"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range jobs {
+		if err := os.WriteFile(filepath.Join(dir, "conf", name), []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.cmd = exec.Command("/bin/sh", "-ec", `
+		mount --make-rprivate /
+		mount -t proc proc /proc
+		mount -t cgroup2 cgroup2 /sys/fs/cgroup
+		mount --bind "$KMSG" /dev/kmsg
+		exec nice -n -15 "$0" "$@"`, program("init"), "--verbose", "--confdir", filepath.Join(dir, "conf"), "--logdir", filepath.Join(dir, "log"))
+	m.cmd.Env = append(os.Environ(), "KMSG="+m.kernelLog())
+	m.cmd.Stdout, m.cmd.Stderr = &m.out, &m.out
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL,
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWCGROUP}
+	if err := m.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		m.cmd.Process.Kill() // and with it everything in the namespace
+		m.cmd.Wait()
+		if t.Failed() {
+			said := m.out.String()
+			t.Logf("process 1 said last:\n%s", said[max(0, len(said)-1000):])
+		}
+	})
+	m.await("an answer", func() bool { _, err := m.run("initctl", "version"); return err == nil })
+	return m
+}
+
+// kernelLog makes a pipe that stands for the kernel's log, whose rate is
+// limited.
+func (m *machine) kernelLog() string {
+	path := filepath.Join(m.dir, "kmsg")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		io.Copy(&m.log, f)
+	}()
+	m.t.Cleanup(func() {
+		f.Close()
+		<-read
+		if m.t.Failed() {
+			log := m.log.Bytes()
+			m.t.Logf("init logged last:\n%s", log[max(0, len(log)-10000):])
+		}
+	})
+	return path
+}
+
+func (m *machine) await(what string, true func() bool) {
+	m.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !true(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// run runs a command of initctl inside and returns what it prints.
+func (m *machine) run(name string, args ...string) (string, error) {
+	inside := append([]string{"-t", strconv.Itoa(m.cmd.Process.Pid), "-p", "-m", "-n", program(name)}, args...)
+	out, err := exec.Command("nsenter", inside...).CombinedOutput()
+	return string(out), err
+}
+
+// must runs a command of initctl, or a program of that name, and returns what
+// it prints.
+func (m *machine) must(name string, args ...string) string {
+	m.t.Helper()
+	out, err := m.run("initctl", append([]string{name}, args...)...)
+	if err != nil {
+		m.t.Errorf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// manager returns the process number of the manager, or 0 while there is none.
+// What a manager that was killed had just forked for a job looks like one, but
+// for its single thread.
+func (m *machine) manager() int {
+	first := strconv.Itoa(m.cmd.Process.Pid)
+	own, _ := os.ReadFile("/proc/" + first + "/cmdline")
+	var children []byte // of any thread
+	threads, _ := filepath.Glob("/proc/" + first + "/task/*/children")
+	for _, file := range threads {
+		more, _ := os.ReadFile(file)
+		children = append(children, more...)
+	}
+	for child := range strings.FieldsSeq(string(children)) {
+		line, _ := os.ReadFile("/proc/" + child + "/cmdline")
+		exe, err := os.Readlink("/proc/" + child + "/exe")
+		threads, _ := os.ReadDir("/proc/" + child + "/task")
+		if err == nil && exe == program("init") && bytes.Equal(line, own) && len(threads) > 1 {
+			pid, _ := strconv.Atoi(child)
+			return pid
+		}
+	}
+	return 0
+}
+
+func (m *machine) lines(file string) []string {
+	text, err := os.ReadFile(filepath.Join(m.dir, file))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(strings.ReplaceAll(string(text), "\r", ""), "\n"), "\n")
+}

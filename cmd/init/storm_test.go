@@ -1,0 +1,166 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// stormTime is how long the manager is killed, every 50 ms. The full minute of
+// it runs where ONSET_SOAK is set.
+func stormTime() time.Duration {
+	if os.Getenv("ONSET_SOAK") != "" {
+		return time.Minute
+	}
+	return 10 * time.Second
+}
+
+var stormJobs = map[string]string{
+	"steady.conf": "start on startup\nexec sleep 100000\n",
+	"logger.conf": "start on startup\nscript\n\ti=0\n\twhile :; do i=$((i+1)); echo line $i; sleep 0.01; done\nend script\n",
+	"once.conf":   "instance $N\nstart on once\ntask\nscript\n\techo $N >>DIR/once\nend script\n",
+	"slow.conf": "instance $N\npre-start exec sleep 0.1\nscript\n\techo start $N >>DIR/slow\n\texec sleep 100000\nend script\n" +
+		"post-stop script\n\techo stop $N >>DIR/slow\nend script\n",
+	"forking.conf": "instance $N\nexpect fork\nscript\n\tsleep 100000 &\n\texit 0\nend script\n",
+	"count.conf":   "start on count\ntask\nexec sh -c 'echo count >>DIR/count'\n",
+	"again.conf": "start on startup\nrespawn\nrespawn limit unlimited\nscript\n\techo $$ >>DIR/again\n\tsleep 0.2\n" +
+		"\techo $$ >>DIR/again.ends\nend script\n",
+}
+
+// storm disturbs a machine while jobs start, stop, fork, log and respawn and
+// clients wait: nothing is restarted or lost, and everybody is answered.
+// disturb returns at the end, with how often it did so.
+func storm(t *testing.T, disturb func(m *machine, end time.Time) int) {
+	m := startMachine(t, stormJobs)
+	steady := m.must("status", "steady")
+	end := time.Now().Add(stormTime())
+	c := &clients{m: m, end: end, turns: map[string]int{}}
+	c.start("once", func(n string) { m.must("emit", "once", n) })
+	c.start("count", func(string) { m.must("emit", "count") })
+	for _, job := range []string{"slow", "forking"} {
+		c.start(job, func(n string) {
+			m.must("start", job, n)
+			m.must("stop", job, n)
+		})
+	}
+	times := disturb(m, end)
+	c.Wait()
+	if t.Logf("disturbed %d times, turns of clients: %v", times, c.turns); times < 10 {
+		t.Error("that is no storm")
+	}
+	if now := m.must("status", "steady"); now != steady {
+		t.Errorf("steady was %q, is %q", steady, now)
+	}
+	m.check("once", c.turns["once"], func(n int) []string { return []string{strconv.Itoa(n)} })
+	m.check("slow", c.turns["slow"], func(n int) []string { return []string{fmt.Sprint("start ", n), fmt.Sprint("stop ", n)} })
+	m.check("count", c.turns["count"], func(int) []string { return []string{"count"} })
+	m.checkRespawns()
+	m.checkLog()
+}
+
+// clients are programs that ask init for things, one after the other each.
+type clients struct {
+	sync.WaitGroup
+	m     *machine
+	end   time.Time
+	lock  sync.Mutex
+	turns map[string]int
+}
+
+// start has a client take turns, with N=0, N=1 and so on.
+func (c *clients) start(name string, turn func(n string)) {
+	c.Go(func() {
+		n := 0
+		for ; time.Now().Before(c.end) && !c.m.t.Failed(); n++ {
+			turn("N=" + strconv.Itoa(n))
+		}
+		c.lock.Lock()
+		defer c.lock.Unlock()
+		c.turns[name] = n
+	})
+}
+
+func TestKilledManager(t *testing.T) { storm(t, (*machine).killing) }
+
+func TestReexecutedManager(t *testing.T) { storm(t, (*machine).reexecuting) }
+
+// reexecuting has the manager execute itself again and again.
+func (m *machine) reexecuting(end time.Time) (times int) {
+	for ; time.Now().Before(end); times++ {
+		if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			m.t.Error(err)
+		}
+		m.must("version")
+	}
+	return times
+}
+
+// killing kills the manager every 50 ms until the end, and returns how often. On
+// a machine so busy that a manager needs longer to come up, it lets one come
+// up now and then: the keeper would give up after ten (EXTENSIONS §12).
+func (m *machine) killing(end time.Time) (kills int) {
+	for tick := time.NewTicker(50 * time.Millisecond); time.Now().Before(end); <-tick.C {
+		if pid := m.manager(); pid != 0 && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			kills++
+		}
+		if kills%5 == 0 {
+			m.must("version")
+		}
+	}
+	return kills
+}
+
+// check wants each line that n turns of a client write, and no other.
+func (m *machine) check(file string, turns int, written func(n int) []string) {
+	m.t.Helper()
+	count := map[string]int{}
+	for n := range turns {
+		for _, line := range written(n) {
+			count[line]++
+		}
+	}
+	for _, line := range m.lines(file) {
+		count[line]--
+	}
+	for _, line := range slices.Sorted(maps.Keys(count)) {
+		if n := count[line]; n != 0 {
+			m.t.Errorf("%s: %q is there %d times too few", file, line, n)
+		}
+	}
+}
+
+// checkRespawns wants one process of the respawned job after another.
+func (m *machine) checkRespawns() {
+	starts, ends := m.lines("again"), m.lines("again.ends")
+	if len(starts) < 2 || len(starts)-len(ends) > 1 {
+		m.t.Errorf("%d respawns, %d ends", len(starts), len(ends))
+	}
+	for i := range ends {
+		if starts[i] != ends[i] {
+			m.t.Fatalf("process %d of the respawned job: %s started, %s ended", i, starts[i], ends[i])
+		}
+	}
+}
+
+// checkLog wants the lines of the log in order. What was read of a pty and not
+// written yet is lost with the manager (package joblog).
+func (m *machine) checkLog() {
+	last, missing := 0, 0
+	for _, line := range m.lines("log/logger.log") {
+		var n int
+		if _, err := fmt.Sscanf(line, "line %d", &n); err != nil || n <= last {
+			m.t.Fatalf("log: %q after line %d", line, last)
+		}
+		missing += n - last - 1
+		last = n
+	}
+	m.t.Logf("log: %d lines, %d lost", last, missing)
+}
