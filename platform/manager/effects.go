@@ -29,7 +29,7 @@ func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 	case engine.Release:
 		m.logs.Release(e.Token)
 		if e.PID != 0 { // an error is nobody's business: most machines have no such file
-			utmp.EndSession("/var/run/utmp", "/var/log/wtmp", e.PID, time.Now())
+			utmp.EndSession(utmp.File, utmp.LogFile, e.PID, time.Now())
 		}
 	case engine.Respond:
 		m.bus.Respond(e.Call, e.Conn, e.Reply)
