@@ -37,6 +37,12 @@ func startSession(t *testing.T, jobs map[string]string) *session {
 	}
 	s.cmd = exec.Command(program("init"), "--user", "--no-dbus", "--confdir", s.path("conf"), "--logdir", s.path("log"))
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "XDG_RUNTIME_DIR=" + s.path("run")}
+	messages, err := os.Create(s.path("messages"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer messages.Close()
+	s.cmd.Stdout, s.cmd.Stderr = messages, messages
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +65,15 @@ func (s *session) end() {
 	})
 	s.cmd.Wait()
 	kill.Stop()
+	if s.t.Failed() {
+		s.t.Logf("messages of init:\n%s", s.messages())
+	}
+}
+
+// messages are init's own so far.
+func (s *session) messages() string {
+	text, _ := os.ReadFile(s.path("messages"))
+	return string(text)
 }
 
 func (s *session) path(parts ...string) string {
@@ -141,6 +156,29 @@ func TestReExecKeepsJobsLogsAndWaitingClients(t *testing.T) {
 	s.await("the last line", func() bool { return strings.HasSuffix(s.log("talk"), "two\r\n") })
 	if log := s.log("talk"); !strings.HasPrefix(log, "one\r\n") {
 		t.Errorf("%q", log)
+	}
+}
+
+// TestOrdinaryJobsTakeTheFastPath reads how processes were started from what
+// init says to those who debug.
+func TestOrdinaryJobsTakeTheFastPath(t *testing.T) {
+	s := startSession(t, map[string]string{
+		"service.conf": "env A=b\nexport A\nrespawn\nkill timeout 1\npre-start exec true\nexec sleep 1000\n",
+		"shell.conf":   "console none\npost-start script\ntrue\nend script\nscript\nexec sleep 1000\nend script\n",
+		"forking.conf": "expect fork\nscript\nsleep 1000 &\nend script\n",
+		"placed.conf":  "chdir /\ntask\nexec true\n",
+		"limited.conf": "limit nofile 10 10\ntask\nexec true\n",
+	})
+	s.run("log-priority", "debug")
+	for _, tt := range []struct {
+		job          string
+		fast, staged int // so far
+	}{{"service", 2, 0}, {"shell", 4, 0}, {"placed", 5, 0}, {"limited", 5, 1}, {"forking", 5, 2}} {
+		s.run("start", tt.job)
+		want := fmt.Sprintf("Processes started: %d by the fast path, %d by the exec stage\n", tt.fast, tt.staged)
+		if got := s.messages(); !strings.Contains(got, want) || strings.LastIndex(got, "Processes started:") > strings.LastIndex(got, want) {
+			t.Errorf("%s: not, or not at last: %s", tt.job, want)
+		}
 	}
 }
 
