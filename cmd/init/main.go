@@ -111,22 +111,13 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 		log.Log(engine.Error, "Failed to read serialisation data - reverting to stateless re-exec")
 	}
 	if kept != nil {
-		if state == nil {
-			manager.PutBack(kept.Stored, warn)
-		}
-		linux.PrepareMachine(!o.restart && kept.Life == 1, warn)
+		prepare(o, kept, state, warn)
 	}
 	c, err := config(o, mode, prog)
 	if err != nil {
 		return err
 	}
 	c.Log, c.Signals, c.Keeper, c.State = log.Log, signals, kept, state
-	if o.writeState {
-		c.StateFile = filepath.Join(c.Engine.LogDir, "upstart.state")
-	}
-	if o.restart {
-		c.Told = append(c.Told, engine.Restarted)
-	}
 	if kept != nil {
 		c.Engine.PID = 1
 	} else if err := linux.BecomeSubreaper(); err != nil {
@@ -152,8 +143,7 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 		}
 		defer file.Remove()
 	}
-	m, err = manager.New(kernel, c)
-	if err != nil {
+	if m, err = manager.New(kernel, c); err != nil {
 		return err
 	}
 	if kept != nil {
@@ -165,8 +155,23 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 	return serve(m, prog, log, kept)
 }
 
+// prepare makes a machine of what the kernel, or the manager before, left.
+func prepare(o options, kept *keeper.Client, state []byte, warn func(string)) {
+	if state == nil {
+		manager.PutBack(kept.Stored, warn)
+	}
+	if o.restart || kept.Life > 1 { // what is missing was told
+		linux.PrepareMachine(false, func(string) {})
+		return
+	}
+	linux.PrepareMachine(true, warn)
+}
+
 // serve runs the manager until there is nothing more to do.
 func serve(m *manager.Manager, prog string, log *manager.Logger, kept *keeper.Client) error {
+	if kept != nil && upgraded() {
+		kept.Reexec()
+	}
 	for {
 		if _, ok := m.Run().(engine.Exit); ok {
 			if kept != nil {
@@ -177,6 +182,16 @@ func serve(m *manager.Manager, prog string, log *manager.Logger, kept *keeper.Cl
 		err := reexec(m, kept)
 		log.Log(engine.Error, fmt.Sprintf("Failed to re-execute %s: %s", prog, err))
 	}
+}
+
+// upgraded reports whether the keeper's program is another than this.
+func upgraded() bool {
+	own, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	first, err := os.Stat("/proc/1/exe")
+	return err == nil && !os.SameFile(own, first)
 }
 
 func newKernel(o linux.Options) (manager.Kernel, error) {
@@ -212,6 +227,12 @@ func config(o options, mode engine.Mode, prog string) (manager.Config, error) {
 	c.Engine.Address = c.Address
 	if !o.noStartup && !o.restart {
 		c.Engine.StartupEvent = o.startup
+	}
+	if o.writeState {
+		c.StateFile = filepath.Join(c.Engine.LogDir, "upstart.state")
+	}
+	if o.restart {
+		c.Told = append(c.Told, engine.Restarted)
 	}
 	return c, nil
 }
