@@ -38,8 +38,13 @@ func main() {
 	}
 }
 
-// run measures the inits and rows named, or all.
+// run measures the rows and inits named, or all.
 func run(only []string) error {
+	named := func(name string) bool { return slices.Contains(only, name) }
+	if slices.ContainsFunc(inits, func(p peer) bool { return named(p.name) }) {
+		inits = slices.DeleteFunc(inits, func(p peer) bool { return !named(p.name) })
+	}
+	everyRow := !slices.ContainsFunc(rows, func(r row) bool { return named(r.name) })
 	if os.Getuid() != 0 {
 		fmt.Println("Not measured: namespaces and SCHED_RR need root.")
 		return nil
@@ -57,7 +62,7 @@ func run(only []string) error {
 		return err
 	}
 	for _, r := range rows {
-		if len(only) == 0 || slices.Contains(only, r.name) {
+		if everyRow || named(r.name) {
 			b.measure(r)
 		}
 	}

@@ -116,12 +116,12 @@ func respawn(b *bench, p peer) ([]float64, error) {
 	defer m.stop()
 	var values []float64
 	for range rounds {
-		i := slices.IndexFunc(m.pids(), m.isService)
-		if i < 0 {
-			return nil, fmt.Errorf("no service to kill")
+		pids := slices.DeleteFunc(m.pids(), func(pid int) bool { return !m.isService(pid) })
+		if len(pids) != few {
+			return nil, fmt.Errorf("%d services to kill, not %d", len(pids), few)
 		}
 		killed := now()
-		if err := syscall.Kill(m.pids()[i], syscall.SIGKILL); err != nil {
+		if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil {
 			return nil, err
 		}
 		up, err := m.reports(1, patient)
