@@ -42,6 +42,7 @@ func startMachine(t *testing.T, jobs map[string]string) *machine {
 			t.Fatal(err)
 		}
 	}
+	m.install()
 	for name, text := range jobs {
 		if err := os.WriteFile(filepath.Join(dir, "conf", name), []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644); err != nil {
 			t.Fatal(err)
@@ -52,7 +53,7 @@ func startMachine(t *testing.T, jobs map[string]string) *machine {
 		mount -t proc proc /proc
 		mount -t cgroup2 cgroup2 /sys/fs/cgroup
 		mount --bind "$KMSG" /dev/kmsg
-		exec nice -n -15 "$0" "$@"`, program("init"), "--verbose", "--confdir", filepath.Join(dir, "conf"), "--logdir", filepath.Join(dir, "log"))
+		exec nice -n -15 "$0" "$@"`, m.program(), "--verbose", "--confdir", filepath.Join(dir, "conf"), "--logdir", filepath.Join(dir, "log"))
 	m.cmd.Env = append(os.Environ(), "KMSG="+m.kernelLog())
 	m.cmd.Stdout, m.cmd.Stderr = &m.out, &m.out
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL,
@@ -70,6 +71,23 @@ func startMachine(t *testing.T, jobs map[string]string) *machine {
 	})
 	m.await("an answer", func() bool { _, err := m.run("initctl", "version"); return err == nil })
 	return m
+}
+
+// program is the init of this machine, which install puts there.
+func (m *machine) program() string { return filepath.Join(m.dir, "init") }
+
+func (m *machine) install() {
+	m.t.Helper()
+	text, err := os.ReadFile(program("init"))
+	if err == nil {
+		err = os.WriteFile(m.program()+".new", text, 0o755)
+	}
+	if err == nil {
+		err = os.Rename(m.program()+".new", m.program())
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
 }
 
 // kernelLog makes a pipe that stands for the kernel's log, whose rate is
@@ -142,7 +160,7 @@ func (m *machine) manager() int {
 		line, _ := os.ReadFile("/proc/" + child + "/cmdline")
 		exe, err := os.Readlink("/proc/" + child + "/exe")
 		threads, _ := os.ReadDir("/proc/" + child + "/task")
-		if err == nil && exe == program("init") && bytes.Equal(line, own) && len(threads) > 1 {
+		if err == nil && exe == m.program() && bytes.Equal(line, own) && len(threads) > 1 {
 			pid, _ := strconv.Atoi(child)
 			return pid
 		}

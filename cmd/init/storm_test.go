@@ -164,3 +164,26 @@ func (m *machine) checkLog() {
 	}
 	m.t.Logf("log: %d lines, %d lost", last, missing)
 }
+
+// TestUpgrade replaces the program of a running init: keeper and manager
+// become the new one, and jobs notice nothing.
+func TestUpgrade(t *testing.T) {
+	m := startMachine(t, stormJobs)
+	before := m.must("status", "steady")
+	m.install()
+	if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	installed, err := os.Stat(m.program())
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := func(pid int) bool {
+		exe, err := os.Stat("/proc/" + strconv.Itoa(pid) + "/exe")
+		return err == nil && os.SameFile(exe, installed)
+	}
+	m.await("the new keeper and manager", func() bool { return runs(m.cmd.Process.Pid) && m.manager() != 0 && runs(m.manager()) })
+	if after := m.must("status", "steady"); after != before {
+		t.Errorf("steady was %q, is %q", before, after)
+	}
+}
