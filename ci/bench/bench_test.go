@@ -91,12 +91,12 @@ func TestTheBudgetsOfTheProjectAreReadable(t *testing.T) {
 func TestTableIsReplacedInPlace(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "P.md")
 	for _, table := range []string{"old\n", "new\n"} {
-		if err := updateTable(name, table); err != nil {
+		if err := updateTable(name, resultsTable, table); err != nil {
 			t.Fatal(err)
 		}
 	}
 	text, err := os.ReadFile(name)
-	if want := "# Performance\n\n" + begin + "\n\nnew\n\n" + end + "\n"; err != nil || string(text) != want {
+	if want := "# Performance\n\n" + resultsTable.begin + "\n\nnew\n\n" + resultsTable.end + "\n"; err != nil || string(text) != want {
 		t.Errorf("%q, %v, want %q", text, err, want)
 	}
 }
@@ -106,7 +106,7 @@ func TestAFileWithoutMarkersIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(name, []byte("prose\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := updateTable(name, "table\n"); err == nil {
+	if err := updateTable(name, resultsTable, "table\n"); err == nil {
 		t.Error("no error")
 	}
 	if text, _ := os.ReadFile(name); string(text) != "prose\n" {

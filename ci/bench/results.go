@@ -130,33 +130,35 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'g', 4, 64)
 }
 
-// The table stands between these lines.
-const (
-	begin = "<!-- results: written by make bench -->"
-	end   = "<!-- end of results -->"
+// place is where a table stands: between two lines.
+type place struct{ begin, end string }
+
+var (
+	resultsTable = place{"<!-- results: written by make bench -->", "<!-- end of results -->"}
+	peersTable   = place{"<!-- peers: written by make bench -->", "<!-- end of peers -->"}
 )
 
-// updateTable rewrites the table of a file, and starts the file if need be.
-func updateTable(name, table string) error {
+// updateTable rewrites a table of a file, and starts the file if need be.
+func updateTable(name string, p place, table string) error {
 	text, err := os.ReadFile(name)
 	if os.IsNotExist(err) {
-		text, err = []byte("# Performance\n\n"+begin+"\n"+end+"\n"), nil
+		text, err = []byte("# Performance\n\n"+p.begin+"\n"+p.end+"\n"), nil
 	}
 	if err != nil {
 		return err
 	}
-	updated, err := replaceTable(string(text), table)
+	updated, err := p.replace(string(text), table)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return os.WriteFile(name, []byte(updated), 0o644)
 }
 
-func replaceTable(text, table string) (string, error) {
-	head, rest, found := strings.Cut(text, begin)
-	_, tail, closed := strings.Cut(rest, end)
+func (p place) replace(text, table string) (string, error) {
+	head, rest, found := strings.Cut(text, p.begin)
+	_, tail, closed := strings.Cut(rest, p.end)
 	if !found || !closed {
-		return "", fmt.Errorf("no place for the results: want the lines %q and %q", begin, end)
+		return "", fmt.Errorf("no place for the table: want the lines %q and %q", p.begin, p.end)
 	}
-	return head + begin + "\n\n" + table + "\n" + end + tail, nil
+	return head + p.begin + "\n\n" + table + "\n" + p.end + tail, nil
 }
