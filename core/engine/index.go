@@ -17,11 +17,20 @@ type conditionIndex map[string]*operandIndex
 type operandIndex struct {
 	any   classSet
 	keys  []string // of byKey, in order of appearance
-	byKey map[string]map[string]classSet
+	byKey map[string]map[string]*classSet
 }
 
-// classSet counts the operands that put a class there.
-type classSet map[*Class]int
+// classSet counts the operands that put a class there. Most sets have one
+// class, for which a map would be large.
+type classSet struct {
+	few  []counted
+	many map[*Class]int // nil while there are few
+}
+
+type counted struct {
+	class *Class
+	n     int
+}
 
 func (x conditionIndex) add(c *Class)    { x.each(c, x.addOperand) }
 func (x conditionIndex) remove(c *Class) { x.each(c, x.removeOperand) }
@@ -39,27 +48,27 @@ func (x conditionIndex) each(c *Class, f func(*Class, *expr.Node)) {
 func (x conditionIndex) addOperand(c *Class, n *expr.Node) {
 	ops := x[n.Name]
 	if ops == nil {
-		ops = &operandIndex{any: classSet{}}
+		ops = &operandIndex{}
 		x[n.Name] = ops
 	}
 	key, value, ok := n.IndexKey()
 	if !ok {
-		ops.any[c]++
+		ops.any.add(c)
 		return
 	}
 	if ops.byKey == nil {
-		ops.byKey = make(map[string]map[string]classSet)
+		ops.byKey = make(map[string]map[string]*classSet)
 	}
 	values := ops.byKey[key]
 	if values == nil {
-		values = make(map[string]classSet)
+		values = make(map[string]*classSet)
 		ops.byKey[key] = values
 		ops.keys = append(ops.keys, key)
 	}
 	if values[value] == nil {
-		values[value] = classSet{}
+		values[value] = &classSet{}
 	}
-	values[value][c]++
+	values[value].add(c)
 }
 
 func (x conditionIndex) removeOperand(c *Class, n *expr.Node) {
@@ -69,7 +78,7 @@ func (x conditionIndex) removeOperand(c *Class, n *expr.Node) {
 		ops.any.drop(c)
 	} else {
 		values := ops.byKey[key]
-		if values[value].drop(c); len(values[value]) == 0 {
+		if values[value].drop(c); values[value].empty() {
 			delete(values, value)
 		}
 		if len(values) == 0 {
@@ -77,15 +86,47 @@ func (x conditionIndex) removeOperand(c *Class, n *expr.Node) {
 			ops.keys = slices.DeleteFunc(ops.keys, func(k string) bool { return k == key })
 		}
 	}
-	if len(ops.any) == 0 && len(ops.byKey) == 0 {
+	if ops.any.empty() && len(ops.byKey) == 0 {
 		delete(x, n.Name)
 	}
 }
 
-func (s classSet) drop(c *Class) {
-	if s[c]--; s[c] == 0 {
-		delete(s, c)
+func (s *classSet) empty() bool { return len(s.few) == 0 && len(s.many) == 0 }
+
+func (s *classSet) add(c *Class) {
+	const most = 8
+	i := s.find(c)
+	switch {
+	case s.many != nil:
+		s.many[c]++
+	case i >= 0:
+		s.few[i].n++
+	case len(s.few) < most:
+		s.few = append(s.few, counted{c, 1})
+	default:
+		s.many = map[*Class]int{c: 1}
+		for _, f := range s.few {
+			s.many[f.class] = f.n
+		}
+		s.few = nil
 	}
+}
+
+func (s *classSet) drop(c *Class) {
+	if s.many != nil {
+		if s.many[c]--; s.many[c] == 0 {
+			delete(s.many, c)
+		}
+		return
+	}
+	i := s.find(c)
+	if s.few[i].n--; s.few[i].n == 0 {
+		s.few = slices.Delete(s.few, i, i+1)
+	}
+}
+
+func (s *classSet) find(c *Class) int {
+	return slices.IndexFunc(s.few, func(f counted) bool { return f.class == c })
 }
 
 // candidates returns the classes an event must be offered to, by session and
@@ -113,8 +154,14 @@ func (x conditionIndex) candidates(ev *event.Event) []*Class {
 	return slices.Compact(found)
 }
 
-func (s classSet) appendTo(list []*Class) []*Class {
-	for c := range s { // order-free: candidates sorts
+func (s *classSet) appendTo(list []*Class) []*Class {
+	if s == nil {
+		return list
+	}
+	for _, f := range s.few {
+		list = append(list, f.class)
+	}
+	for c := range s.many { // order-free: candidates sorts
 		list = append(list, c)
 	}
 	return list
@@ -137,7 +184,7 @@ func variable(ev *event.Event, key string) (keyValue, bool) {
 }
 
 // factIndex finds the classes whose while names a fact.
-type factIndex map[string]classSet
+type factIndex map[string]*classSet
 
 func (x factIndex) add(c *Class) {
 	for _, n := range c.Def.While {
@@ -145,9 +192,9 @@ func (x factIndex) add(c *Class) {
 			continue
 		}
 		if x[n.Name] == nil {
-			x[n.Name] = classSet{}
+			x[n.Name] = &classSet{}
 		}
-		x[n.Name][c]++
+		x[n.Name].add(c)
 	}
 }
 
@@ -156,7 +203,7 @@ func (x factIndex) remove(c *Class) {
 		if n.Op != expr.Match {
 			continue
 		}
-		if x[n.Name].drop(c); len(x[n.Name]) == 0 {
+		if x[n.Name].drop(c); x[n.Name].empty() {
 			delete(x, n.Name)
 		}
 	}

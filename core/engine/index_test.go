@@ -203,3 +203,35 @@ func TestFactIndex(t *testing.T) {
 		}
 	}
 }
+
+// TestClassSetIsAsAMap adds and drops few classes and many.
+func TestClassSetIsAsAMap(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	classes := make([]*Class, 20)
+	for i := range classes {
+		classes[i] = &Class{Def: &job.Class{Name: fmt.Sprint(i)}}
+	}
+	var s classSet
+	want := map[*Class]int{}
+	for step := range 5000 {
+		c := classes[r.IntN(len(classes))]
+		if want[c] > 0 && r.IntN(4) > step/500%4 { // by turns more and fewer
+			s.drop(c)
+			if want[c]--; want[c] == 0 {
+				delete(want, c)
+			}
+		} else {
+			s.add(c)
+			want[c]++
+		}
+		got := s.appendTo(nil)
+		if len(got) != len(want) || s.empty() != (len(want) == 0) {
+			t.Fatalf("step %d: %d classes, want %d", step, len(got), len(want))
+		}
+		for _, c := range got {
+			if want[c] == 0 {
+				t.Fatalf("step %d: class %s", step, c.Def.Name)
+			}
+		}
+	}
+}
