@@ -3,6 +3,7 @@ package linux
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,14 +17,16 @@ var cgroupMounts = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
 // hierarchy if nothing is there. Where there can be no group, it returns ""
 // and warns once.
 func JobCgroups(machine bool, warn func(string)) string {
-	name := fmt.Sprintf("onset-%d", os.Getpid()) // a user may have several inits in one group
-	if machine {
-		name = "onset"
+	name := "onset" + containerMark()
+	if !machine {
+		name += fmt.Sprintf("-%d", os.Getpid()) // a user may have several inits in one group
+	} else {
 		// A failure shows below.
 		mount("cgroup2", cgroupMounts[0], unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, "")
 	}
 	dir, err := ownGroup()
 	if err == nil {
+		removeGroups(dir)
 		dir += "/" + name
 		err = os.Mkdir(dir, 0o755)
 		if err == nil || os.IsExist(err) {
@@ -35,6 +38,36 @@ func JobCgroups(machine bool, warn func(string)) string {
 		return ""
 	}
 	return dir
+}
+
+// removeGroups removes those that inits of sessions left which are gone, as far
+// as nothing lives in them.
+func removeGroups(dir string) {
+	mark := "onset" + containerMark() + "-"
+	below, _ := os.ReadDir(dir)
+	for _, d := range below {
+		text, ok := strings.CutPrefix(d.Name(), mark)
+		pid, err := strconv.Atoi(text)
+		if !ok || err != nil || unix.Kill(pid, 0) != unix.ESRCH {
+			continue
+		}
+		groups, _ := os.ReadDir(dir + "/" + d.Name())
+		for _, g := range groups {
+			if g.IsDir() {
+				unix.Rmdir(dir + "/" + d.Name() + "/" + g.Name())
+			}
+		}
+		unix.Rmdir(dir + "/" + d.Name())
+	}
+}
+
+// containerMark tells containers apart that see one group as their root.
+func containerMark() string {
+	var st unix.Stat_t
+	if !InContainer() || unix.Stat("/proc/self/ns/pid", &st) != nil {
+		return ""
+	}
+	return fmt.Sprintf("-%d", st.Ino)
 }
 
 // ownGroup returns the directory of the v2 group of this process, if it may

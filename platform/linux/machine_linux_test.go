@@ -39,14 +39,14 @@ func TestJobCgroups(t *testing.T) {
 		prepare func(t *testing.T)
 		want    string
 	}{
-		{"process 1 mounts it", true, func(*testing.T) {}, "/sys/fs/cgroup/onset"},
+		{"process 1 mounts it", true, func(*testing.T) {}, "/sys/fs/cgroup/onset" + containerMark()},
 		{"a session does not", false, func(*testing.T) {}, ""},
-		{"mounted already", true, func(t *testing.T) { mustMount(t, "cgroup2", "/sys/fs/cgroup", 0) }, "/sys/fs/cgroup/onset"},
+		{"mounted already", true, func(t *testing.T) { mustMount(t, "cgroup2", "/sys/fs/cgroup", 0) }, "/sys/fs/cgroup/onset" + containerMark()},
 		{"beside v1", true, func(t *testing.T) {
 			mustMount(t, "tmpfs", "/sys/fs/cgroup", 0)
 			os.Mkdir("/sys/fs/cgroup/unified", 0o755)
 			mustMount(t, "cgroup2", "/sys/fs/cgroup/unified", 0)
-		}, "/sys/fs/cgroup/unified/onset"},
+		}, "/sys/fs/cgroup/unified/onset" + containerMark()},
 		{"only v1", true, func(t *testing.T) { mustMount(t, "tmpfs", "/sys/fs/cgroup", 0) }, ""},
 		{"read-only", true, func(t *testing.T) { mustMount(t, "cgroup2", "/sys/fs/cgroup", unix.MS_RDONLY) }, ""},
 		{"no directory", true, func(t *testing.T) { os.RemoveAll("/sys/fs") }, ""},
