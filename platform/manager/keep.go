@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -305,14 +306,24 @@ func (k *kept) diedAlready(pid int) bool {
 }
 
 // stranger returns the latest process that ended and that the engine does not
-// know, or 0: the one whose start the manager before did not live to note.
+// know, or 0: the one whose start the manager before did not live to note. It
+// may have ended a moment ago, so the keeper may be about to tell.
 func (m *Manager) stranger() int {
-	for _, e := range slices.Backward(m.kept.dead) {
-		if e.PID != 0 && !m.knows(e.PID) {
-			return e.PID
+	k := m.kept
+	for end := time.Now().Add(time.Second); ; {
+		for _, e := range slices.Backward(k.dead) {
+			if e.PID != 0 && !m.knows(e.PID) {
+				return e.PID
+			}
+		}
+		left := time.Until(end)
+		if left <= 0 || k.Await(left) != nil {
+			return 0
+		}
+		if err := k.Receive(func(e keeper.Event) { k.dead = append(k.dead, e) }); err != nil {
+			m.lostKeeper(err)
 		}
 	}
-	return 0
 }
 
 // knows reports whether a process is that of a slot.
