@@ -52,10 +52,10 @@ var inits = []peer{
 		note: "runit with runsvdir as stage 2; `sv` looks every 420 ms",
 	},
 	{
-		name: "finit", packages: []string{"finit", "libuev3", "libite5"}, lay: layFinit, env: path,
+		name: "finit", packages: []string{"finit", "finit-plugins", "libuev3", "libite5"}, lay: layFinit, env: path,
 		argv: []string{"/usr/sbin/finit"},
 		stop: []string{"/usr/lib/finit/initctl", "stop", "b2:2"}, start: []string{"/usr/lib/finit/initctl", "start", "b2:2"},
-		note: "without plugins; its `initctl` does not wait for the service",
+		note: "with its plugins; its `initctl` does not wait for the service",
 	},
 	{
 		name: "systemd", lay: laySystemd, env: path,
@@ -125,7 +125,7 @@ func layFinit(m *machine, l load) error {
 		}
 		pid := ""
 		if l.chain {
-			pid = fmt.Sprintf("pid:!/run/b%d.pid ", i)
+			pid = fmt.Sprintf("pid:/run/b%d.pid ", i)
 		}
 		text += fmt.Sprintf("service name:b%d :%d [2] %s%s%s --\n", i, i, on, pid, service)
 	}

@@ -43,6 +43,7 @@ func (b *bench) start(p peer, l load) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	os.Chmod(root, 0o755)
 	m := &machine{root: root, shared: b.shared}
 	for _, dir := range []string{"etc", "var/log", "tmp", "root"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
@@ -50,10 +51,9 @@ func (b *bench) start(p peer, l load) (*machine, error) {
 		}
 	}
 	for _, link := range []string{"bin", "sbin", "lib", "lib64"} {
-		if err := os.Symlink("usr/"+link, filepath.Join(root, link)); err != nil {
-			return nil, err
-		}
+		m.link("usr/"+link, link)
 	}
+	m.link("/run", "var/run")
 	for _, name := range []string{"passwd", "group", "nsswitch.conf"} {
 		text, err := os.ReadFile("/etc/" + name)
 		if err != nil {
