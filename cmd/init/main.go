@@ -26,10 +26,13 @@ import (
 
 const version = "upstart 1.13.2"
 
+// init keeps main on the first thread, which is the process to the kernel:
+// forks, waits and traces belong to it.
+func init() { runtime.LockOSThread() }
+
 func main() {
 	posix.StageMain()
 	signals := manager.ClaimSignals()
-	runtime.LockOSThread()
 	o, err := parseOptions(os.Args[1:])
 	prog := filepath.Base(os.Args[0])
 	log := manager.NewLogger(prog)
@@ -52,6 +55,7 @@ func main() {
 		demandProcessOne(log)
 		os.Exit(keep())
 	}
+	manager.GiveBackMemory()
 	if err := run(o, mode, prog, log, signals, kept); err != nil {
 		fatal(log, err.Error())
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"onset/core/engine"
@@ -82,7 +83,8 @@ func (o *options) valued(name string) func(string) error {
 		return o.setConsole
 	case "--state-fd":
 		return func(v string) error {
-			_, err := fmt.Sscanf(v, "%d", &o.stateFD)
+			n, err := strconv.Atoi(v)
+			o.stateFD = n
 			return err
 		}
 	}

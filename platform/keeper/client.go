@@ -179,7 +179,9 @@ func (c *Client) Receive(yield func(Event)) error {
 }
 
 // Await waits until Receive has something, or the limit has passed.
-func (c *Client) Await(limit time.Duration) error { return wait(c.socket, unix.POLLIN, time.Now().Add(limit)) }
+func (c *Client) Await(limit time.Duration) error {
+	return wait(c.socket, unix.POLLIN, time.Now().Add(limit))
+}
 
 // Missed is a Receive that waits until it has had everything that happened
 // before Attach.

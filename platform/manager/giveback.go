@@ -1,0 +1,40 @@
+package manager
+
+import (
+	"runtime"
+	"runtime/debug"
+	"time"
+)
+
+// quiet is how long no collection has been needed when memory is given back.
+const quiet = 2 * time.Second
+
+// GiveBackMemory sees to it that what a burst of work needed goes back to the
+// kernel when it is over; the runtime alone keeps it for minutes. A process
+// that never needed a collection has nothing to give back, and stays small.
+func GiveBackMemory() {
+	g := &giver{}
+	g.timer = time.AfterFunc(quiet, debug.FreeOSMemory)
+	g.timer.Stop()
+	g.listen()
+}
+
+type giver struct {
+	timer  *time.Timer
+	needed uint32 // collections that nobody asked for
+}
+
+// listen is told of the next collection.
+func (g *giver) listen() {
+	runtime.AddCleanup(new([16]byte), func(g *giver) { g.collected() }, g)
+}
+
+func (g *giver) collected() {
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	if needed := s.NumGC - s.NumForcedGC; needed != g.needed { // else it was by FreeOSMemory
+		g.needed = needed
+		g.timer.Reset(quiet)
+	}
+	g.listen()
+}
