@@ -133,15 +133,16 @@ func (m *machine) prepare(bin string) error {
 			return err
 		}
 	}
-	m.env = append(os.Environ(), "PATH="+m.path("bin")+":"+os.Getenv("PATH"), "UPSTART_SESSION=")
+	m.env = append(os.Environ(), "PATH="+m.path("bin")+":"+os.Getenv("PATH"))
 	var err error
 	if m.messages, err = os.Create(filepath.Join(m.path("log"), "init.messages")); err != nil {
 		return err
 	}
 	if m.user {
-		m.env = append(m.env, "XDG_RUNTIME_DIR="+m.path("run"))
+		m.env = append(m.env, "XDG_RUNTIME_DIR="+m.path("run"), "UPSTART_SESSION=") // the last until it is known
 		return nil
 	}
+	m.env = append(m.env, "UPSTART_SESSION=")
 	m.group = makeGroup()
 	return m.collectLog()
 }
