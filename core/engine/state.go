@@ -164,6 +164,9 @@ func (e *Engine) State() *State {
 	return &s
 }
 
+// LogPriority returns the least priority that is logged.
+func (e *Engine) LogPriority() Priority { return e.s.LogPriority }
+
 // allClasses returns the registered classes by session and name.
 func (e *Engine) allClasses() []*Class {
 	all := make([]*Class, 0, len(e.classes))

@@ -17,7 +17,7 @@ import (
 func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 	switch e := effect.(type) {
 	case engine.Log:
-		m.c.Log(e.Priority, e.Text)
+		m.say(e.Priority, e.Text)
 	case engine.Spawn:
 		return m.spawn(e)
 	case engine.Kill:
@@ -120,15 +120,15 @@ func (m *Manager) spawn(e engine.Spawn) []engine.Msg {
 
 // countPaths tells who debugs how processes were started so far.
 func (m *Manager) countPaths() {
-	if m.engine.State().LogPriority == engine.Debug {
+	if m.engine.LogPriority() == engine.Debug {
 		fast, staged := m.k.Processes.Counts()
-		m.c.Log(engine.Debug, fmt.Sprintf("Processes started: %d by the fast path, %d by the exec stage", fast, staged))
+		m.say(engine.Debug, fmt.Sprintf("Processes started: %d by the fast path, %d by the exec stage", fast, staged))
 	}
 }
 
 // Left tells that processes of a job go on after the one that init started.
 func (m *Manager) Left(token uint64, n int) {
-	if m.engine.State().LogPriority > engine.Info {
+	if m.engine.LogPriority() > engine.Info {
 		return
 	}
 	name := "A job"
@@ -137,7 +137,7 @@ func (m *Manager) Left(token uint64, n int) {
 			name = j.String()
 		}
 	})
-	m.c.Log(engine.Info, fmt.Sprintf("%s left %d processes behind", name, n))
+	m.say(engine.Info, fmt.Sprintf("%s left %d processes behind", name, n))
 }
 
 func failed(token uint64, reason string, temporary bool) []engine.Msg {
@@ -209,5 +209,5 @@ func sessionSource(root string) watch.Source {
 }
 
 func (m *Manager) warn(format string, args ...any) {
-	m.c.Log(engine.Warn, fmt.Sprintf(format, args...))
+	m.say(engine.Warn, fmt.Sprintf(format, args...))
 }

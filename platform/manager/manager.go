@@ -74,6 +74,7 @@ type Manager struct {
 	meaning map[syscall.Signal]engine.Request
 	files   map[int]bool // that came with events
 	inbox   []engine.Msg
+	said    []engine.Log // and not logged yet
 
 	listener   int    // private socket; -1 without
 	left       legacy // by the image before
@@ -85,7 +86,7 @@ type Manager struct {
 
 // New makes a manager; it acts on nothing before Run.
 func New(k Kernel, c Config) (*Manager, error) {
-	m := &Manager{c: c, k: k, listener: -1, left: legacy{Listener: -1}, files: map[int]bool{}}
+	m := &Manager{c: c, k: k, listener: -1, left: legacy{Listener: -1}, files: map[int]bool{}, said: make([]engine.Log, 0, 256)}
 	if c.Keeper != nil {
 		m.kept = &kept{Client: c.Keeper}
 	}
@@ -141,7 +142,24 @@ func (m *Manager) Run() engine.Effect {
 		}
 	}
 	m.start()
+	defer m.spill()
 	return m.loop.Run()
+}
+
+// say logs a message when the effects of this turn are carried out: the
+// kernel's log takes longer than a spawn.
+func (m *Manager) say(p engine.Priority, text string) {
+	if m.said = append(m.said, engine.Log{Priority: p, Text: text}); len(m.said) == cap(m.said) {
+		m.spill()
+	}
+}
+
+func (m *Manager) spill() {
+	for _, l := range m.said {
+		m.c.Log(l.Priority, l.Text)
+	}
+	clear(m.said)
+	m.said = m.said[:0]
 }
 
 // start brings about the first inputs, once.
@@ -254,6 +272,7 @@ func (m *Manager) Now() cause.Clock { return m.k.Clock() }
 // Wait implements loop.Platform.
 func (m *Manager) Wait(deadline time.Duration, ok bool) []engine.Msg {
 	m.takenIn()
+	m.spill()
 	if err := m.k.Poller.Wait(m.timeout(deadline, ok)); err != nil {
 		m.c.Log(engine.Error, "cannot wait: "+err.Error())
 	}
