@@ -44,6 +44,15 @@ func (b *bench) prepare() error {
 			return err
 		}
 	}
+	for _, name := range accounts {
+		text, err := os.ReadFile("/etc/" + name)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(b.shared, name), text, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	b.absent = map[string]string{}
 	unpacked, err := filepath.Abs(filepath.Join(cache, "root"))
 	if err != nil {

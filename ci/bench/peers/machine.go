@@ -37,6 +37,10 @@ type report struct {
 	PID  int64
 }
 
+// accounts are files of the machine's etc that every root has. They are older
+// than the inits, as on a machine.
+var accounts = []string{"passwd", "group", "nsswitch.conf"}
+
 // start lays out an init with a load and starts it.
 func (b *bench) start(p peer, l load) (*machine, error) {
 	root, err := os.MkdirTemp(b.dir, "root-")
@@ -54,12 +58,8 @@ func (b *bench) start(p peer, l load) (*machine, error) {
 		m.link("usr/"+link, link)
 	}
 	m.link("/run", "var/run")
-	for _, name := range []string{"passwd", "group", "nsswitch.conf"} {
-		text, err := os.ReadFile("/etc/" + name)
-		if err != nil {
-			return nil, err
-		}
-		m.write("etc/"+name, string(text))
+	for _, name := range accounts {
+		m.link("/bench/"+name, "etc/"+name)
 	}
 	m.write("etc/machine-id", strings.Repeat("0123", 8)+"\n")
 	err = p.lay(m, l)
