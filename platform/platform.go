@@ -34,7 +34,8 @@ type Poller interface {
 	// Remove forgets fd, which must still be open.
 	Remove(fd int)
 	// Wait calls the functions of ready descriptors, once each; it returns
-	// after that, at the timeout (negative: none), or when woken.
+	// after that, at the timeout (negative: none), when woken, and may return
+	// before any of that.
 	Wait(timeout time.Duration) error
 	// Wake makes a Wait return, now or next. Any goroutine may call it.
 	Wake()

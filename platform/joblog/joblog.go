@@ -73,7 +73,8 @@ const (
 	closeLimit   = time.Second
 )
 
-// Opener opens a pty; both descriptors are close-on-exec.
+// Opener opens a pty; both descriptors are close-on-exec, and the master does
+// not block.
 type Opener func() (master, slave int, err error)
 
 // Logs is the output of all jobs.
@@ -163,12 +164,8 @@ func (l *Logs) Masters(yield func(token uint64, path string, master int)) {
 }
 
 func (l *Logs) add(s *slot, path string) error {
-	err := unix.SetNonblock(s.master, true)
-	if err == nil {
-		s.file = l.file(path)
-		err = l.poll(s)
-	}
-	if err != nil {
+	s.file = l.file(path)
+	if err := l.poll(s); err != nil {
 		unix.Close(s.master)
 		return fmt.Errorf("cannot read the pty of %q: %w", path, err)
 	}

@@ -86,6 +86,9 @@ func (c *cgroups) ended(token uint64) {
 	if c == nil || token == 0 {
 		return
 	}
+	if unix.Rmdir(c.path(token)) == nil { // the rule: it left nothing behind
+		return
+	}
 	if n := len(c.processes(token)); n > 0 {
 		c.left(token, n)
 	}

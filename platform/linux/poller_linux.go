@@ -84,15 +84,13 @@ func (p *Poller) control(op, fd int, serial int32, want platform.Ready) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.epoll, op, fd, &e))
 }
 
-// Wait implements platform.Poller. A timeout is rounded up to milliseconds.
+// Wait implements platform.Poller. A timeout is rounded up to milliseconds. A
+// signal ends it too: the kernel gives SIGCHLD to the first thread, which may
+// look for it at once, long before Go has passed it on.
 func (p *Poller) Wait(timeout time.Duration) error {
-	end := time.Now().Add(timeout)
 	n, err := unix.EpollWait(p.epoll, p.batch[:], milliseconds(timeout))
-	for err == unix.EINTR {
-		if timeout > 0 {
-			timeout = max(0, time.Until(end))
-		}
-		n, err = unix.EpollWait(p.epoll, p.batch[:], milliseconds(timeout))
+	if err == unix.EINTR {
+		return nil
 	}
 	if err != nil {
 		return os.NewSyscallError("epoll_wait", err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,7 +74,7 @@ func Identify(setuid, setgid string, uid, gid int) (IDs, *SetupError) {
 			primary = g
 		}
 	}
-	ids.Groups = groupsOf(user, primary)
+	ids.Groups = listing.groupsOf(user, primary)
 	if !slices.Contains(ids.Groups, ids.GID) {
 		ids.Groups = append(ids.Groups, ids.GID)
 	}
@@ -110,9 +111,42 @@ func account(file, name string, fields int) (found []string, err error) {
 	return found, err
 }
 
-// groupsOf returns the primary group of a user and those that list it. A
+// listing is of this process: jobs without setuid all ask for the same.
+var listing groupCache
+
+// groupCache keeps what was found in the file of groups until that changes.
+type groupCache struct {
+	file  unix.Stat_t
+	found map[groupQuery][]int
+}
+
+type groupQuery struct {
+	user    string
+	primary int
+}
+
+// settled is how old a file must be to be known by its times, which are those
+// of the kernel's last tick.
+const settled = time.Second
+
+// groupsOf is groupsIn, which is asked again when the file has changed.
+func (c *groupCache) groupsOf(user string, primary int) []int {
+	var st unix.Stat_t
+	err := unix.Stat(groupFile, &st)
+	st.Atim = unix.Timespec{}
+	if err != nil || st != c.file || time.Since(time.Unix(st.Ctim.Unix())) < settled {
+		*c = groupCache{st, map[groupQuery][]int{}}
+	}
+	q := groupQuery{user, primary}
+	if c.found[q] == nil {
+		c.found[q] = groupsIn(user, primary)
+	}
+	return slices.Clone(c.found[q])
+}
+
+// groupsIn returns the primary group of a user and those that list it. A
 // file of groups that cannot be read lists nobody.
-func groupsOf(user string, primary int) []int {
+func groupsIn(user string, primary int) []int {
 	groups := []int{primary}
 	eachLine(groupFile, func(line string) bool {
 		f := strings.Split(line, ":")
