@@ -27,7 +27,7 @@ var stormJobs = map[string]string{
 	"steady.conf": "start on startup\nexec sleep 100000\n",
 	"logger.conf": "start on startup\nscript\n\ti=0\n\twhile :; do i=$((i+1)); echo line $i; sleep 0.01; done\nend script\n",
 	"once.conf":   "instance $N\nstart on once\ntask\nscript\n\techo $N >>DIR/once\nend script\n",
-	"slow.conf": "instance $N\npre-start exec sleep 0.1\nscript\n\techo start $N >>DIR/slow\n\texec sleep 100000\nend script\n" +
+	"slow.conf": "instance $N\npre-start script\n\tsleep 0.1\n\techo start $N >>DIR/slow\nend script\nexec sleep 100000\n" +
 		"post-stop script\n\techo stop $N >>DIR/slow\nend script\n",
 	"forking.conf": "instance $N\nexpect fork\nscript\n\tsleep 100000 &\n\texit 0\nend script\n",
 	"count.conf":   "start on count\ntask\nexec sh -c 'echo count >>DIR/count'\n",

@@ -5,7 +5,9 @@
 //
 // Order: the calls of a connection reach the Handler in the order they were
 // sent, replies and signals leave in the order of Respond and Publish. What
-// the socket takes is written before those return.
+// the socket takes is written before Respond returns. Signals wait for it or
+// for Taken, a turn at most: who starts a thousand jobs hears of them in a few
+// system calls. A crash in between loses them.
 //
 // Ownership: a descriptor in a Call belongs to the Handler; all others that
 // come are closed. Slices in a Reply or Signal are read before the return.
@@ -43,7 +45,8 @@ const (
 	maxOfUser      = 256 // connections of one user other than root
 
 	handshakeTime = 10 * time.Second
-	resumeTime    = time.Second // between attempts to accept without descriptors
+	resumedTime   = 20 * time.Millisecond // of one whose last answer may not have been sent; it tries again
+	resumeTime    = time.Second           // between attempts to accept without descriptors
 	complainTime  = 10 * time.Second
 	maxComplaints = 20 // lines in the log in a complainTime
 )
@@ -87,7 +90,9 @@ type Server struct {
 	buffer    []byte // for reading
 	scratch   []byte // for what was read before
 	peeked    []*stream
-	bus       *link // to a message bus; nil without
+	queued    []*stream // for flushAll
+	joined    []byte    // for stream.together
+	bus       *link     // to a message bus; nil without
 	rejoin    rejoin
 
 	complaints int // since window
@@ -261,10 +266,10 @@ func (s *Server) Publish(sig control.Signal) {
 		if b == nil && !s.encodeSignal(sig, &b) {
 			return
 		}
-		c.stream.send(b)
+		c.stream.queue(b)
 	}
 	if s.bus != nil && s.bus.named && (b != nil || s.encodeSignal(sig, &b)) {
-		s.bus.stream.send(b)
+		s.bus.stream.queue(b)
 	}
 }
 

@@ -80,8 +80,10 @@ func (st *stream) pass(n int, accepted bool) error {
 }
 
 // Taken says that the journal has all calls that were told: they are taken
-// out of the sockets. It comes before the poller waits again.
+// out of the sockets, and signals are written. It comes before the poller
+// waits again.
 func (s *Server) Taken() {
+	s.flushAll()
 	for _, st := range s.peeked {
 		st.listed = false
 		if st.shut {
@@ -157,6 +159,7 @@ func (s *Server) AdoptStored(name string, fd int, seen func(call uint64) bool) (
 	c.seen, c.stream.old, c.stream.stored = seen, queued(fd), name
 	if !open {
 		c.greeted(true)
+		c.due = s.o.Now() + resumedTime
 	}
 	return id
 }

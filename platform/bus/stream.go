@@ -25,6 +25,7 @@ type stream struct {
 	held  int      // the same in in and out
 
 	writing bool // the socket is full, the poller tells when it is not
+	waiting int  // bytes at the end of out that queue left
 	shut    bool
 
 	// See keep.go.
@@ -203,21 +204,59 @@ func closeAll(files []int) {
 // send queues bytes and writes what the socket takes: a reply that is in the
 // socket survives the death of this process.
 func (st *stream) send(b []byte) {
-	if st.shut {
+	if st.push(b) {
+		st.written()
+	}
+}
+
+// queue is a send that waits for further ones, for flushAll or for as many
+// bytes as one system call takes.
+func (st *stream) queue(b []byte) {
+	if !st.push(b) {
 		return
+	}
+	if st.waiting == 0 {
+		st.s.queued = append(st.s.queued, st)
+	}
+	if st.waiting += len(b); st.waiting >= wholeWrite {
+		st.written()
+	}
+}
+
+// push adds bytes to what is to be written, unless that fails the stream.
+func (st *stream) push(b []byte) bool {
+	if st.shut {
+		return false
 	}
 	if st.held > maxHeld {
 		st.fail(errFull)
-		return
+		return false
 	}
 	st.out = append(st.out, b)
-	err := st.hold(len(b))
-	if err == nil && !st.writing {
-		err = st.flush()
-	}
-	if err != nil {
+	if err := st.hold(len(b)); err != nil {
 		st.fail(err)
 	}
+	return !st.shut
+}
+
+// written writes what the socket takes, unless it is full.
+func (st *stream) written() {
+	st.waiting = 0
+	if st.shut || st.writing {
+		return
+	}
+	if err := st.flush(); err != nil {
+		st.fail(err)
+	}
+}
+
+// flushAll writes what queue left.
+func (s *Server) flushAll() {
+	for _, st := range s.queued {
+		st.written()
+	}
+	clear(s.queued)
+	s.queued = s.queued[:0]
 }
 
 // flush writes until the socket is full.
@@ -227,7 +266,7 @@ func (st *stream) flush() error {
 		if len(st.out[0]) > wholeWrite {
 			st.drop()
 		}
-		n, err := unix.SendmsgN(st.fd, st.out[0][st.off:], nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		n, err := unix.SendmsgN(st.fd, st.together(), nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -238,10 +277,11 @@ func (st *stream) flush() error {
 		case err != nil:
 			return err
 		}
-		if st.off += n; st.off == len(st.out[0]) {
-			st.release(st.off)
+		for st.off += n; len(st.out) > 0 && st.off >= len(st.out[0]); {
+			st.release(len(st.out[0]))
+			st.off -= len(st.out[0])
 			st.out[0] = nil
-			st.out, st.off = st.out[1:], 0
+			st.out = st.out[1:]
 		}
 	}
 	if len(st.out) == 0 {
@@ -259,6 +299,24 @@ func (st *stream) flush() error {
 		want |= platform.Writable
 	}
 	return st.s.poller.Set(st.fd, want)
+}
+
+// together returns the next bytes to write: those of as many messages as are
+// written whole.
+func (st *stream) together() []byte {
+	first := st.out[0][st.off:]
+	if len(st.out) == 1 || len(first)+len(st.out[1]) > wholeWrite {
+		return first
+	}
+	all := append(st.s.joined[:0], first...)
+	for _, b := range st.out[1:] {
+		if len(all)+len(b) > wholeWrite {
+			break
+		}
+		all = append(all, b...)
+	}
+	st.s.joined = all
+	return all
 }
 
 // hold counts n more bytes in memory, and ends the greediest stream when all

@@ -40,7 +40,7 @@ type kept struct {
 	called bool            // the keeper has something to tell
 	full   bool            // it was said that there is no room for a snapshot
 
-	// What the manager before left; empty once resume is through.
+	// What the manager before left; empty after the first turn.
 	left   loop.Backlog
 	conns  uint64           // number of its last connection that matters
 	faults []snapshot.Fault // in its log
@@ -221,6 +221,10 @@ func (m *Manager) takenIn() {
 	}
 	k.acknowledge()
 	k.Alive()
+	for _, e := range k.dead { // now that it is known which of them were started
+		m.told(e)
+	}
+	k.dead = nil
 	if used := len(k.log.Bytes()) - k.log.Remaining(); k.log.Full() || used > max(snapshotAfter, k.size) {
 		m.snapshot()
 	}
@@ -293,10 +297,7 @@ func (m *Manager) resume() {
 	if _, ok := m.loop.Resume(k.left.Left()).(engine.Reexec); ok { // this is the next image already
 		m.loop.Push(engine.Told{What: engine.Restarted})
 	}
-	for _, e := range k.dead {
-		m.told(e)
-	}
-	k.left, k.faults, k.dead = loop.Backlog{}, nil, nil
+	k.left, k.faults = loop.Backlog{}, nil
 }
 
 // diedAlready reports whether a process that an effect is about ended before

@@ -143,6 +143,7 @@ func (m *Manager) Run() engine.Effect {
 	}
 	m.start()
 	defer m.spill()
+	defer m.bus.Taken() // writes the last signals
 	return m.loop.Run()
 }
 
