@@ -273,6 +273,9 @@ func (c *client) flush() error {
 // values or init's error.
 func (c *client) receive() (serial uint32, body []any, answer, err error) {
 	for {
+		if c.passSignals() != nil {
+			return 0, nil, nil, errLost
+		}
 		m, err := dbus.DecodeMessage(c.in)
 		if err != nil {
 			return 0, nil, nil, errLost
@@ -283,6 +286,26 @@ func (c *client) receive() (serial uint32, body []any, answer, err error) {
 			return serial, m.Body, nil, nil
 		case dbus.TypeError:
 			return serial, nil, replyError(m), nil
+		}
+	}
+}
+
+// passSignals leaves out what init tells everybody without decoding it, which
+// takes longer than making it: an event may start a thousand jobs.
+func (c *client) passSignals() error {
+	const size = 16 // of the part of a message that tells its length
+	for {
+		b, err := c.in.Peek(size)
+		if err != nil || dbus.Type(b[1]) != dbus.TypeSignal {
+			return err
+		}
+		var order binary.ByteOrder = binary.LittleEndian
+		if b[0] == 'B' {
+			order = binary.BigEndian
+		}
+		body, fields := int64(order.Uint32(b[4:])), int64(order.Uint32(b[12:]))
+		if _, err := io.CopyN(io.Discard, c.in, size+(fields+7)&^7+body); err != nil {
+			return err
 		}
 	}
 }
