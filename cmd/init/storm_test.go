@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 )
 
 // stormTime is how long the manager is killed, every 50 ms. The full minute of
@@ -186,4 +191,65 @@ func TestUpgrade(t *testing.T) {
 	if after := m.must("status", "steady"); after != before {
 		t.Errorf("steady was %q, is %q", before, after)
 	}
+}
+
+// TestFileOfEvent kills the manager while it holds a file that came with an
+// event: the job that the event starts in the end gets it.
+func TestFileOfEvent(t *testing.T) {
+	m := startMachine(t, map[string]string{
+		"take.conf": "start on give and go\ntask\nscript\n\tcat /proc/self/fd/$UPSTART_FDS >DIR/taken\nend script\n",
+	})
+	file := filepath.Join(m.dir, "given")
+	if err := os.WriteFile(file, []byte("the file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	conn := m.dial()
+	defer conn.Close()
+	init := conn.Object("com.ubuntu.Upstart", "/com/ubuntu/Upstart")
+	call := init.Call("com.ubuntu.Upstart0_6.EmitEventWithFile", 0, "give", []string{}, false, dbus.UnixFD(f.Fd()))
+	if call.Err != nil {
+		t.Fatal(call.Err)
+	}
+	for range 3 {
+		if err := syscall.Kill(m.manager(), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		m.must("version")
+	}
+	m.must("emit", "go")
+	if got := m.lines("taken"); len(got) != 1 || got[0] != "the file" {
+		t.Errorf("the job got %q", got)
+	}
+}
+
+// dial connects to the private socket, in the network namespace of the machine.
+func (m *machine) dial() *dbus.Conn {
+	m.t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	enter := func(pid int) {
+		f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/ns/net")
+		if err == nil {
+			defer f.Close()
+			err = unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)
+		}
+		if err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	enter(m.cmd.Process.Pid)
+	conn, err := dbus.Dial("unix:abstract=/com/ubuntu/upstart")
+	enter(os.Getpid())
+	if err == nil {
+		err = conn.Auth([]dbus.Auth{dbus.AuthExternal("0")})
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return conn
 }
