@@ -7,7 +7,7 @@ import (
 )
 
 // quiet is how long no collection has been needed when memory is given back.
-const quiet = 2 * time.Second
+const quiet = time.Second / 2
 
 // GiveBackMemory sees to it that what a burst of work needed goes back to the
 // kernel when it is over; the runtime alone keeps it for minutes. A process
