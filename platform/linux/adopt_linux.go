@@ -3,7 +3,9 @@ package linux
 import (
 	"os"
 	"slices"
+	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -165,6 +167,7 @@ func (p *Processes) follow(pid int, expect job.ExpectKind, staged bool) {
 	switch {
 	case statusField(pid, "TracerPid") == os.Getpid(): // this program was executed anew
 		p.traced[pid] = &tracee{process: pid, state: state}
+		p.anew = true
 	case state == running:
 		p.seizeAll(tracee{process: pid, state: state})
 	default:
@@ -173,6 +176,48 @@ func (p *Processes) follow(pid int, expect job.ExpectKind, staged bool) {
 			unix.PtraceInterrupt(pid) // its execution may be over, and never be told
 		}
 	}
+}
+
+// retrace takes over what this program traced before it was executed anew. Of
+// the stops that the kernel told of then it does not tell again.
+func (p *Processes) retrace() {
+	var stopped []int
+	for _, pid := range allProcesses() {
+		if statusField(pid, "TracerPid") != os.Getpid() {
+			continue
+		}
+		for _, tid := range threads(pid) {
+			switch t := p.traced[pid]; {
+			case strings.HasPrefix(statusWord(tid, "State"), "t"):
+				stopped = append(stopped, tid)
+			case tid != pid && t != nil:
+				n := *t
+				n.state = running
+				p.traced[tid] = &n
+			case tid == pid && t == nil:
+				p.traced[tid] = &tracee{process: pid, state: running, maker: parentOf(pid), helper: true}
+			}
+		}
+	}
+	for _, tid := range stopped {
+		if _, told := waitChild(tid, unix.WSTOPPED|unix.WNOWAIT); told {
+			continue // Collect comes to it
+		}
+		if status, ok := stopOf(tid); ok {
+			p.trapped(tid, status)
+		}
+	}
+}
+
+// stopOf returns what wait told of the stop that a traced thread is in; there
+// is none in a stop that it only has to leave by itself.
+func stopOf(tid int) (status int, ok bool) {
+	var info childInfo // its first fields are those of every siginfo
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETSIGINFO, uintptr(tid), 0, uintptr(unsafe.Pointer(&info)), 0, 0)
+	if info.code>>8 != 0 {
+		return int(info.code)&^0xff | int(info.signo), errno == 0
+	}
+	return int(info.signo), errno == 0
 }
 
 // seize begins to trace a thread, without stopping it. It fails for one that

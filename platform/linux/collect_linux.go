@@ -67,6 +67,10 @@ func (c *childInfo) waitFor() int {
 // in one call; a process of a job is reaped by the next.
 func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 	p.cgroups.sweep(p.children)
+	if p.anew {
+		p.anew = false
+		p.retrace()
+	}
 	if p.told != 0 {
 		waitChild(p.told, unix.WEXITED)
 		p.told = 0

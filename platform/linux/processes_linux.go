@@ -39,6 +39,7 @@ type Processes struct {
 	traced   map[int]*tracee
 	cgroups  *cgroups
 	happened []engine.Msg // for the next Collect
+	anew     bool         // it takes over traces at the next Collect
 	told     int          // dead child whose end was told, to be reaped by the next Collect
 
 	fast, staged int

@@ -47,6 +47,8 @@ type output struct {
 // Legacy returns what the image that follows is to be given as Config.State,
 // and lets the descriptors in it survive an exec. Keep takes that back.
 func (m *Manager) Legacy() ([]byte, error) {
+	m.loop.Push(m.inbox...)
+	m.inbox = nil
 	for m.loop.Settle() != nil { // results that had not been heard
 	}
 	m.kept.acknowledge() // else the signal that asked for this comes again
