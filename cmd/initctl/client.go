@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -22,7 +21,7 @@ import (
 // limit (UPSTART §7.2). The codec is godbus's; its connection type is not
 // used, since goroutines for each call cost more than the calls do.
 type client struct {
-	conn   io.ReadWriteCloser
+	conn   *os.File
 	in     *bufio.Reader
 	out    bytes.Buffer // encoded, not yet sent
 	dest   string       // name of init on a bus; empty on a private socket
@@ -49,7 +48,9 @@ const (
 // attempts to connect to an init that dies before it could be asked anything.
 const attempts = 10
 
-var errLost error = spoken("The connection to init was lost")
+// errLost is libdbus's text for a connection that ends before the reply.
+var errLost error = spoken("Did not receive a reply. Possible causes include: the remote application did not send a reply, " +
+	"the message bus security policy blocked the reply, the reply timeout expired, or the network connection was broken.")
 
 // dial connects to the first of the addresses that answers and authenticates.
 func dial(addresses string) (*client, error) {
@@ -69,11 +70,10 @@ func dial(addresses string) (*client, error) {
 // the way: init may have crashed and goes on.
 func (c *client) connect() (err error) {
 	for range attempts {
-		var conn net.Conn
-		if conn, err = net.DialUnix("unix", nil, &net.UnixAddr{Name: c.address, Net: "unix"}); err != nil {
+		if c.conn, err = open(c.address); err != nil {
 			return dialError(c.address, err)
 		}
-		c.conn, c.in = conn, bufio.NewReaderSize(conn, 16<<10)
+		c.in = bufio.NewReaderSize(c.conn, 16<<10)
 		if err = c.authenticate(os.Geteuid()); err == nil {
 			return nil
 		}

@@ -43,6 +43,9 @@ func (t *tool) private(address string) (*client, error) {
 		return nil, spoken("UPSTART_SESSION isn't set in the environment. Unable to locate the Upstart instance.")
 	}
 	c, err := dial(address)
+	if err == errLost {
+		return nil, err
+	}
 	if err != nil {
 		return nil, &noServer{"Unable to connect to Upstart: " + err.Error()}
 	}

@@ -44,7 +44,7 @@ func TestStart(t *testing.T) {
 		{why: "needs both variables of the job it runs in", line: "initctl start", env: map[string]string{"UPSTART_JOB": "foo"},
 			stderr: "initctl: missing job name\n" + hint, status: 1},
 		{why: "survives init's death", line: "initctl start foo", more: answers{"/jobs/foo Start [] true": io.EOF},
-			stderr: "initctl: The connection to init was lost\n", status: 1},
+			stderr: "initctl: " + errLost.Error() + "\n", status: 1},
 	})
 }
 

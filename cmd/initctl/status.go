@@ -17,6 +17,7 @@ type status struct {
 	Goal      string    `json:"goal"`
 	State     string    `json:"state"`
 	Processes []process `json:"processes"` // main first
+	RespawnAt string    `json:"respawn_at,omitempty"`
 }
 
 type process struct {
@@ -33,13 +34,14 @@ func (s status) String() string {
 	for i, p := range s.Processes {
 		processes[i] = control.ProcessInfo(p)
 	}
-	return control.StatusLine(s.Job, s.Instance, s.Goal, s.State, processes)
+	return control.StatusLine(s.Job, s.Instance, s.Goal, s.State, s.RespawnAt, processes)
 }
 
 // newStatus reads the properties of an instance.
 func newStatus(path dbus.ObjectPath, p properties) status {
 	s := status{Job: className(path), Instance: get[string](p, "name"),
-		Goal: get[string](p, "goal"), State: get[string](p, "state"), Processes: []process{}}
+		Goal: get[string](p, "goal"), State: get[string](p, "state"), Processes: []process{},
+		RespawnAt: get[string](p, "respawn_at")}
 	for _, row := range get[[][]any](p, "processes") {
 		if len(row) == 2 {
 			name, _ := row[0].(string)
