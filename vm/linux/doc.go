@@ -19,6 +19,8 @@
 //
 // Every guest has the applets of busybox in /bin, /dev/console and /dev/null.
 // Process 1 is /init where the script has one. Otherwise it is our init, built
-// from this tree, with initctl and its other names in /sbin and a job "shell"
-// that leaves a shell at the console on startup.
+// from this tree, with initctl and its other names in /sbin, a job "shell"
+// that leaves a shell at the console on startup, "pid JOB", which prints the
+// process of a job, and "manager", which prints the process of init that has
+// the jobs. The shell is busybox's, which prefers its own poweroff to ours.
 package linux

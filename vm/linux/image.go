@@ -2,6 +2,7 @@ package linux
 
 import (
 	"debug/elf"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
@@ -88,10 +89,10 @@ func newRoot(busybox string) (*initramfs.Archive, error) {
 var clients = []string{"start", "stop", "restart", "reload", "status", "emit", "telinit", "runlevel", "shutdown",
 	"poweroff", "reboot", "halt"}
 
-// shellJob leaves a shell at the console, at which a script types. The line
-// is wide so that what is typed and echoed is one.
-const shellJob = "start on startup\nconsole owner\nenv PS1='# '\nrespawn\n" +
-	"script\n\tstty cols 1000 rows 50\n\texec /bin/sh -i\nend script\n"
+// guest has the files of every machine whose process 1 is our init.
+//
+//go:embed guest.txt
+var guest string
 
 // buildInit builds the programs under test into dir.
 func buildInit(module, dir string) error {
@@ -116,7 +117,11 @@ func addInit(root *initramfs.Archive, dir string) error {
 	for _, name := range clients {
 		root.Symlink("/sbin/"+name, "initctl")
 	}
-	root.File("/etc/init/shell.conf", 0o644, []byte(shellJob))
+	s, err := parse(guest)
+	if err != nil {
+		return err
+	}
+	s.add(root)
 	return nil
 }
 
