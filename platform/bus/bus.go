@@ -105,7 +105,7 @@ func NewServer(p platform.Poller, h Handler, o Options) *Server {
 		guid:     fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()),
 		lastConn: o.LastConn, buffer: make([]byte, 64<<10)}
 	if o.Keep != nil {
-		s.scratch = make([]byte, len(s.buffer))
+		s.scratch = make([]byte, 4<<10)
 	}
 	return s
 }
