@@ -233,6 +233,7 @@ var Properties = [...]PropertySpec{
 	{InterfaceInstance, "goal", "s", ""},
 	{InterfaceInstance, "state", "s", ""},
 	{InterfaceInstance, "processes", "a(si)", ""},
+	{InterfaceInstance, "respawn_at", "s", ""}, // RFC 3339; empty unless a respawn is delayed
 }
 
 // LogPriorities are the values of the property log_priority, least first.

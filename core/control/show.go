@@ -18,9 +18,12 @@ func JobName(class, instance string) string {
 
 // StatusLine is what initctl prints about an instance, without the final
 // newline (UPSTART §7.3). A class without instances has goal stop, state
-// waiting and no processes.
-func StatusLine(class, instance, goal, state string, processes []ProcessInfo) string {
+// waiting and no processes. RespawnAt is empty unless a respawn is delayed.
+func StatusLine(class, instance, goal, state, respawnAt string, processes []ProcessInfo) string {
 	s := JobName(class, instance) + " " + goal + "/" + state
+	if respawnAt != "" {
+		s += ", respawn at " + respawnAt
+	}
 	for i, p := range processes {
 		pid := "process " + strconv.Itoa(p.PID)
 		switch {

@@ -16,25 +16,26 @@ func op(o expr.Op, left, right expr.Tree) expr.Tree {
 
 func TestStatusLines(t *testing.T) {
 	tests := []struct {
-		class, instance, goal, state string
-		processes                    []ProcessInfo
-		want                         string
+		class, instance, goal, state, respawnAt string
+		processes                               []ProcessInfo
+		want                                    string
 	}{
-		{"cron", "", "start", "running", []ProcessInfo{{"main", 812}}, "cron start/running, process 812"},
-		{"foo", "", "start", "pre-start", []ProcessInfo{{"pre-start", 902}}, "foo start/pre-start, process 902"},
-		{"foo", "", "stop", "post-stop", []ProcessInfo{{"post-stop", 3}}, "foo stop/post-stop, process 3"},
-		{"foo", "", "start", "post-start", []ProcessInfo{{"post-start", 1357}}, "foo start/post-start, (post-start) process 1357"},
-		{"foo", "", "start", "security", []ProcessInfo{{"security", 4}}, "foo start/security, (security) process 4"},
-		{"getty", "tty1", "start", "post-start", []ProcessInfo{{"main", 12}, {"post-start", 13}},
+		{"cron", "", "start", "running", "", []ProcessInfo{{"main", 812}}, "cron start/running, process 812"},
+		{"foo", "", "start", "pre-start", "", []ProcessInfo{{"pre-start", 902}}, "foo start/pre-start, process 902"},
+		{"foo", "", "stop", "post-stop", "", []ProcessInfo{{"post-stop", 3}}, "foo stop/post-stop, process 3"},
+		{"foo", "", "start", "post-start", "", []ProcessInfo{{"post-start", 1357}}, "foo start/post-start, (post-start) process 1357"},
+		{"foo", "", "start", "security", "", []ProcessInfo{{"security", 4}}, "foo start/security, (security) process 4"},
+		{"getty", "tty1", "start", "post-start", "", []ProcessInfo{{"main", 12}, {"post-start", 13}},
 			"getty (tty1) start/post-start, process 12\n\tpost-start process 13"},
-		{"foo", "", "stop", "pre-stop", []ProcessInfo{{"main", 1}, {"post-start", 2}, {"pre-stop", 3}},
+		{"foo", "", "stop", "pre-stop", "", []ProcessInfo{{"main", 1}, {"post-start", 2}, {"pre-stop", 3}},
 			"foo stop/pre-stop, process 1\n\tpost-start process 2\n\tpre-stop process 3"},
-		{"foo", "", "stop", "waiting", nil, "foo stop/waiting"},
-		{"foo", "a b/c", "start", "starting", nil, "foo (a b/c) start/starting"},
+		{"foo", "", "stop", "waiting", "", nil, "foo stop/waiting"},
+		{"foo", "a b/c", "start", "starting", "", nil, "foo (a b/c) start/starting"},
+		{"foo", "", "start", "starting", "2026-11-21T06:00:05Z", nil, "foo start/starting, respawn at 2026-11-21T06:00:05Z"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.want, func(t *testing.T) {
-			if got := StatusLine(tt.class, tt.instance, tt.goal, tt.state, tt.processes); got != tt.want {
+			if got := StatusLine(tt.class, tt.instance, tt.goal, tt.state, tt.respawnAt, tt.processes); got != tt.want {
 				t.Errorf("got %q", got)
 			}
 		})

@@ -198,12 +198,12 @@ func (r *runner) status(a args) {
 		return
 	}
 	if !slices.Contains(values[0].([]control.ObjectPath), instance.Path()) {
-		r.out.say("", "%s", control.StatusLine(class.Class, "", "stop", "waiting", nil))
+		r.out.say("", "%s", control.StatusLine(class.Class, "", "stop", "waiting", "", nil))
 		return
 	}
 	props := r.allProperties(a.client, instance)
 	r.out.say("", "%s", control.StatusLine(class.Class, instance.Instance, props["goal"].(string),
-		props["state"].(string), props["processes"].([]control.ProcessInfo)))
+		props["state"].(string), props["respawn_at"].(string), props["processes"].([]control.ProcessInfo)))
 }
 
 func (r *runner) allProperties(client string, o control.Object) map[string]any {

@@ -192,7 +192,7 @@ func (e *Engine) restartAsked(r *request, j *Instance, shown string, vars env.Ta
 func (e *Engine) answerInstance(r *request, j *Instance) *control.Reply {
 	switch r.Method {
 	case control.PropertyGet, control.PropertySet, control.PropertyGetAll:
-		return e.answerProperty(r, j.property)
+		return e.answerProperty(r, func(name string) any { return j.property(name, e.s.Clock) })
 	case control.ObjectIntrospect:
 		return values(control.Introspect(r.Target, nil))
 	}
@@ -232,9 +232,8 @@ func (e *Engine) stopForce(r *request, j *Instance) *control.Reply {
 	e.changeGoal(j, job.GoalStop)
 	kill, _ := e.s.Options.Signals.Number("KILL")
 	for slot := range j.Procs {
-		if pid := j.Procs[slot].PID; pid != 0 {
-			e.logf(Info, "Sending %s signal to %s %s process (%d)", e.signalName(kill), j, job.Slot(slot), pid)
-			e.do(Kill{pid, kill, Group})
+		if j.Procs[slot].PID != 0 {
+			e.signalSlot(j, job.Slot(slot), kill)
 		}
 	}
 	return reply

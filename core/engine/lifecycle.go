@@ -2,7 +2,6 @@ package engine
 
 import (
 	"slices"
-	"time"
 
 	"onset/core/cause"
 	"onset/core/control"
@@ -11,8 +10,8 @@ import (
 )
 
 // changeGoal sets where an instance is to go, with e.cause as the reason. A
-// resting instance sets out at once; any other turns round when its present
-// wait ends (UPSTART §2.4).
+// resting instance sets out at once, and a respawn that is delayed is called
+// off; any other turns round when its present wait ends (UPSTART §2.4).
 func (e *Engine) changeGoal(j *Instance, g job.Goal) {
 	if j.Goal == g {
 		return
@@ -21,10 +20,10 @@ func (e *Engine) changeGoal(j *Instance, g job.Goal) {
 	j.Cause = e.cause
 	switch {
 	case g == job.GoalStop:
-		j.Restarting = false
+		j.Restarting, j.Delay, j.Delayed = false, 0, false
 		e.record(j.class, cause.Stop, j.Name)
 		e.loseFacts(j)
-		if j.State == job.Running {
+		if j.State == job.Running || j.isDelayed() {
 			e.advance(j)
 		}
 	case g == job.GoalStart:
@@ -64,7 +63,7 @@ func (e *Engine) changeState(j *Instance, s job.State) {
 	for j.Blocker == 0 {
 		e.logf(Info, "%s state changed from %s to %s", j, j.State, s)
 		old := j.State
-		j.State = s
+		j.State, j.Due = s, 0
 		e.publish(control.StateChanged(j.object(), s.String()))
 		if !e.enter(j, old) {
 			return
@@ -79,7 +78,11 @@ func (e *Engine) enter(j *Instance, old job.State) (leave bool) {
 	switch j.State {
 	case job.Starting:
 		e.dropFiles(j.BeginCycle())
-		e.emitAndWait(j, "starting", false)
+		if j.Delayed {
+			e.delay(j)
+		} else {
+			e.emitAndWait(j, "starting", false)
+		}
 		return false
 	case job.SecuritySpawning:
 		if e.s.Options.AppArmor {
@@ -124,6 +127,7 @@ func (e *Engine) enterRunning(j *Instance, old job.State) {
 		e.finishWaiters(j, true)
 		return
 	}
+	j.RunSince = e.after(0)
 	e.record(j.class, cause.Ready, j.Name)
 	e.emitJobEvent(j, "started", false)
 	if !j.Class.Task {
@@ -159,23 +163,8 @@ func (e *Engine) killMain(j *Instance) (gone bool) {
 		e.forgetProc(j, job.Main)
 		return true
 	}
-	e.signalMain(j, j.Class.KillSignal)
-	j.KillDue = max(1, e.now()+time.Duration(j.Class.KillTimeout)*time.Second) // 0 is no timer
-	j.KillSlot = job.Main
-	e.arm(timer{due: j.KillDue, kind: killTimer, id: j.ID})
+	e.terminate(j, job.Main)
 	return false
-}
-
-func (e *Engine) killTimeout(j *Instance) {
-	j.KillDue = 0
-	kill, _ := e.s.Options.Signals.Number("KILL")
-	e.signalMain(j, kill)
-}
-
-func (e *Engine) signalMain(j *Instance, sig job.Signal) {
-	pid := j.Procs[job.Main].PID
-	e.logf(Info, "Sending %s signal to %s main process (%d)", e.signalName(sig), j, pid)
-	e.do(Kill{pid, sig, Group})
 }
 
 // emitJobEvent queues one of the instance's own events.
@@ -263,6 +252,7 @@ func (e *Engine) newInstance(c *Class, name string) *Instance {
 		Name:         name,
 		StopHeld:     make([]event.ID, len(c.StopOn)),
 		FailedSlot:   job.NoSlot,
+		Overdue:      job.NoSlot,
 		FailedStatus: job.NoStatus,
 	}}
 	c.Instances = append(c.Instances, j)

@@ -122,6 +122,7 @@ func (e *Engine) spawned(m Spawned) {
 	p.PID, p.Tries = m.PID, 0
 	e.byPID[m.PID] = r
 	e.logf(Info, "%s %s process (%d)", r.inst, r.slot, m.PID)
+	e.bound(r.inst, r.slot)
 }
 
 // spawnFailed is a process that never was.
@@ -179,6 +180,9 @@ func (e *Engine) forgetProc(j *Instance, slot job.Slot) {
 		delete(e.byToken, p.Token)
 	}
 	*p = job.Proc{}
+	if slot == j.KillSlot {
+		j.KillDue = 0
+	}
 	if slot == job.Main {
 		j.TraceForks, j.TraceState = 0, job.TraceNone
 	}
@@ -192,7 +196,6 @@ func (e *Engine) exited(m Exited) {
 	}
 	j, slot := r.inst, r.slot
 	e.logEnd(j, slot, m)
-	j.KillDue = 0
 	v := j.Ended(slot, m.Status, e.now(), e.s.Respawning)
 	e.because(cause.Exit, j.Cause, slot.String()+" process "+e.statusText(m.Status))
 	e.releaseProc(j, slot)

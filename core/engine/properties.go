@@ -2,7 +2,9 @@ package engine
 
 import (
 	"slices"
+	"time"
 
+	"onset/core/cause"
 	"onset/core/control"
 	"onset/core/expr"
 	"onset/core/job"
@@ -79,7 +81,8 @@ func rpn(t expr.Tree) [][]string {
 
 func strs(list []string) []string { return append([]string{}, list...) }
 
-func (j *Instance) property(name string) any {
+// property reads the clock for moments to come.
+func (j *Instance) property(name string, now cause.Clock) any {
 	switch name {
 	case "name":
 		return j.Name
@@ -87,6 +90,12 @@ func (j *Instance) property(name string) any {
 		return j.Goal.String()
 	case "state":
 		return j.State.String()
+	case "respawn_at":
+		if !j.isDelayed() {
+			return ""
+		}
+		due := now.Wall + int64(j.Due-now.Mono)
+		return time.Unix(0, due).UTC().Format(time.RFC3339)
 	}
 	procs := []control.ProcessInfo{}
 	for slot, p := range j.Procs {

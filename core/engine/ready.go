@@ -13,7 +13,15 @@ func (e *Engine) executed(pid int) {
 	case r.inst.Class.Expect.Forks():
 		r.inst.TraceState = job.TraceNormal
 	case r.inst.Class.Expect.Kind != job.ExpectStop:
-		e.advance(r.inst)
+		e.ready(r.inst)
+	}
+}
+
+// ready moves on from spawned, unless it is too late for that: then main is
+// on its way out.
+func (e *Engine) ready(j *Instance) {
+	if j.Overdue != job.Main {
+		e.advance(j)
 	}
 }
 
@@ -30,7 +38,7 @@ func (e *Engine) stopped(m Stopped) {
 	}
 	cont, _ := e.s.Options.Signals.Number("CONT")
 	e.do(Kill{m.PID, cont, Process})
-	e.advance(r.inst)
+	e.ready(r.inst)
 }
 
 // tracked returns the instance that waits for the process to fork.
@@ -82,5 +90,5 @@ func (e *Engine) replaced(pid int) {
 func (e *Engine) trackedReady(j *Instance) {
 	e.do(Detach{j.Procs[job.Main].PID})
 	j.TraceState = job.TraceNone
-	e.advance(j)
+	e.ready(j)
 }

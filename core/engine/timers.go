@@ -14,6 +14,7 @@ type timerKind uint8
 const (
 	killTimer    timerKind = iota // KILL to main; id is the instance
 	retryTimer                    // spawn again; id is the instance
+	limitTimer                    // of the present state; id is the instance
 	graceTimer                    // facts of a lost connection; id is the connection
 	quiesceTimer                  // session shutdown
 )
@@ -63,6 +64,9 @@ func (e *Engine) alive(t timer) bool {
 	case retryTimer:
 		j := e.instances[t.id]
 		return j != nil && j.Procs[t.slot].RetryAt == t.due
+	case limitTimer:
+		j := e.instances[t.id]
+		return j != nil && j.Due == t.due
 	case graceTimer:
 		for _, g := range e.s.Graces {
 			if g.Conn == t.id && g.Due == t.due {
@@ -94,6 +98,8 @@ func (e *Engine) fire(t timer) {
 		e.killTimeout(e.instances[t.id])
 	case retryTimer:
 		e.spawnSlot(e.instances[t.id], t.slot)
+	case limitTimer:
+		e.limitOver(e.instances[t.id])
 	case graceTimer:
 		e.graceOver(t.id)
 	case quiesceTimer:
@@ -106,6 +112,9 @@ func (e *Engine) rebuildTimers() {
 		for _, j := range c.Instances {
 			if j.KillDue != 0 {
 				e.arm(timer{due: j.KillDue, kind: killTimer, id: j.ID})
+			}
+			if j.Due != 0 {
+				e.arm(timer{due: j.Due, kind: limitTimer, id: j.ID})
 			}
 			for slot := range j.Procs {
 				if at := j.Procs[slot].RetryAt; at != 0 {

@@ -110,7 +110,8 @@ type Origin struct {
 // RespawnOn chooses the ends of main that respawn a job.
 type RespawnOn uint8
 
-// The choices; the default is Upstart's rule (UPSTART §2.6).
+// The choices; the default is Upstart's rule (UPSTART §2.6). Either of the
+// others turns respawning on.
 const (
 	RespawnDefault RespawnOn = iota
 	RespawnFailure
@@ -260,6 +261,23 @@ func (c *Class) EnvTable(base env.Table, own env.Table) env.Table {
 
 // Forks reports whether readiness is told by forking, which needs a trace.
 func (x Expect) Forks() bool { return x.Kind == ExpectFork || x.Kind == ExpectDaemon }
+
+// TimeLimit returns the limit on the time for which a state waits for the
+// process in slot: what its stanza calls it, and seconds, 0 being none
+// (EXTENSIONS §4, §6).
+func (c *Class) TimeLimit(slot Slot) (name string, seconds int) {
+	switch slot {
+	case Main:
+		return "expect", c.Expect.Timeout
+	case Security, PreStart, PostStart:
+		return "start", c.StartTimeout
+	default:
+		return "stop", c.StopTimeout
+	}
+}
+
+// Respawns reports whether main is ever started again after it ended.
+func (c *Class) Respawns() bool { return c.Respawn || c.RespawnOn != RespawnDefault }
 
 // Imports reports whether an event variable of that name reaches the job.
 // Without an import stanza every variable does.

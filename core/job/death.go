@@ -19,20 +19,23 @@ type Verdict struct {
 func (c *Class) NormalExits(status Status) bool { return slices.Contains(c.NormalExit, status) }
 
 // Ended decides what the end of the process in slot means. It is asked while
-// the slot still knows its pid, and changes only the respawn counters.
+// the slot still knows its pid, and changes only what is kept for respawns.
 // Respawning is off for all jobs during session shutdown.
 func (j *Instance) Ended(slot Slot, status Status, now time.Duration, respawning bool) Verdict {
 	switch slot {
 	case Main:
 		return j.mainEnded(status, now, respawning)
 	case PreStart:
-		return Verdict{Failed: status != 0, Stop: status != 0, Advance: j.State == InPreStart}
+		bad := status != 0 || j.Overdue == PreStart
+		return Verdict{Failed: bad, Stop: bad, Advance: j.State == InPreStart}
 	case PostStop:
-		return Verdict{Failed: status != 0, Stop: status != 0, Advance: j.State == InPostStop}
+		bad := status != 0 || j.Overdue == PostStop
+		return Verdict{Failed: bad, Stop: bad, Advance: j.State == InPostStop}
 	case Security:
 		return Verdict{Advance: j.State == InSecurity}
 	case PostStart:
-		return Verdict{Advance: j.State == InPostStart}
+		late := j.Overdue == PostStart && j.Goal == GoalStart
+		return Verdict{Failed: late, Stop: late, Advance: j.State == InPostStart}
 	default:
 		return Verdict{Advance: j.State == InPreStop}
 	}
@@ -59,17 +62,43 @@ func (j *Instance) mainEnded(status Status, now time.Duration, respawning bool) 
 
 // mainDied is the end of main while it was meant to run.
 func (j *Instance) mainDied(status Status, now time.Duration, respawning bool) Verdict {
-	c := j.Class
-	died := status != 0 || (c.Respawn && !c.Task)
 	switch {
-	case !died || c.NormalExits(status):
+	case j.Overdue != Main && !j.Class.deathBy(status, respawning):
 		return Verdict{Stop: true}
-	case !c.Respawn || !respawning:
+	case !j.Class.Respawns() || !respawning:
 		return Verdict{Failed: true, Stop: true}
 	case !j.mayRespawn(now):
 		return Verdict{Failed: true, Limit: true, Stop: true}
 	}
+	j.planDelay(now)
 	return Verdict{Respawn: true}
+}
+
+// deathBy reports whether main that ends with this status has died, rather
+// than done what it was started for.
+func (c *Class) deathBy(status Status, respawning bool) bool {
+	switch {
+	case c.RespawnOn == RespawnAlways && respawning:
+		return true
+	case c.NormalExits(status):
+		return false
+	case c.RespawnOn == RespawnFailure:
+		return status != 0
+	}
+	return status != 0 || c.Respawns() && !c.Task
+}
+
+// planDelay chooses how long the coming respawn waits (EXTENSIONS §6). A job
+// that ran for the longest wait has earned the shortest again.
+func (j *Instance) planDelay(now time.Duration) {
+	first := time.Duration(j.Class.RespawnDelay) * time.Second
+	most := max(first, time.Duration(j.Class.RespawnDelayMax)*time.Second)
+	if j.Delay == 0 || j.RunSince != 0 && now-j.RunSince >= most {
+		j.Delay = first
+	} else {
+		j.Delay = min(2*j.Delay, most)
+	}
+	j.Delayed = j.Delay != 0
 }
 
 // mayRespawn counts a respawn against the limit (UPSTART §2.7).

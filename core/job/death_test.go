@@ -198,3 +198,58 @@ func TestRespawnLimitWindow(t *testing.T) {
 		}
 	}
 }
+
+func TestRespawnOnChoosesTheEndsThatRespawn(t *testing.T) {
+	tests := []struct {
+		kind   string
+		on     RespawnOn
+		status Status
+		normal []Status
+		want   Verdict
+	}{
+		{"service", RespawnFailure, 0, nil, stopOnly},
+		{"service", RespawnFailure, 1, nil, respawn},
+		{"service", RespawnFailure, 1, []Status{1}, stopOnly},
+		{"task", RespawnFailure, 1, nil, respawn},
+		{"task", RespawnFailure, 0, nil, stopOnly},
+		{"service", RespawnAlways, 0, nil, respawn},
+		{"service", RespawnAlways, 1, []Status{1}, respawn},
+		{"task", RespawnAlways, 0, nil, respawn},
+	}
+	for _, tt := range tests {
+		j := dying(tt.kind, Running, GoalStart)
+		j.Class.RespawnOn, j.Class.NormalExit = tt.on, tt.normal
+		if got := j.Ended(Main, tt.status, time.Minute, true); got != tt.want {
+			t.Errorf("%s, on %d, status %d, normal exit %v: %+v, want %+v", tt.kind, tt.on, tt.status, tt.normal, got, tt.want)
+		}
+	}
+}
+
+func TestDelaysOfRespawns(t *testing.T) {
+	tests := []struct {
+		name        string
+		first, most int
+		ran         []time.Duration // 0: never ready
+		want        []time.Duration
+	}{
+		{"none", 0, 30, []time.Duration{0, 0}, []time.Duration{0, 0}},
+		{"always the same", 2, 0, []time.Duration{0, 0, 0}, []time.Duration{2, 2, 2}},
+		{"doubling to the maximum", 3, 10, []time.Duration{0, 9, 9, 9}, []time.Duration{3, 6, 10, 10}},
+		{"a maximum below the first", 5, 3, []time.Duration{0, 0}, []time.Duration{5, 5}},
+		{"back to the first", 1, 4, []time.Duration{0, 3, 4, 1}, []time.Duration{1, 2, 1, 2}},
+	}
+	for _, tt := range tests {
+		j := dying("respawn service", Running, GoalStart)
+		j.Class.RespawnLimit, j.Class.RespawnDelay, j.Class.RespawnDelayMax = 0, tt.first, tt.most
+		for i, ran := range tt.ran {
+			now := time.Hour
+			if j.RunSince = 0; ran != 0 {
+				j.RunSince = now - ran*time.Second
+			}
+			j.Ended(Main, 1, now, true)
+			if want := tt.want[i] * time.Second; j.Delay != want || j.Delayed != (want != 0) {
+				t.Errorf("%s: wait %d is %v (%v), want %v", tt.name, i, j.Delay, j.Delayed, want)
+			}
+		}
+	}
+}

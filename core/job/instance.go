@@ -85,11 +85,17 @@ type Instance struct {
 	Waiters []Waiter
 
 	KillDue time.Duration // when to send KILL to KillSlot; 0 without a timer
+	Due     time.Duration // end of the present state's time limit, or of the wait in starting; 0 without
+	Overdue Slot          // whose process was ended by its time limit in this cycle
 
 	FailedStatus Status
 
 	RespawnSince time.Duration // start of the respawn window; 0 = none yet
 	RespawnCount int
+
+	RunSince time.Duration // when this cycle reached running; 0 if it has not
+	Delay    time.Duration // before the last respawn; 0 starts anew
+	Delayed  bool          // the next cycle begins after Delay
 
 	TraceForks int
 
@@ -138,7 +144,7 @@ func (j *Instance) BeginCycle() (dropped []int) {
 		j.StartEnv, j.StartFiles = nil, nil
 	}
 	j.StopEnv = nil
-	j.Restarting = false
+	j.Restarting, j.Overdue, j.RunSince = false, NoSlot, 0
 	j.Failed, j.FailedSlot, j.FailedStatus = false, NoSlot, NoStatus
 	return dropped
 }
@@ -157,7 +163,7 @@ func (j *Instance) Fail(slot Slot, status Status) bool {
 func (j *Instance) EventEnv(ending bool, signals Signals) env.Table {
 	n := 2
 	if ending {
-		n = 6
+		n = 7
 	}
 	t := make(env.Table, 0, n+len(j.Class.Export))
 	t = append(t, "JOB="+j.Class.Name, "INSTANCE="+j.Name)
@@ -180,15 +186,18 @@ func (j *Instance) appendResult(t env.Table, signals Signals) env.Table {
 	if j.FailedStatus == NoStatus || j.FailedSlot == NoSlot {
 		return t
 	}
-	sig, killed := j.FailedStatus.Signal()
-	if !killed {
-		return append(t, "EXIT_STATUS="+strconv.Itoa(int(j.FailedStatus)))
+	if sig, killed := j.FailedStatus.Signal(); !killed {
+		t = append(t, "EXIT_STATUS="+strconv.Itoa(int(j.FailedStatus)))
+	} else if name, ok := signals.Name(sig); ok {
+		t = append(t, "EXIT_SIGNAL="+name)
+	} else {
+		t = append(t, "EXIT_SIGNAL="+strconv.Itoa(int(sig)))
 	}
-	name, ok := signals.Name(sig)
-	if !ok {
-		name = strconv.Itoa(int(sig))
+	if j.Overdue == j.FailedSlot {
+		name, _ := j.Class.TimeLimit(j.Overdue)
+		t = append(t, "TIMEOUT="+name)
 	}
-	return append(t, "EXIT_SIGNAL="+name)
+	return t
 }
 
 // ProcessEnv returns the environment a process in slot is started with

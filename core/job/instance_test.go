@@ -12,7 +12,12 @@ var signals = Signals{{"HUP", 1}, {"ABRT", 6}, {"IOT", 6}, {"SEGV", 11}}
 func TestEventEnvOrder(t *testing.T) {
 	class := &Class{Name: "net/web", Export: []string{"B", "A", "UNSET"}}
 	of := func(failed bool, slot Slot, status Status) *Instance {
-		return &Instance{Class: class, Name: "one", Env: env.Table{"A=1", "B=2", "C=3"}, Failed: failed, FailedSlot: slot, FailedStatus: status}
+		return &Instance{Class: class, Name: "one", Env: env.Table{"A=1", "B=2", "C=3"}, Failed: failed, FailedSlot: slot, FailedStatus: status, Overdue: NoSlot}
+	}
+	late := func(slot Slot, status Status) *Instance {
+		j := of(true, slot, status)
+		j.Overdue = slot
+		return j
 	}
 	ok := of(false, NoSlot, NoStatus)
 	tests := []struct {
@@ -30,6 +35,8 @@ func TestEventEnvOrder(t *testing.T) {
 		{"a signal with two names", of(true, Main, Killed(6)), true, []string{"RESULT=failed", "PROCESS=main", "EXIT_SIGNAL=ABRT"}},
 		{"a signal without name", of(true, Main, Killed(35)), true, []string{"RESULT=failed", "PROCESS=main", "EXIT_SIGNAL=35"}},
 		{"a process that never ran", of(true, Security, NoStatus), true, []string{"RESULT=failed", "PROCESS=security"}},
+		{"a time limit", late(Main, Killed(11)), true, []string{"RESULT=failed", "PROCESS=main", "EXIT_SIGNAL=SEGV", "TIMEOUT=expect"}},
+		{"a time limit of a hook", late(PostStop, 0), true, []string{"RESULT=failed", "PROCESS=post-stop", "EXIT_STATUS=0", "TIMEOUT=stop"}},
 		{"too many respawns", of(true, NoSlot, 0), true, []string{"RESULT=failed", "PROCESS=respawn"}},
 		{"a failure is not told before the end", of(true, Main, 3), false, nil},
 	}
@@ -45,7 +52,7 @@ func TestExportsDoNotReplaceStandardVariables(t *testing.T) {
 	j := &Instance{
 		Class:  &Class{Name: "j", Export: []string{"JOB", "INSTANCE", "RESULT", "PROCESS", "EXIT_STATUS", "EXIT_SIGNAL", "X", "X"}},
 		Env:    env.Table{"JOB=a", "INSTANCE=b", "RESULT=c", "PROCESS=d", "EXIT_STATUS=e", "EXIT_SIGNAL=f", "X=", "XX=1"},
-		Failed: true, FailedSlot: Main, FailedStatus: 3,
+		Failed: true, FailedSlot: Main, FailedStatus: 3, Overdue: NoSlot,
 	}
 	tests := []struct {
 		name   string

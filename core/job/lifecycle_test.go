@@ -5,7 +5,7 @@ import "testing"
 // instance returns an instance of a class with these processes defined, all
 // of whose processes in alive run.
 func instance(defined, alive []Slot) *Instance {
-	j := &Instance{Class: &Class{Name: "j"}, FailedSlot: NoSlot, FailedStatus: NoStatus}
+	j := &Instance{Class: &Class{Name: "j"}, FailedSlot: NoSlot, FailedStatus: NoStatus, Overdue: NoSlot}
 	for _, s := range defined {
 		j.Class.Process[s] = Process{Text: "true"}
 	}

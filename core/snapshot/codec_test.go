@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"onset/core/engine"
+	"onset/core/job"
 )
 
 func TestRestoredEngineGoesOnWithTheSameEffectsAndState(t *testing.T) {
@@ -105,7 +106,7 @@ func TestDamagedSnapshotsAreRefusedOrRead(t *testing.T) {
 
 func TestAFormatThatIsNewerIsNamed(t *testing.T) {
 	_, err := Decode([]byte(magic + "\x07"))
-	if err == nil || err.Error() != "cannot read snapshot: format 7 is newer than 1, the newest known" {
+	if err == nil || err.Error() != "cannot read snapshot: format 7 is newer than 2, the newest known" {
 		t.Error(err)
 	}
 }
@@ -125,6 +126,9 @@ func TestAFewBytesCannotClaimMuchMemory(t *testing.T) {
 	}
 }
 
+// goldenSeed makes a state with something of everything in it.
+const goldenSeed = 10
+
 var update = flag.Bool("update", false, "write the golden snapshot of this version")
 
 // A snapshot of each format that was ever written is kept; it must be read as
@@ -133,7 +137,7 @@ func TestSnapshotsOfEveryFormatAreRead(t *testing.T) {
 	for v := 1; v <= version; v++ {
 		name := fmt.Sprintf("testdata/version-%d", v)
 		if *update && v == version {
-			data := walked(6, 150)
+			data := walked(goldenSeed, 150)
 			os.WriteFile(name+".snapshot", data, 0o644)
 			os.WriteFile(name+".txt", []byte(describe(mustDecode(t, data))), 0o644)
 		}
@@ -179,6 +183,9 @@ func describe(s *engine.State) string {
 		for _, j := range c.Instances {
 			p("  instance %d %q %s/%s %q procs %v held %v blocker %d kill %v failed %v %s %d respawned %d trace %d", j.ID, j.Name, j.Goal, j.State,
 				j.Env, j.Procs, j.StopHeld, j.Blocker, j.KillDue, j.Failed, j.FailedSlot, j.FailedStatus, j.RespawnCount, j.TraceState)
+			if j.Due != 0 || j.Delay != 0 || j.Overdue != job.NoSlot {
+				p("    due %v overdue %s run since %v delay %v %v", j.Due, j.Overdue, j.RunSince, j.Delay, j.Delayed)
+			}
 			for _, w := range j.Waiters {
 				p("    waits: event %d call %+v", w.Event, w.Call)
 			}

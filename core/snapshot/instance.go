@@ -33,6 +33,15 @@ func (c *codec) instance(j *engine.Instance) {
 	c.bool(&j.Restarting)
 	list(c, &j.Dependents, num[job.ID])
 	c.cause(&j.Cause)
+	if c.version < 2 {
+		j.Overdue = job.NoSlot
+		return
+	}
+	num(c, &j.Due)
+	c.slot(&j.Overdue)
+	num(c, &j.RunSince)
+	num(c, &j.Delay)
+	c.bool(&j.Delayed)
 }
 
 func (c *codec) proc(p *job.Proc) {

@@ -26,7 +26,7 @@ var (
 func (d *dump) job(o *object, c *engine.Class, p **engine.Instance) {
 	if o.reading() {
 		d.s.LastInstance++
-		*p = &engine.Instance{Instance: job.Instance{ID: d.s.LastInstance, Class: c.Def, Session: c.Session}}
+		*p = &engine.Instance{Instance: job.Instance{ID: d.s.LastInstance, Class: c.Def, Session: c.Session, Overdue: job.NoSlot}}
 	}
 	j := *p
 	o.str("name", &j.Name)
@@ -243,6 +243,7 @@ func (d *dump) jobExtra(o *object, j *engine.Instance) {
 	o.sub("onset", func(o *object) {
 		o.flag("restarting", &j.Restarting)
 		nums(o, "start_fds", &j.StartFiles)
+		d.limits(o, j)
 		var chain []cause.Cause
 		for c := j.Cause; c != nil; c = c.Parent {
 			chain = append(chain, *c)
@@ -256,6 +257,16 @@ func (d *dump) jobExtra(o *object, j *engine.Instance) {
 			c.Depth = len(chain) - i
 		}
 	})
+}
+
+// limits visits the time limits of an instance, and its way to the next
+// respawn.
+func (d *dump) limits(o *object, j *engine.Instance) {
+	seconds(o, "due", &j.Due)
+	name(o, "overdue", &j.Overdue, job.NoSlot, slotNames)
+	seconds(o, "run_since", &j.RunSince)
+	number(o, "delay", &j.Delay)
+	o.flag("delayed", &j.Delayed)
 }
 
 var causeKinds = func() (names []string) {

@@ -25,11 +25,11 @@ var options = engine.Options{
 
 // texts are the job files of the world; each job has several.
 var texts = map[string][]string{
-	"one":     {"start on startup or go\nstop on end\nrespawn\nexec one\n", "start on go\nexec two\n", "start on (\n"},
+	"one":     {"start on startup or go\nstop on end\nrespawn\nrespawn delay 1 4\nexec one\n", "start on go\nexec two\n", "start on (\n"},
 	"two":     {"start on a and b\nstop on end N=$N or stopping one\ninstance $N\nexport N\npost-start exec up\nexec two\n"},
-	"hooks":   {"start on started one\nstop on stopping one\npre-start script\n\techo\nend script\npre-stop exec x\npost-stop exec y\nexec z\nkill timeout 2\n"},
+	"hooks":   {"start on started one\nstop on stopping one\npre-start script\n\techo\nend script\npre-stop exec x\npost-stop exec y\nexec z\nkill timeout 2\nstart timeout 1\nstop timeout 1\n"},
 	"task":    {"start on starting two\ntask\nexec t\nlimit nofile 0 0\n", "start on starting two\ntask\nmanual\nexec t\n"},
-	"demon":   {"expect daemon\nstart on up\nexec d\nprovides mail\n"},
+	"demon":   {"expect daemon\nexpect timeout 2\nstart on up\nexec d\nprovides mail\n"},
 	"facty":   {"while one and not quiet\nprovides facts\nexec f\n", "while demon\nexec f\n"},
 	"per":     {"while dev\ninstance $NAME\nexec p\n"},
 	"stopper": {"expect stop\nstart on go or up\nexec s\nenv X=1\nenv TERM\nnice -5\n"},

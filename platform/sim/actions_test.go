@@ -70,6 +70,18 @@ func (w *walker) lifecycle(line func(string, ...any)) {
 		}
 	}
 	if w.one(5) {
+		line("respawn delay %s", w.pick("1", "1 4", "3 20"))
+	}
+	if w.one(8) {
+		line("respawn on %s", w.pick("failure", "always"))
+	}
+	if w.one(4) {
+		line("start timeout %d\nstop timeout %d", 1+w.rng.IntN(8), 1+w.rng.IntN(8))
+	}
+	if w.one(4) {
+		line("expect timeout %d", 1+w.rng.IntN(3))
+	}
+	if w.one(5) {
 		line("normal exit %s", w.pick("0", "3", "TERM", "1 SEGV"))
 	}
 	if w.one(4) {
