@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -12,14 +11,11 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/godbus/dbus/v5"
-
 	"onset/core/control"
 )
 
 // client is one connection to init, used by one goroutine. Calls wait without
-// limit (UPSTART §7.2). The codec is godbus's; its connection type is not
-// used, since goroutines for each call cost more than the calls do.
+// limit (UPSTART §7.2).
 type client struct {
 	conn   *os.File
 	in     *bufio.Reader
@@ -33,7 +29,7 @@ type client struct {
 
 // request is one call to be made.
 type request struct {
-	path   dbus.ObjectPath
+	path   control.ObjectPath
 	method *control.MethodSpec
 	args   []any
 }
@@ -94,7 +90,7 @@ func socketName(address string) (string, bool) {
 	}
 	for kv := range strings.SplitSeq(keys, ",") {
 		key, value, _ := strings.Cut(kv, "=")
-		value, err := dbus.UnescapeBusAddressValue(value)
+		value, err := unescape(value)
 		switch {
 		case err != nil || value == "":
 		case key == "path":
@@ -104,6 +100,24 @@ func socketName(address string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// unescape returns a value of an address; %2f is a slash.
+func unescape(s string) (string, error) {
+	head, rest, escaped := strings.Cut(s, "%")
+	for escaped && len(rest) >= 2 {
+		b, err := hex.DecodeString(rest[:2])
+		if err != nil {
+			return "", err
+		}
+		var tail string
+		tail, rest, escaped = strings.Cut(rest[2:], "%")
+		head += string(b) + tail
+	}
+	if escaped {
+		return "", errors.New("incomplete escape")
+	}
+	return head, nil
 }
 
 // dialError words a failure to connect as other D-Bus programs do.
@@ -150,7 +164,7 @@ func (c *client) close() { c.conn.Close() }
 
 // call makes one call and returns the values of the reply. A *control.Error
 // is init's answer; any other error is the end of the connection.
-func (c *client) call(path dbus.ObjectPath, m control.Method, args ...any) ([]any, error) {
+func (c *client) call(path control.ObjectPath, m control.Method, args ...any) ([]any, error) {
 	return c.do(request{path, m.Spec(), args})
 }
 
@@ -203,13 +217,13 @@ func (c *client) callForSignal(r request, name string) error {
 		return err
 	}
 	for {
-		m, err := dbus.DecodeMessage(c.in)
+		m, err := readMessage(c.in)
 		switch {
 		case err != nil:
 			return errLost
-		case m.Type == dbus.TypeError:
+		case m.kind == errorMessage:
 			return replyError(m)
-		case m.Type == dbus.TypeMethodReply, m.Headers[dbus.FieldMember].Value() == name:
+		case m.kind == returnMessage, m.member == name:
 			return nil
 		}
 	}
@@ -217,31 +231,12 @@ func (c *client) callForSignal(r request, name string) error {
 
 // encode appends a call to what is to be sent.
 func (c *client) encode(r request) error {
-	h := map[dbus.HeaderField]dbus.Variant{
-		dbus.FieldPath:      dbus.MakeVariant(r.path),
-		dbus.FieldInterface: dbus.MakeVariant(r.method.Interface),
-		dbus.FieldMember:    dbus.MakeVariant(r.method.Name),
+	b, err := encodeCall(c.serial+1, c.dest, r)
+	if err == nil {
+		c.serial++
+		c.out.Write(b)
 	}
-	if c.dest != "" {
-		h[dbus.FieldDestination] = dbus.MakeVariant(c.dest)
-	}
-	if len(r.args) > 0 {
-		h[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(r.args...))
-	}
-	at := c.out.Len()
-	m := dbus.Message{Type: dbus.TypeMethodCall, Headers: h, Body: r.args}
-	if err := m.EncodeTo(&c.out, binary.LittleEndian); err != nil {
-		return err
-	}
-	c.serial++
-	setSerial(c.out.Bytes()[at:], c.serial)
-	return nil
-}
-
-// setSerial writes the serial of an encoded message, which godbus lets only
-// its own connections set.
-func setSerial(message []byte, serial uint32) {
-	binary.LittleEndian.PutUint32(message[8:], serial)
+	return err
 }
 
 // flush writes the calls. A connection that is gone before it took anything of
@@ -276,16 +271,15 @@ func (c *client) receive() (serial uint32, body []any, answer, err error) {
 		if c.passSignals() != nil {
 			return 0, nil, nil, errLost
 		}
-		m, err := dbus.DecodeMessage(c.in)
+		m, err := readMessage(c.in)
 		if err != nil {
 			return 0, nil, nil, errLost
 		}
-		serial, _ := m.Headers[dbus.FieldReplySerial].Value().(uint32)
-		switch m.Type {
-		case dbus.TypeMethodReply:
-			return serial, m.Body, nil, nil
-		case dbus.TypeError:
-			return serial, nil, replyError(m), nil
+		switch m.kind {
+		case returnMessage:
+			return m.replyTo, m.body, nil, nil
+		case errorMessage:
+			return m.replyTo, nil, replyError(m), nil
 		}
 	}
 }
@@ -293,29 +287,25 @@ func (c *client) receive() (serial uint32, body []any, answer, err error) {
 // passSignals leaves out what init tells everybody without decoding it, which
 // takes longer than making it: an event may start a thousand jobs.
 func (c *client) passSignals() error {
-	const size = 16 // of the part of a message that tells its length
 	for {
-		b, err := c.in.Peek(size)
-		if err != nil || dbus.Type(b[1]) != dbus.TypeSignal {
+		b, err := c.in.Peek(wirePrefix)
+		if err != nil || b[1] != signalMessage {
 			return err
 		}
-		var order binary.ByteOrder = binary.LittleEndian
-		if b[0] == 'B' {
-			order = binary.BigEndian
+		_, size, ok := frame(b)
+		if !ok {
+			return errLost
 		}
-		body, fields := int64(order.Uint32(b[4:])), int64(order.Uint32(b[12:]))
-		if _, err := io.CopyN(io.Discard, c.in, size+(fields+7)&^7+body); err != nil {
+		if _, err := c.in.Discard(wirePrefix + size); err != nil {
 			return err
 		}
 	}
 }
 
-func replyError(m *dbus.Message) *control.Error {
-	e := &control.Error{}
-	e.Name, _ = m.Headers[dbus.FieldErrorName].Value().(string)
-	e.Message = e.Name
-	if len(m.Body) > 0 {
-		if text, ok := m.Body[0].(string); ok {
+func replyError(m *message) *control.Error {
+	e := &control.Error{Name: m.errName, Message: m.errName}
+	if len(m.body) > 0 {
+		if text, ok := m.body[0].(string); ok {
 			e.Message = text
 		}
 	}
@@ -343,10 +333,10 @@ func only[T any](body []any, err error) (T, error) {
 }
 
 // properties are the answer of GetAll.
-type properties map[string]dbus.Variant
+type properties map[string]any
 
 // get returns a property, the zero value if it is not there.
 func get[T any](p properties, name string) T {
-	v, _ := p[name].Value().(T)
+	v, _ := p[name].(T)
 	return v
 }

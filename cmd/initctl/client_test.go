@@ -53,7 +53,7 @@ func TestConnectsAgainBeforeItAsks(t *testing.T) {
 	for <-hungUp < 3 {
 	}
 	for range 2 {
-		if path, err := only[dbus.ObjectPath](c.call(control.Root, control.GetJobByName, "foo")); err != nil || path != at("/jobs/foo") {
+		if path, err := only[control.ObjectPath](c.call(control.Root, control.GetJobByName, "foo")); err != nil || path != control.Root+"/jobs/foo" {
 			t.Errorf("got %q, %v", path, err)
 		}
 	}

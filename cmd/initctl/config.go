@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/godbus/dbus/v5"
-
 	"onset/core/control"
 	"onset/core/expr"
 )
@@ -40,12 +38,12 @@ func newConfig(c control.ClassInfo) config {
 }
 
 func (t *tool) showConfig(args []string) error {
-	var paths []dbus.ObjectPath
+	var paths []control.ObjectPath
 	var err error
 	if len(args) == 0 {
-		paths, err = ask[[]dbus.ObjectPath](t, manager, control.GetAllJobs)
+		paths, err = ask[[]control.ObjectPath](t, manager, control.GetAllJobs)
 	} else {
-		var path dbus.ObjectPath
+		var path control.ObjectPath
 		path, err = t.job(args[0])
 		paths = append(paths, path)
 	}
@@ -83,8 +81,8 @@ const (
 )
 
 // classes fetches what the tools need of classes. Vanished ones are left out.
-func (t *tool) classes(paths []dbus.ObjectPath, a aliases) ([]control.ClassInfo, error) {
-	props, err := fetch[map[string]dbus.Variant](t, paths, control.PropertyGetAll, control.InterfaceJob)
+func (t *tool) classes(paths []control.ObjectPath, a aliases) ([]control.ClassInfo, error) {
+	props, err := fetch[properties](t, paths, control.PropertyGetAll, control.InterfaceJob)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +151,7 @@ func substitute(out, plain, full expr.Tree) expr.Tree {
 }
 
 func (t *tool) checkConfig(args []string) error {
-	paths, err := ask[[]dbus.ObjectPath](t, manager, control.GetAllJobs)
+	paths, err := ask[[]control.ObjectPath](t, manager, control.GetAllJobs)
 	if err != nil {
 		return err
 	}

@@ -1,18 +1,15 @@
 package main
 
 import (
-	"github.com/godbus/dbus/v5"
-
 	"onset/core/control"
 )
 
 // managerProperty prints a property of the manager.
 func (t *tool) managerProperty(name string) error {
-	v, err := ask[dbus.Variant](t, manager, control.PropertyGet, control.InterfaceManager, name)
+	text, err := ask[string](t, manager, control.PropertyGet, control.InterfaceManager, name)
 	if err != nil {
 		return err
 	}
-	text, _ := v.Value().(string)
 	t.print(text + "\n")
 	return nil
 }
@@ -23,7 +20,7 @@ func (t *tool) logPriority(args []string) error {
 	if len(args) == 0 {
 		return t.managerProperty("log_priority")
 	}
-	return t.tell(manager, control.PropertySet, control.InterfaceManager, "log_priority", dbus.MakeVariant(args[0]))
+	return t.tell(manager, control.PropertySet, control.InterfaceManager, "log_priority", args[0])
 }
 
 func (t *tool) reloadConfiguration([]string) error {

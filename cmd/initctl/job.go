@@ -3,18 +3,16 @@ package main
 import (
 	"syscall"
 
-	"github.com/godbus/dbus/v5"
-
 	"onset/core/control"
 )
 
-const manager = dbus.ObjectPath(control.Root)
+const manager control.ObjectPath = control.Root
 
 // target is the job a command is about.
 type target struct {
 	name string
-	path dbus.ObjectPath // of the class
-	env  []string        // chooses or parametrises the instance
+	path control.ObjectPath // of the class
+	env  []string           // chooses or parametrises the instance
 	// own says that the job is the one whose process runs the command: its
 	// instance is asked directly and nothing is waited for.
 	own      bool
@@ -45,30 +43,30 @@ func (t *tool) target(args []string) (target, error) {
 }
 
 // job returns the path of a class.
-func (t *tool) job(name string) (dbus.ObjectPath, error) {
-	return ask[dbus.ObjectPath](t, manager, control.GetJobByName, name)
+func (t *tool) job(name string) (control.ObjectPath, error) {
+	return ask[control.ObjectPath](t, manager, control.GetJobByName, name)
 }
 
 // instancePath returns the path of the instance that is meant.
-func (t *tool) instancePath(tg target) (dbus.ObjectPath, error) {
+func (t *tool) instancePath(tg target) (control.ObjectPath, error) {
 	if tg.own {
-		return ask[dbus.ObjectPath](t, tg.path, control.JobGetInstanceByName, tg.instance)
+		return ask[control.ObjectPath](t, tg.path, control.JobGetInstanceByName, tg.instance)
 	}
-	return ask[dbus.ObjectPath](t, tg.path, control.JobGetInstance, tg.env)
+	return ask[control.ObjectPath](t, tg.path, control.JobGetInstance, tg.env)
 }
 
 // ask makes a call that answers with one value.
-func ask[T any](t *tool, path dbus.ObjectPath, m control.Method, args ...any) (T, error) {
+func ask[T any](t *tool, path control.ObjectPath, m control.Method, args ...any) (T, error) {
 	return only[T](t.call(path, m, args...))
 }
 
 // tell makes a call that answers with none.
-func (t *tool) tell(path dbus.ObjectPath, m control.Method, args ...any) error {
+func (t *tool) tell(path control.ObjectPath, m control.Method, args ...any) error {
 	_, err := t.call(path, m, args...)
 	return err
 }
 
-func (t *tool) call(path dbus.ObjectPath, m control.Method, args ...any) ([]any, error) {
+func (t *tool) call(path control.ObjectPath, m control.Method, args ...any) ([]any, error) {
 	c, err := t.connect()
 	if err != nil {
 		return nil, err
@@ -93,13 +91,13 @@ func (t *tool) begin(args []string, own, named control.Method) error {
 	if err != nil {
 		return err
 	}
-	var path dbus.ObjectPath
+	var path control.ObjectPath
 	if tg.own {
 		if path, err = t.instancePath(tg); err == nil {
 			err = t.tell(path, own, false)
 		}
 	} else {
-		path, err = ask[dbus.ObjectPath](t, tg.path, named, tg.env, t.wait())
+		path, err = ask[control.ObjectPath](t, tg.path, named, tg.env, t.wait())
 	}
 	if err != nil {
 		return err
@@ -147,7 +145,7 @@ func (t *tool) reload(args []string) error {
 }
 
 // hangUp reloads for an init that has no Reload.
-func (t *tool) hangUp(path dbus.ObjectPath) error {
+func (t *tool) hangUp(path control.ObjectPath) error {
 	st, err := t.instanceStatus(path)
 	if err != nil {
 		return err
@@ -163,11 +161,10 @@ func (t *tool) usage(args []string) error {
 	if err != nil {
 		return err
 	}
-	v, err := ask[dbus.Variant](t, tg.path, control.PropertyGet, control.InterfaceJob, "usage")
+	text, err := ask[string](t, tg.path, control.PropertyGet, control.InterfaceJob, "usage")
 	if err != nil {
 		return err
 	}
-	text, _ := v.Value().(string)
 	t.print("Usage: " + text + "\n")
 	return nil
 }

@@ -184,7 +184,7 @@ type emitted string
 
 func (s emitted) message() dbus.Message {
 	return dbus.Message{Type: dbus.TypeSignal, Headers: map[dbus.HeaderField]dbus.Variant{
-		dbus.FieldPath:      dbus.MakeVariant(manager),
+		dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(manager)),
 		dbus.FieldInterface: dbus.MakeVariant(control.InterfaceManager),
 		dbus.FieldMember:    dbus.MakeVariant(string(s)),
 	}}

@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 
-	"github.com/godbus/dbus/v5"
-
 	"onset/core/control"
 )
 
@@ -38,7 +36,7 @@ func (s status) String() string {
 }
 
 // newStatus reads the properties of an instance.
-func newStatus(path dbus.ObjectPath, p properties) status {
+func newStatus(path control.ObjectPath, p properties) status {
 	s := status{Job: className(path), Instance: get[string](p, "name"),
 		Goal: get[string](p, "goal"), State: get[string](p, "state"), Processes: []process{},
 		RespawnAt: get[string](p, "respawn_at")}
@@ -53,14 +51,14 @@ func newStatus(path dbus.ObjectPath, p properties) status {
 }
 
 // className returns the job that a path of a class or an instance names.
-func className(path dbus.ObjectPath) string {
+func className(path control.ObjectPath) string {
 	o, _ := control.ParsePath(string(path))
 	return o.Class
 }
 
 // instanceStatus asks for one instance; one that is gone counts as stopped.
-func (t *tool) instanceStatus(path dbus.ObjectPath) (status, error) {
-	p, err := ask[map[string]dbus.Variant](t, path, control.PropertyGetAll, control.InterfaceInstance)
+func (t *tool) instanceStatus(path control.ObjectPath) (status, error) {
+	p, err := ask[properties](t, path, control.PropertyGetAll, control.InterfaceInstance)
 	switch {
 	case isError(err, control.ErrUnknownMethod):
 		return stopped(className(path)), nil
@@ -71,7 +69,7 @@ func (t *tool) instanceStatus(path dbus.ObjectPath) (status, error) {
 }
 
 // printInstance prints the status after a command.
-func (t *tool) printInstance(path dbus.ObjectPath) error {
+func (t *tool) printInstance(path control.ObjectPath) error {
 	s, err := t.instanceStatus(path)
 	if err == nil {
 		t.print(s.String() + "\n")
@@ -121,7 +119,7 @@ func (t *tool) status(args []string) error {
 // providers returns the status of the jobs that provide an abstract name
 // (EXTENSIONS §3).
 func (t *tool) providers(name string) ([]status, error) {
-	classes, err := ask[[]dbus.ObjectPath](t, manager, control.GetProviders, name)
+	classes, err := ask[[]control.ObjectPath](t, manager, control.GetProviders, name)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +127,7 @@ func (t *tool) providers(name string) ([]status, error) {
 }
 
 func (t *tool) list([]string) error {
-	classes, err := ask[[]dbus.ObjectPath](t, manager, control.GetAllJobs)
+	classes, err := ask[[]control.ObjectPath](t, manager, control.GetAllJobs)
 	if err != nil {
 		return err
 	}
@@ -142,18 +140,18 @@ func (t *tool) list([]string) error {
 
 // statuses returns every instance of the classes, in their order. Classes and
 // instances that vanish meanwhile are left out.
-func (t *tool) statuses(classes []dbus.ObjectPath) ([]status, error) {
-	instances, err := fetch[[]dbus.ObjectPath](t, classes, control.JobGetAllInstances)
+func (t *tool) statuses(classes []control.ObjectPath) ([]status, error) {
+	instances, err := fetch[[]control.ObjectPath](t, classes, control.JobGetAllInstances)
 	if err != nil {
 		return nil, err
 	}
-	var paths []dbus.ObjectPath
+	var paths []control.ObjectPath
 	for _, of := range instances {
 		if of != nil {
 			paths = append(paths, *of...)
 		}
 	}
-	props, err := fetch[map[string]dbus.Variant](t, paths, control.PropertyGetAll, control.InterfaceInstance)
+	props, err := fetch[properties](t, paths, control.PropertyGetAll, control.InterfaceInstance)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +175,7 @@ func (t *tool) statuses(classes []dbus.ObjectPath) ([]status, error) {
 
 // fetch makes the same call to many objects at once and returns the answers
 // in their order, nil where the object is gone. The first other error ends it.
-func fetch[T any](t *tool, paths []dbus.ObjectPath, m control.Method, args ...any) ([]*T, error) {
+func fetch[T any](t *tool, paths []control.ObjectPath, m control.Method, args ...any) ([]*T, error) {
 	c, err := t.connect()
 	if err != nil {
 		return nil, err
