@@ -106,6 +106,7 @@ func TestBeginCycle(t *testing.T) {
 	j := &Instance{
 		Env: env.Table{"A=1"}, StartEnv: env.Table{"A=2"}, StopEnv: env.Table{"S=1"}, Files: []int{4}, StartFiles: []int{5},
 		Restarting: true, Failed: true, FailedSlot: Main, FailedStatus: 3, RespawnCount: 2,
+		Overdue: Main, RunSince: 9, Delay: 4,
 	}
 	if dropped := j.BeginCycle(); !slices.Equal(dropped, []int{4}) {
 		t.Errorf("drops the descriptors %v", dropped)
@@ -113,10 +114,10 @@ func TestBeginCycle(t *testing.T) {
 	if !slices.Equal(j.Env, []string{"A=2"}) || !slices.Equal(j.Files, []int{5}) || j.StartEnv != nil || j.StartFiles != nil {
 		t.Errorf("goes on with %v and %v, then %v and %v", j.Env, j.Files, j.StartEnv, j.StartFiles)
 	}
-	if j.StopEnv != nil || j.Restarting || j.Failed || j.FailedSlot != NoSlot || j.FailedStatus != NoStatus {
+	if j.StopEnv != nil || j.Restarting || j.Failed || j.FailedSlot != NoSlot || j.FailedStatus != NoStatus || j.Overdue != NoSlot || j.RunSince != 0 {
 		t.Errorf("the last cycle is not forgotten: %+v", j)
 	}
-	if j.RespawnCount != 2 {
+	if j.RespawnCount != 2 || j.Delay != 4 {
 		t.Error("the respawns of the instance are forgotten")
 	}
 	if dropped := j.BeginCycle(); dropped != nil || !slices.Equal(j.Env, []string{"A=2"}) || !slices.Equal(j.Files, []int{5}) {
