@@ -35,3 +35,12 @@ func BenchmarkVersion(b *testing.B) {
 		f.log()
 	}
 }
+
+// BenchmarkNothing starts a program that does nothing.
+func BenchmarkNothing(b *testing.B) {
+	for b.Loop() {
+		if err := exec.Command("/bin/true").Run(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
