@@ -128,14 +128,15 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 		warn("Unable to become a subreaper: " + err.Error())
 		c.Told = append(c.Told, engine.SubreaperFailed)
 	}
+	groups := linux.JobCgroups(kept != nil, func(text string) {
+		if kept != nil || o.priority <= engine.Info { // that a session has none is no news
+			warn(text)
+		}
+	})
+	defer linux.RemoveCgroups(groups)
 	var m *manager.Manager
 	kernel, err := newKernel(linux.Options{
-		CgroupRoot: linux.JobCgroups(kept != nil, func(text string) {
-			if kept != nil || o.priority <= engine.Info { // that a session has none is no news
-				warn(text)
-			}
-		}),
-		Warn: warn, Left: func(token uint64, n int) { m.Left(token, n) },
+		CgroupRoot: groups, Warn: warn, Left: func(token uint64, n int) { m.Left(token, n) },
 	})
 	if err != nil {
 		return err

@@ -48,17 +48,21 @@ func removeGroups(dir string) {
 	for _, d := range below {
 		text, ok := strings.CutPrefix(d.Name(), mark)
 		pid, err := strconv.Atoi(text)
-		if !ok || err != nil || unix.Kill(pid, 0) != unix.ESRCH {
-			continue
+		if ok && err == nil && unix.Kill(pid, 0) == unix.ESRCH {
+			RemoveCgroups(dir + "/" + d.Name())
 		}
-		groups, _ := os.ReadDir(dir + "/" + d.Name())
-		for _, g := range groups {
-			if g.IsDir() {
-				unix.Rmdir(dir + "/" + d.Name() + "/" + g.Name())
-			}
-		}
-		unix.Rmdir(dir + "/" + d.Name())
 	}
+}
+
+// RemoveCgroups removes what JobCgroups made, as far as nothing lives in it.
+func RemoveCgroups(dir string) {
+	groups, _ := os.ReadDir(dir)
+	for _, g := range groups {
+		if g.IsDir() {
+			unix.Rmdir(dir + "/" + g.Name())
+		}
+	}
+	unix.Rmdir(dir)
 }
 
 // containerMark tells containers apart that see one group as their root.
