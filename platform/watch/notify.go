@@ -139,6 +139,9 @@ func (n *notify) Changes() []engine.Msg {
 }
 
 func (n *notify) Sync() {
+	if n.bar.quiet() {
+		return
+	}
 	select {
 	case <-n.pass: // of an earlier Sync that did not wait for it
 	default:
@@ -150,6 +153,7 @@ func (n *notify) Sync() {
 	defer limit.Stop()
 	select {
 	case <-n.pass:
+		n.bar.passed()
 	case <-limit.C:
 	}
 }
@@ -338,6 +342,7 @@ func (n *notify) watch(t *tree, path, what string, i id, passive bool) {
 			}
 			return
 		}
+		n.bar.add(what)
 		name = what
 		n.names[i] = name
 		n.watched[name] = &watched{id: i}
@@ -360,6 +365,7 @@ func (n *notify) unwatch(t *tree, path string) {
 func (n *notify) drop(name string) {
 	delete(n.names, n.watched[name].id)
 	delete(n.watched, name)
+	n.bar.remove(name)
 	n.fs.Remove(name) // an error says that the kernel did it already
 }
 
