@@ -76,6 +76,7 @@ func copyByC(b *testing.B) func(*testing.B, string) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		unix.SetNonblock(master, false)
 		terminal := os.NewFile(uintptr(master), "master")
 		defer terminal.Close()
 		out, err := os.OpenFile(filepath.Join(b.TempDir(), "a.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
@@ -101,6 +102,7 @@ func copyByLoop(b *testing.B, input string) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	unix.SetNonblock(master, false)
 	defer unix.Close(master)
 	out, err := unix.Open(filepath.Join(b.TempDir(), "a.log"), unix.O_CREAT|unix.O_APPEND|unix.O_WRONLY, 0o640)
 	if err != nil {

@@ -86,9 +86,9 @@ func (b *bench) checkHeld() {
 	b.t.Helper()
 	sum := 0
 	for _, f := range b.files {
-		sum += len(f.collected)
+		sum += f.collected.size
 		if f.busy {
-			sum += len(f.batch.data)
+			sum += f.batch.data.size
 		}
 	}
 	if sum != b.held && !b.writing() {
@@ -225,7 +225,7 @@ func TestATurnIsBounded(t *testing.T) {
 }
 
 func TestWhatIsNotWrittenIsHandedOver(t *testing.T) {
-	b, after := newBench(t), newBench(t)
+	b, after := newBenchOn(t, nil), newBench(t)
 	hung := make(chan struct{})
 	defer close(hung)
 	b.writer.do = func(bt *batch) {

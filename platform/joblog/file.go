@@ -18,7 +18,7 @@ type file struct {
 	slots []*slot
 	tail  ring
 
-	collected []byte // not yet with the writer
+	collected queue  // not yet with the writer
 	batch     *batch // the writer's while busy
 	busy      bool
 	paused    bool      // its ptys are not read
@@ -65,40 +65,46 @@ func (f *file) remove(s *slot) {
 
 // full reports whether a file has to be written before more is read for it.
 func (l *Logs) full(f *file) bool {
-	return f.busy && (len(f.collected) >= queueMax || l.held >= l.most)
+	return f.busy && (f.collected.size >= queueMax || l.held >= l.most)
 }
 
-// collect adds output to what is to be written.
-func (l *Logs) collect(f *file, output []byte) {
-	if n := len(l.spare); f.collected == nil && n > 0 {
-		f.collected, l.spare = l.spare[n-1], l.spare[:n-1]
+// room returns a chunk with space for a read, and whether it is a new one.
+func (l *Logs) room(f *file) (c *chunk, fresh bool) {
+	if q := f.collected.chunks; len(q) > 0 && len(q[len(q)-1].space()) >= readSize {
+		return q[len(q)-1], false
 	}
-	f.collected = append(f.collected, output...)
-	l.held += len(output)
-	l.trim(f)
+	return l.arena.take(f.path), true
+}
+
+// collect adds n bytes in the space of a chunk to what is to be written, and
+// returns them.
+func (l *Logs) collect(f *file, c *chunk, fresh bool, n int) (output []byte) {
+	output = c.more(n)
+	if fresh {
+		f.collected.chunks = append(f.collected.chunks, c)
+	}
+	f.collected.size += n
+	l.held += n
+	return output
 }
 
 // trim drops the oldest bytes that a disk has refused when the file, or all
 // files, have too many.
 func (l *Logs) trim(f *file) {
-	if over := len(f.collected) - unwrittenMax; over > 0 && f.droppable() {
-		over = max(over, dropStep)
-		l.drop(f, over)
-		f.collected = f.collected[:copy(f.collected, f.collected[over:])]
+	if over := f.collected.size - unwrittenMax; over > 0 && f.droppable() {
+		l.drop(f, max(over, dropStep))
 	}
 	for l.held > l.most {
 		var largest *file
 		for _, f := range l.files { // which of equals does not matter
-			if f.droppable() && (largest == nil || len(f.collected) > len(largest.collected)) {
+			if f.droppable() && (largest == nil || f.collected.size > largest.collected.size) {
 				largest = f
 			}
 		}
-		if largest == nil || len(largest.collected) == 0 {
+		if largest == nil || largest.collected.size == 0 {
 			return
 		}
-		over := (len(largest.collected) + 1) / 2
-		l.drop(largest, over)
-		largest.collected = slices.Clone(largest.collected[over:])
+		l.drop(largest, (largest.collected.size+1)/2)
 	}
 }
 
@@ -107,6 +113,7 @@ func (f *file) droppable() bool { return f.failed != nil && !f.busy }
 func (l *Logs) drop(f *file, n int) {
 	f.dropped += int64(n)
 	l.held -= n
+	l.arena.drop(&f.collected, n)
 }
 
 // submit gives the writer what a file has collected when it is time for it,
@@ -114,14 +121,14 @@ func (l *Logs) drop(f *file, n int) {
 func (l *Logs) submit(f *file) {
 	switch {
 	case f.busy:
-	case len(f.collected) == 0:
+	case f.collected.size == 0:
 		l.retire(f)
 	case f.failed != nil && time.Since(f.tried) < firstPause:
 		l.due[f] = f.tried.Add(f.pause())
 		if len(f.slots) == 0 {
 			l.rest(f)
 		}
-	case f.failed == nil && len(f.collected) < batchMin && l.held < l.most && time.Since(f.tried) < linger:
+	case f.failed == nil && f.collected.size < batchMin && l.held < l.most && time.Since(f.tried) < linger:
 		l.due[f] = f.tried.Add(linger)
 	default:
 		l.send(f)
@@ -130,12 +137,12 @@ func (l *Logs) submit(f *file) {
 
 // send gives the writer what a file has collected, if it may have more.
 func (l *Logs) send(f *file) {
-	if f.busy || len(f.collected) == 0 {
+	if f.busy || f.collected.size == 0 {
 		return
 	}
 	f.tried = time.Now()
 	l.put(f, &batch{file: f, data: f.collected, notice: f.notice()})
-	f.collected = nil
+	f.collected = queue{}
 }
 
 func (l *Logs) put(f *file, b *batch) {
@@ -170,7 +177,7 @@ func (l *Logs) rest(f *file) {
 		f.idle = true
 		l.idle = append(l.idle, f)
 	}
-	size := f.tail.size() + cap(f.collected) + 512
+	size := f.tail.size() + f.collected.memory() + 512
 	l.kept += size - f.kept
 	f.kept = size
 	for i := 0; l.kept > keptMax && i < len(l.idle); {
@@ -184,11 +191,11 @@ func (l *Logs) rest(f *file) {
 }
 
 func (l *Logs) forget(f *file) {
-	if n := len(f.collected); n > 0 {
-		l.logf("%s: %d bytes of output dropped: %s", f.path, f.dropped+int64(n), reason(f.failed))
+	if n := f.collected.size; n > 0 {
+		l.drop(f, n)
+		l.logf("%s: %d bytes of output dropped: %s", f.path, f.dropped, reason(f.failed))
 	}
 	l.kept -= f.kept
-	l.held -= len(f.collected)
 	f.out.close()
 	delete(l.files, f.path)
 	delete(l.due, f)
@@ -234,6 +241,7 @@ func (l *Logs) finished(f *file) {
 	b := f.batch
 	f.busy, f.batch = false, nil
 	l.held -= b.n
+	l.taken(b)
 	if b.noticed {
 		l.logf("%s: %d bytes of output dropped: %s", f.path, f.dropped, reason(f.failed))
 		f.dropped = 0
@@ -242,7 +250,6 @@ func (l *Logs) finished(f *file) {
 		l.refused(f, b)
 	} else {
 		f.failed, f.tries = nil, 0
-		l.recycle(b.data)
 	}
 	if f.paused && !l.full(f) {
 		l.resume(f)
@@ -261,8 +268,8 @@ func (l *Logs) refused(f *file, b *batch) {
 	if b.n > 0 {
 		f.tries = 1
 	}
-	rest := append(b.data[:0], b.data[b.n:]...)
-	f.collected = append(rest, f.collected...)
+	f.collected.chunks = append(b.data.chunks, f.collected.chunks...)
+	f.collected.size += b.data.size
 	l.trim(f)
 }
 
@@ -308,10 +315,12 @@ func (l *Logs) answerFlushes(f *file) {
 	})
 }
 
-func (l *Logs) recycle(b []byte) {
-	const buffers = 2 // what one busy file needs
-	if cap(b) >= readSize && cap(b) <= 2*queueMax && len(l.spare) < buffers {
-		l.spare = append(l.spare, b[:0])
+// taken frees the chunks of a batch that are in the file.
+func (l *Logs) taken(b *batch) {
+	b.data.size -= b.n
+	for len(b.data.chunks) > 0 && len(b.data.chunks[0].output()) == 0 {
+		l.arena.free(b.data.chunks[0])
+		b.data.chunks = b.data.chunks[1:]
 	}
 }
 

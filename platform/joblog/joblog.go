@@ -34,12 +34,14 @@
 // as if there were none left; files in the last eighth are closed after each
 // batch, so that all are written and others have some.
 //
-// A re-exec passes on the ptys (Masters, Adopt) and what is not in the files
-// yet (Unwritten, Restore). A manager that is killed loses what it had read
-// and not written: of a job that prints more often than every 2 ms the last
-// 2 ms and the time the disk takes, of another only the latter. What is still
-// in a pty stays there if somebody else keeps its master. To write on the loop
-// instead would make every job wait for the slowest disk.
+// A manager that is killed loses nothing (EXTENSIONS §12) if somebody keeps
+// the masters and the memory given to New: ptys are read right into that (see
+// arena), and the next New goes on writing what is there. There is room for
+// 1,024 files that have output waiting, and about 28 MiB; what is beyond that
+// is in ordinary memory, as all is without such memory, and does die with the
+// manager. So does the count of what a disk refused and was dropped. A re-exec
+// passes on the ptys (Masters, Adopt), the memory, and what is in ordinary
+// memory (Unwritten, Restore).
 //
 // Concurrency: everything is called on the manager's loop goroutine.
 package joblog
@@ -63,7 +65,7 @@ const (
 	queueMax     = 256 << 10            // bytes a file collects while a batch is written
 	heldMax      = 32 << 20             // bytes of all files that are to be written
 	unwrittenMax = 1 << 20              // bytes a file keeps that the disk refuses
-	dropStep     = 64 << 10             // bytes dropped at least, so that moving the rest is cheap
+	dropStep     = 64 << 10             // bytes dropped at least, so that it is not said often
 	tailMax      = 64 << 10             // bytes of output kept in memory (EXTENSIONS §13)
 	keptMax      = 16 << 20             // bytes kept of files that no slot uses
 	batchMin     = 64 << 10             // bytes that are written without lingering
@@ -95,12 +97,11 @@ type Logs struct {
 	idle    []*file             // that no slot uses, oldest first
 	kept    int                 // bytes of those
 	flushes []*flush
-	spare   [][]byte // buffers to use again
+	arena   arena
 
 	held, most int // bytes to be written, and their limit
 	turn       int // bytes read since Collect
 	ptyBelow   int // descriptors that may be ptys
-	buf        [readSize]byte
 }
 
 // slot is the pty of a process.
@@ -112,14 +113,34 @@ type slot struct {
 	polled bool // the poller knows master
 }
 
-// New returns an empty set of logs. logf gets warnings.
-func New(p platform.Poller, open Opener, logf func(format string, args ...any)) *Logs {
+// New returns a set of logs. memory, of ArenaSize bytes and shared, is where
+// output is until it is in a file: zero, or with what a process before left
+// there, which goes on being written. It may be nil. logf gets warnings.
+func New(p platform.Poller, open Opener, memory []byte, logf func(format string, args ...any)) *Logs {
 	l := &Logs{poller: p, open: open, logf: logf,
 		slots: map[uint64]*slot{}, files: map[string]*file{}, due: map[*file]time.Time{}, most: heldMax}
 	limit := descriptors()
 	l.ptyBelow = limit / 4 * 3
 	l.writer = newWriter(p.Wake, limit/8*7)
+	l.recover(memory)
 	return l
+}
+
+// recover takes over what is in an arena.
+func (l *Logs) recover(memory []byte) {
+	left, known := l.arena.attach(memory)
+	if !known {
+		l.logf("The output that an earlier init had not written is lost: it is of an unknown kind")
+	}
+	for _, c := range left {
+		f, n := l.file(c.file()), len(c.output())
+		f.collected.chunks = append(f.collected.chunks, c)
+		f.collected.size += n
+		l.held += n
+	}
+	for _, f := range l.files { // order-free: each file has its own batch
+		l.submit(f)
+	}
 }
 
 // descriptors returns how many this process may have open.
@@ -232,7 +253,11 @@ func (l *Logs) read(s *slot) (got int) {
 			l.pause(f)
 			return got
 		}
-		n, err := unix.Read(s.master, l.buf[:])
+		c, fresh := l.room(f)
+		n, err := unix.Read(s.master, c.space()[:readSize])
+		if n <= 0 && fresh {
+			l.arena.free(c)
+		}
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -243,8 +268,8 @@ func (l *Logs) read(s *slot) (got int) {
 			return got
 		}
 		l.turn += n
-		f.tail.write(l.buf[:n])
-		l.collect(f, l.buf[:n])
+		f.tail.write(l.collect(f, c, fresh, n))
+		l.trim(f)
 		if got += n; n < readLeast {
 			return got
 		}
@@ -310,33 +335,40 @@ func (l *Logs) Close() {
 		if !f.busy {
 			f.out.close()
 		}
-		if n := len(f.collected); n > 0 || f.busy {
+		if f.collected.size > 0 || f.busy {
 			l.logf("%s: Output was not written to the end", f.path)
 		}
 	}
 }
 
 // Unwritten tries for a second to write everything, then calls yield with
-// what is not known to be in a file, in order of paths.
+// what is neither known to be in a file nor in the memory given to New, in
+// order of paths.
 func (l *Logs) Unwritten(yield func(path string, output []byte)) {
 	l.writeOut(closeLimit)
 	for _, path := range slices.Sorted(maps.Keys(l.files)) {
 		f := l.files[path]
 		output := []byte(f.notice())
 		if f.busy {
-			output = append([]byte(f.batch.notice), f.batch.data...)
+			output = append([]byte(f.batch.notice), f.batch.data.ordinary()...)
 		}
-		if output = append(output, f.collected...); len(output) > 0 {
+		if output = append(output, f.collected.ordinary()...); len(output) > 0 {
 			yield(path, output)
 		}
 	}
 }
 
-// Restore adds what Unwritten yielded to an earlier image; it comes before
-// anything that Adopt brings.
+// Restore adds what Unwritten yielded to an earlier image; it comes after what
+// that had in the memory given to New, and before anything that Adopt brings.
 func (l *Logs) Restore(path string, output []byte) {
 	f := l.file(path)
-	l.collect(f, output)
+	for len(output) > 0 {
+		c, fresh := l.room(f)
+		n := copy(c.space(), output)
+		l.collect(f, c, fresh, n)
+		output = output[n:]
+	}
+	l.trim(f)
 	l.submit(f)
 }
 

@@ -80,9 +80,22 @@ type bench struct {
 	next uint64
 }
 
-func newBench(t testing.TB) *bench {
+func newBench(t testing.TB) *bench { return newBenchOn(t, memory(t)) }
+
+// memory returns memory for an arena.
+func memory(t testing.TB) []byte {
+	t.Helper()
+	mem, err := unix.Mmap(-1, 0, ArenaSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Munmap(mem) })
+	return mem
+}
+
+func newBenchOn(t testing.TB, mem []byte) *bench {
 	b := &bench{t: t, p: newPoller(t), dir: t.TempDir()}
-	b.Logs = New(b.p, openPTY, func(format string, args ...any) {
+	b.Logs = New(b.p, openPTY, mem, func(format string, args ...any) {
 		b.said = append(b.said, fmt.Sprintf(format, args...))
 	})
 	t.Cleanup(b.Close)
@@ -357,7 +370,7 @@ func TestSlowDiskLosesNothingAndDelaysNobody(t *testing.T) {
 	}()
 	f := b.files[b.path("a.log")]
 	b.until("back-pressure", func() bool { return f.paused })
-	if n := len(f.collected); n > queueMax+readMax {
+	if n := f.collected.size; n > queueMax+readMax {
 		t.Errorf("%d bytes in memory", n)
 	}
 	before := b.p.seen

@@ -105,8 +105,8 @@ func TestFullDisk(t *testing.T) {
 	}
 	f := b.files[b.path("a.log")]
 	b.until("the disk refuses", func() bool { return f.failed != nil && !f.busy && f.dropped > 0 })
-	if len(f.collected) > unwrittenMax {
-		t.Errorf("%d bytes in memory", len(f.collected))
+	if f.collected.size > unwrittenMax {
+		t.Errorf("%d bytes in memory", f.collected.size)
 	}
 	if err := unix.Mount("joblog", b.dir, "tmpfs", unix.MS_REMOUNT, "size=64m"); err != nil {
 		t.Fatal(err)

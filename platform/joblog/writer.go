@@ -10,11 +10,11 @@ import (
 type batch struct {
 	file   *file
 	notice string // goes in front of data
-	data   []byte
+	data   queue
 	last   bool // only close the file
 
 	noticed bool  // the notice is written
-	n       int   // bytes of data written
+	n       int   // bytes of data that are in the file
 	err     error // why that is not all
 }
 
@@ -124,13 +124,56 @@ func (b *batch) do() {
 		}
 		b.noticed = true
 	}
-	b.n, b.err = out.write(b.data)
+	for _, c := range b.data.chunks {
+		if b.err = b.write(c); b.err != nil {
+			return
+		}
+	}
+}
+
+// write writes what the file does not have of a chunk.
+func (b *batch) write(c *chunk) error {
+	out := &b.file.out
+	if size, ok := c.begun(); ok {
+		n := has(b.file.path, size, c.output())
+		c.took(n)
+		b.n += n
+	}
+	c.begin(out.size)
+	n, err := out.write(c.output())
+	c.took(n)
+	b.n += n
+	return err
+}
+
+// has returns how much of p is in the file at path, at an offset.
+func has(path string, at int64, p []byte) (n int) {
+	fd, err := open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, len(p))
+	got := 0
+	for got < len(p) {
+		m, err := unix.Pread(fd, buf[got:], at+int64(got))
+		if m > 0 {
+			got += m
+		} else if err != unix.EINTR {
+			break
+		}
+	}
+	for n < got && buf[n] == p[n] {
+		n++
+	}
+	return n
 }
 
 // output is an open log file; fd is -1 when it is closed.
 type output struct {
 	fd       int
 	dev, ino uint64
+	size     int64
 }
 
 // check opens the file unless the one that is open is the one at path.
@@ -138,6 +181,9 @@ func (o *output) check(path string) error {
 	var st unix.Stat_t
 	err := ignoringEINTR(func() error { return unix.Lstat(path, &st) })
 	if o.fd >= 0 && (err == nil && o.is(&st) || err != nil && err != unix.ENOENT && err != unix.ENOTDIR) {
+		if err == nil {
+			o.size = st.Size
+		}
 		return nil
 	}
 	o.close()
@@ -169,7 +215,7 @@ func (o *output) open(path string) error {
 		}
 		return err
 	}
-	o.fd, o.dev, o.ino = fd, uint64(st.Dev), uint64(st.Ino)
+	o.fd, o.dev, o.ino, o.size = fd, uint64(st.Dev), uint64(st.Ino), st.Size
 	return nil
 }
 
@@ -195,6 +241,7 @@ func (o *output) write(p []byte) (n int, err error) {
 			return n, err
 		default:
 			n += m
+			o.size += int64(m)
 		}
 	}
 	return n, nil

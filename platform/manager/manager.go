@@ -90,11 +90,12 @@ func New(k Kernel, c Config) (*Manager, error) {
 	if c.Keeper != nil {
 		m.kept = &kept{Client: c.Keeper}
 	}
+	output := m.outputMemory()
 	m.newEngine()
 	m.loop = loop.Loop{Engine: m.engine, Platform: m, Dump: m.dump}
 	m.meaning = requests(c.Engine)
 	c.Signals.start(k.Poller.Wake)
-	m.logs = joblog.New(k.Poller, c.OpenPTY, m.warn)
+	m.logs = joblog.New(k.Poller, c.OpenPTY, output, m.warn)
 	m.logs.Opened = func(token uint64, path string, master int) { m.kept.store(logged(token, path), master) }
 	m.logs.Closed = func(token uint64, path string) { m.kept.drop(logged(token, path)) }
 	o := bus.Options{UID: c.Engine.UID, ChrootSessions: c.Engine.ChrootSessions,

@@ -151,16 +151,21 @@ func (k *kept) diedAlready(pid int) bool {
 	return k != nil && slices.ContainsFunc(k.dead, func(e keeper.Event) bool { return e.PID == pid && pid != 0 })
 }
 
-// stranger returns the latest process that ended and that the engine does not
-// know, or 0: the one whose start the manager before did not live to note. It
-// may have ended a moment ago, so the keeper may be about to tell.
+// stranger returns the youngest process that ended and that the engine does not
+// know, or 0: the one whose start the manager before did not live to note;
+// others are orphans. It may have ended a moment ago, so the keeper may be about
+// to tell.
 func (m *Manager) stranger() int {
 	k := m.kept
 	for end := time.Now().Add(time.Second); ; {
-		for _, e := range slices.Backward(k.dead) {
-			if e.PID != 0 && !m.knows(e.PID) {
-				return e.PID
+		youngest := 0
+		for _, e := range k.dead {
+			if e.PID > youngest && !m.knows(e.PID) {
+				youngest = e.PID
 			}
+		}
+		if youngest != 0 {
+			return youngest
 		}
 		left := time.Until(end)
 		if left <= 0 || k.Await(left) != nil {
