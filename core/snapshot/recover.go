@@ -25,6 +25,8 @@ type Recovered struct {
 	// Callers made the calls the log holds, also those left out: a transport
 	// that still has one of these calls does not tell it again.
 	Callers []control.Caller
+	// Ended are the processes whose end is in the log.
+	Ended []int
 	// Torn says that the last record was not complete and does not count.
 	// The input it held, if it held one, was not stepped.
 	Torn bool
@@ -144,8 +146,11 @@ func (p *replay) take() bool {
 	case noteBegun:
 		r.Backlog.Begun(n.k)
 	case noteInput:
-		if m, ok := n.input.Msg.(engine.Called); ok {
+		switch m := n.input.Msg.(type) {
+		case engine.Called:
 			r.Callers = append(r.Callers, m.Caller)
+		case engine.Exited:
+			r.Ended = append(r.Ended, m.PID)
 		}
 		said, panicked := p.panics[n.end]
 		if panicked || p.after.kind == noteSkip || p.after.kind == 0 && p.poisoned {

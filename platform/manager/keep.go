@@ -40,6 +40,7 @@ type kept struct {
 	left   loop.Backlog
 	conns  uint64           // number of its last connection that matters
 	faults []snapshot.Fault // in its log
+	ended  []int            // processes whose end is in its log
 	dead   []keeper.Event
 }
 
@@ -111,7 +112,7 @@ func (m *Manager) takenIn() {
 	for _, e := range k.dead { // now that it is known which of them were started
 		m.told(e)
 	}
-	k.dead = nil
+	k.dead, k.ended = nil, nil
 	if used := len(k.log.Bytes()) - k.log.Remaining(); k.log.Full() || used > max(snapshotAfter, k.size) {
 		m.snapshot()
 	}

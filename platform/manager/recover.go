@@ -65,7 +65,7 @@ func (m *Manager) recover() bool {
 		return false
 	}
 	m.engine, k.log = r.Engine, r.Log
-	k.left, k.faults = r.Backlog, r.Faults
+	k.left, k.faults, k.ended = r.Backlog, r.Faults, r.Ended
 	m.c.Log(engine.Warn, fmt.Sprintf("Recovered from the death of the manager (%s)", howDied(k.Predecessor)))
 	for _, f := range r.Faults {
 		m.c.Log(engine.Error, fmt.Sprintf("Left out %T, which the manager may have died of: %s", f.Input.Msg, f.Panic))
@@ -152,7 +152,7 @@ func (k *kept) diedAlready(pid int) bool {
 }
 
 // stranger returns the youngest process that ended and that the engine does not
-// know, or 0: the one whose start the manager before did not live to note;
+// know and did not know, or 0: the one whose start the manager before did not live to note;
 // others are orphans. It may have ended a moment ago, so the keeper may be about
 // to tell.
 func (m *Manager) stranger() int {
@@ -160,7 +160,7 @@ func (m *Manager) stranger() int {
 	for end := time.Now().Add(time.Second); ; {
 		youngest := 0
 		for _, e := range k.dead {
-			if e.PID > youngest && !m.knows(e.PID) {
+			if e.PID > youngest && !m.knows(e.PID) && !slices.Contains(k.ended, e.PID) {
 				youngest = e.PID
 			}
 		}
