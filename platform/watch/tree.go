@@ -185,6 +185,8 @@ func (t *tree) scan(path string) {
 		if err != nil {
 			t.warn(path, err)
 		}
+	case !link && (err == unix.ENOENT || err == unix.ENOTDIR): // gone just now
+		t.gone(path)
 	case err != nil:
 		t.follow(path, link, &st)
 		t.tell(path, known{err: text(err)}, "")
@@ -348,8 +350,14 @@ func (t *tree) read(path string, link bool) {
 		return // replaced just now, which will be noticed
 	}
 	t.follow(path, link, &st)
-	if !t.loading && t.w.busy(t, path, fd, &st) {
-		return
+	if !t.loading {
+		if t.w.busy(t, path, fd, &st) {
+			return
+		}
+		var now unix.Stat_t
+		if stat(path, &now) != nil || idOf(&now) != idOf(&st) {
+			return // removed or replaced before it was closed, which will be noticed
+		}
 	}
 	k := known{stamp: stampOf(&st), sure: time.Since(time.Unix(0, st.Mtim.Nano())) > time.Second}
 	b, err := readAll(fd, st.Size)
