@@ -37,8 +37,8 @@ type Platform interface {
 
 	// Redo carries out an effect that a manager who died may have carried
 	// out before: the process of a Spawn whose token exists already is
-	// returned as Spawned; a connection that may have got part of a
-	// Respond is closed; a Publish is left out; all else is done again.
+	// returned as Spawned; a Publish is left out; all else is done again, a
+	// Respond too where clients drop the second answer to a call.
 	Redo(engine.Effect) []engine.Msg
 
 	// Wait blocks until something happens or, if ok, until deadline, and

@@ -2,8 +2,8 @@
 // carries out the engine's effects on a kernel and turns what happens there
 // into inputs.
 //
-// Everything runs on one goroutine, which Run locks to its thread: tracing and
-// waiting belong to a thread. Other goroutines (signals, file notification,
+// Everything runs on one goroutine, which its caller has locked to a thread:
+// tracing and waiting belong to a thread. Other goroutines (signals, file notification,
 // the writer of job output) only leave something to fetch and wake the poller.
 //
 // Order of inputs within one wait (UPSTART §8.3): calls and files, then
