@@ -157,7 +157,7 @@ func TestSlowDiskBoundsAllFiles(t *testing.T) {
 	b.writer.do = disk.do
 	disk.mu.Lock()
 	const jobs = 20
-	text := strings.Repeat("0123456789abcde ", 8<<10) // 128 KiB
+	text := strings.Repeat("0123456789abcde ", 24<<10) // 384 KiB: none is read to its end
 	for i := range jobs {
 		_, pty := b.spawn(fmt.Sprintf("%d.log", i))
 		go pty.WriteString(text)
