@@ -91,8 +91,9 @@ type Processes interface {
 	// which another process reaped and tells with the code and status of
 	// waitid. The death of any other process means nothing.
 	Reaped(pid, code, status int, yield func(engine.Msg))
-	// Kill signals a process or its group. No such process is no error.
-	Kill(pid int, sig job.Signal, scope engine.Scope) error
+	// Kill signals a process, its group or all that its spawn made, as
+	// far as the kernel tracks that. No such process is no error.
+	Kill(token uint64, pid int, sig job.Signal, scope engine.Scope) error
 	// Detach ends the tracing of a process and lets it run.
 	Detach(pid int)
 	// Resume lets a held traced process run on, traced.

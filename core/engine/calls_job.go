@@ -244,6 +244,6 @@ func (e *Engine) reload(j *Instance) *control.Reply {
 	if pid == 0 {
 		return failed(control.NotRunning(j.String()))
 	}
-	e.do(Kill{pid, j.Class.ReloadSignal, Process})
+	e.do(Kill{j.Procs[job.Main].Token, pid, j.Class.ReloadSignal, Process})
 	return ok
 }

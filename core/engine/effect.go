@@ -23,12 +23,20 @@ type (
 		Spec  *job.Spec
 	}
 
-	// Kill signals a process or its group. A process that is gone is no
-	// error.
+	// Kill signals a process, its group or its tree. A process that is gone
+	// is no error.
 	Kill struct {
-		PID    int
+		Token  uint64 // of the spawn it came from
+		PID    int    // 0 if it is gone and the scope is Tree
 		Signal job.Signal
 		Scope  Scope
+	}
+
+	// AwaitName looks out for the owner of a name on the message bus, now
+	// and on every bus joined later, until Release. Result: Ready.
+	AwaitName struct {
+		Token uint64
+		Name  string
 	}
 
 	// Detach stops tracing a process and lets it go on; the engine follows
@@ -115,11 +123,13 @@ type Scope uint8
 const (
 	Group   Scope = iota // the process group; the process if it has none
 	Process              // only the process
+	Tree                 // every process of the spawn; the group where the kernel does not track them
 )
 
 func (Log) effect()              {}
 func (Spawn) effect()            {}
 func (Kill) effect()             {}
+func (AwaitName) effect()        {}
 func (Detach) effect()           {}
 func (Resume) effect()           {}
 func (Release) effect()          {}

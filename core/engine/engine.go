@@ -135,6 +135,12 @@ func (e *Engine) apply(msg Msg) {
 		e.execFailed(m)
 	case Exited:
 		e.exited(m)
+	case Emptied:
+		e.emptied(m.Token)
+	case Ready:
+		e.signReady(m.Token)
+	case Notified:
+		e.notified(m)
 	case Stopped:
 		e.stopped(m)
 	case Continued:

@@ -70,6 +70,30 @@ type (
 	Exited struct {
 		PID    int
 		Status job.Status
+		// Heir is the process of the same spawn that goes on when it and
+		// all between them have ended; 0 if there is none. It is looked for
+		// only where the readiness protocol is told by forking.
+		Heir  int
+		Forks int  // that lead from PID to Heir; 0 if it was not seen
+		Left  int  // processes of the same spawn that live on, as far as the kernel tracks them
+		OOM   bool // the kernel killed a process of the spawn for want of memory
+	}
+
+	// Emptied says that nothing lives any more of a spawn whose process
+	// ended with others left.
+	Emptied struct{ Token uint64 }
+
+	// Ready is the sign of readiness of expect listen, fd and dbus
+	// (EXTENSIONS §4).
+	Ready struct{ Token uint64 }
+
+	// Notified is a message of the sd_notify protocol from a process of a
+	// spawn: KEY=VALUE lines, and descriptor references.
+	Notified struct {
+		Token uint64
+		PID   int // of the sender
+		Lines []string
+		Files []int
 	}
 
 	// Stopped and Continued are job control stops of a child.
@@ -136,6 +160,9 @@ func (SpawnFailed) input()   {}
 func (Executed) input()      {}
 func (ExecFailed) input()    {}
 func (Exited) input()        {}
+func (Emptied) input()       {}
+func (Ready) input()         {}
+func (Notified) input()      {}
 func (Stopped) input()       {}
 func (Continued) input()     {}
 func (Forked) input()        {}

@@ -85,7 +85,7 @@ func (e *Engine) killTimeout(j *Instance) {
 }
 
 func (e *Engine) signalSlot(j *Instance, slot job.Slot, sig job.Signal) {
-	pid := j.Procs[slot].PID
-	e.logf(Info, "Sending %s signal to %s %s process (%d)", e.signalName(sig), j, slot, pid)
-	e.do(Kill{pid, sig, Group})
+	p := &j.Procs[slot]
+	e.logf(Info, "Sending %s signal to %s %s process (%d)", e.signalName(sig), j, slot, p.PID)
+	e.do(Kill{p.Token, p.PID, sig, Group})
 }

@@ -236,9 +236,9 @@ func (k *kernel) process(verb, name string) {
 	case "noexec":
 		gone(ExecFailed{p.pid, "no"})
 	case "exit":
-		gone(Exited{p.pid, 0})
+		gone(Exited{PID: p.pid, Status: 0})
 	case "fail":
-		gone(Exited{p.pid, 1})
+		gone(Exited{PID: p.pid, Status: 1})
 	}
 }
 

@@ -37,7 +37,7 @@ func (e *Engine) stopped(m Stopped) {
 		return
 	}
 	cont, _ := e.s.Options.Signals.Number("CONT")
-	e.do(Kill{m.PID, cont, Process})
+	e.do(Kill{r.inst.Procs[job.Main].Token, m.PID, cont, Process})
 	e.ready(r.inst)
 }
 

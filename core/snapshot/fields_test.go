@@ -123,7 +123,7 @@ func TestEveryFieldOfEveryInputIsKept(t *testing.T) {
 func zeroOf(k kind[engine.Msg]) any {
 	for _, m := range []engine.Msg{engine.Loaded{}, engine.SourceLoaded{}, engine.FileChanged{}, engine.FileRemoved{}, engine.SourceRemoved{},
 		engine.Tick{}, engine.Spawned{}, engine.SpawnFailed{}, engine.Executed{}, engine.ExecFailed{}, engine.Exited{}, engine.Stopped{},
-		engine.Continued{}, engine.Forked{}, engine.Replaced{}, engine.Called{}, engine.Hungup{}, engine.Done{}, engine.Told{}} {
+		engine.Continued{}, engine.Forked{}, engine.Replaced{}, engine.Called{}, engine.Hungup{}, engine.Done{}, engine.Told{}, engine.Emptied{}, engine.Ready{}, engine.Notified{}} {
 		if k.is(m) {
 			return m
 		}

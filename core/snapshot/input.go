@@ -88,6 +88,12 @@ var messages = [...]kind[engine.Msg]{
 	row[engine.Msg, engine.Exited]{func(c *codec, m *engine.Exited) {
 		num(c, &m.PID)
 		num(c, &m.Status)
+		if c.version >= 3 {
+			num(c, &m.Heir)
+			num(c, &m.Forks)
+			num(c, &m.Left)
+			c.bool(&m.OOM)
+		}
 	}},
 	row[engine.Msg, engine.Stopped]{func(c *codec, m *engine.Stopped) { c.signalled(&m.PID, &m.Signal) }},
 	row[engine.Msg, engine.Continued]{func(c *codec, m *engine.Continued) { c.signalled(&m.PID, &m.Signal) }},
@@ -106,6 +112,14 @@ var messages = [...]kind[engine.Msg]{
 		c.str(&m.Error)
 	}},
 	row[engine.Msg, engine.Told]{func(c *codec, m *engine.Told) { enum(c, &m.What, engine.Restarted) }},
+	row[engine.Msg, engine.Emptied]{func(c *codec, m *engine.Emptied) { num(c, &m.Token) }},
+	row[engine.Msg, engine.Ready]{func(c *codec, m *engine.Ready) { num(c, &m.Token) }},
+	row[engine.Msg, engine.Notified]{func(c *codec, m *engine.Notified) {
+		num(c, &m.Token)
+		num(c, &m.PID)
+		list(c, &m.Lines, (*codec).str)
+		list(c, &m.Files, func(c *codec, f *int) { num(c, f) })
+	}},
 }
 
 // owed are the effects whose result comes when it comes, so that a snapshot

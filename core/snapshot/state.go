@@ -20,7 +20,7 @@ import (
 const magic = "onset\x00"
 
 // version is the format that Encode writes. Decode reads it and all before.
-const version = 2
+const version = 3
 
 // Encode returns a state as bytes. Effects whose result the platform still
 // owes are kept beside it for Recover; they are LoadConfig, LoadSource,

@@ -292,9 +292,9 @@ func spawnError(err error) error {
 }
 
 // Kill implements platform.Processes (UPSTART §2.9).
-func (p *Processes) Kill(pid int, sig job.Signal, scope engine.Scope) error {
+func (p *Processes) Kill(token uint64, pid int, sig job.Signal, scope engine.Scope) error {
 	target := pid
-	if scope == engine.Group {
+	if scope != engine.Process {
 		if group, err := unix.Getpgid(pid); err == nil && group > 1 && group != unix.Getpgrp() {
 			target = -group
 		}

@@ -140,7 +140,7 @@ func (p *Processes) plan(n *newcomer) (*posix.Plan, error) {
 		if what := unsupported(i); what != "" {
 			return nil, &platform.SpawnError{Reason: "unable to set up " + what + ": " + posix.Strerror(unix.ENOSYS)}
 		}
-		plan.IOPrio, plan.CPUAffinity, plan.Sched, plan.SchedPrio = i.IOPrio, i.CPUAffinity, i.Sched, i.SchedPrio
+		plan.Isolation = *i
 	}
 	return plan, nil
 }

@@ -148,7 +148,7 @@ func (m *Manager) kill(e engine.Kill) {
 	if m.kept.diedAlready(e.PID) {
 		return
 	}
-	if err := m.k.Processes.Kill(e.PID, e.Signal, e.Scope); err != nil {
+	if err := m.k.Processes.Kill(e.Token, e.PID, e.Signal, e.Scope); err != nil {
 		m.warn("Failed to send signal %d to process %d: %s", e.Signal, e.PID, err)
 	}
 }

@@ -30,7 +30,7 @@ func testDebug(w *world) {
 	s.Debug = true
 	pid := w.spawn(s, noStreams)
 	await(w, func(m engine.Stopped) bool { return m.PID == pid })
-	w.procs.Kill(pid, job.Signal(unix.SIGCONT), engine.Process)
+	w.procs.Kill(0, pid, job.Signal(unix.SIGCONT), engine.Process)
 	if status := w.awaitExit(pid); status != 0 {
 		w.Errorf("status %d", status)
 	}
@@ -72,7 +72,7 @@ func testOrphans(w *world) {
 		await(w, func(m engine.Exited) bool { return m.Status == 3 })
 	}
 	orphan, _ := strconv.Atoi(strings.TrimSpace(w.file("pid")))
-	w.procs.Kill(orphan, job.Signal(unix.SIGKILL), engine.Process)
+	w.procs.Kill(0, orphan, job.Signal(unix.SIGKILL), engine.Process)
 	w.awaitExit(orphan)
 }
 
@@ -81,9 +81,9 @@ func testStop(w *world) {
 	if m := await(w, func(m engine.Stopped) bool { return m.PID == pid }); m.Signal != job.Signal(unix.SIGSTOP) {
 		w.Errorf("stopped by %d", m.Signal)
 	}
-	w.procs.Kill(pid, job.Signal(unix.SIGCONT), engine.Process)
+	w.procs.Kill(0, pid, job.Signal(unix.SIGCONT), engine.Process)
 	await(w, func(m engine.Continued) bool { return m.PID == pid })
-	w.procs.Kill(pid, job.Signal(unix.SIGTERM), engine.Group)
+	w.procs.Kill(0, pid, job.Signal(unix.SIGTERM), engine.Group)
 	w.awaitExit(pid)
 }
 
@@ -92,7 +92,7 @@ func testKill(w *world) {
 		os.Remove(w.dir + "/pid")
 		pid := w.spawn(w.script("sleep 100 &", "echo $! > "+w.dir+"/new", "mv "+w.dir+"/new "+w.dir+"/pid", "sleep 101"), noStreams)
 		sleeper, _ := strconv.Atoi(strings.TrimSpace(w.file("pid")))
-		if err := w.procs.Kill(pid, job.Signal(unix.SIGTERM), scope); err != nil {
+		if err := w.procs.Kill(0, pid, job.Signal(unix.SIGTERM), scope); err != nil {
 			w.Error(err)
 		}
 		if status := w.awaitExit(pid); status != job.Killed(job.Signal(unix.SIGTERM)) {
@@ -104,7 +104,7 @@ func testKill(w *world) {
 		} else if unix.Kill(sleeper, 0) != nil {
 			w.Error("a process of the group is killed too")
 		}
-		if err := w.procs.Kill(pid, job.Signal(unix.SIGTERM), scope); err != nil {
+		if err := w.procs.Kill(0, pid, job.Signal(unix.SIGTERM), scope); err != nil {
 			w.Errorf("a process that is gone: %v", err)
 		}
 	}

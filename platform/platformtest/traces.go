@@ -145,9 +145,9 @@ func testTracedSignal(w *world) {
 	s.Expect.Kind = job.ExpectFork
 	pid := w.spawn(s, noStreams)
 	w.file("up")
-	w.procs.Kill(pid, job.Signal(unix.SIGHUP), engine.Process)
+	w.procs.Kill(0, pid, job.Signal(unix.SIGHUP), engine.Process)
 	w.file("hup")
-	w.procs.Kill(pid, job.Signal(unix.SIGTERM), engine.Group)
+	w.procs.Kill(0, pid, job.Signal(unix.SIGTERM), engine.Group)
 	if got := w.awaitExit(pid); got != job.Killed(job.Signal(unix.SIGTERM)) {
 		w.Errorf("status %d", got)
 	}
@@ -161,7 +161,7 @@ func testDetachRunning(w *world) {
 	w.eventually("it runs", func() bool { return resting(pid, false) })
 	w.procs.Detach(pid)
 	w.eventually("it is not traced", func() bool { return resting(pid, true) })
-	w.procs.Kill(pid, job.Signal(unix.SIGTERM), engine.Group)
+	w.procs.Kill(0, pid, job.Signal(unix.SIGTERM), engine.Group)
 	w.awaitExit(pid)
 }
 

@@ -61,7 +61,7 @@ func newWorld(t *testing.T, backend Backend) *world {
 // clean ends everything that the test made and collects it.
 func (w *world) clean() {
 	for _, pid := range w.pids {
-		w.procs.Kill(pid, job.Signal(unix.SIGKILL), engine.Group)
+		w.procs.Kill(0, pid, job.Signal(unix.SIGKILL), engine.Group)
 	}
 	if os.Getpid() == 1 {
 		unix.Kill(-1, unix.SIGKILL)

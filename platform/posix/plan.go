@@ -30,14 +30,11 @@ type Plan struct {
 	Setuid      string
 	Setgid      string
 	Tmpfiles    []string
-	IOPrio      string
-	CPUAffinity string
-	Sched       string
-	SchedPrio   int
+	Isolation   job.Isolation
 }
 
 // planFormat guards against a plan of another version of the program.
-const planFormat = 1
+const planFormat = 2
 
 const maxPlan = 16 << 20 // bytes
 
@@ -78,7 +75,7 @@ func (c *planCodec) plan(p *Plan) {
 		c.bool(b)
 	}
 	console := int(p.Console)
-	for _, n := range []*int{&console, &p.Umask, &p.Nice, &p.OOM, &p.SchedPrio} {
+	for _, n := range []*int{&console, &p.Umask, &p.Nice, &p.OOM} {
 		c.int(n)
 	}
 	p.Console = job.Console(console)
@@ -87,10 +84,36 @@ func (c *planCodec) plan(p *Plan) {
 		c.uint(&p.Limits[i].Soft)
 		c.uint(&p.Limits[i].Hard)
 	}
-	for _, s := range []*string{&p.ConsolePath, &p.Profile, &p.Root, &p.Chroot, &p.Dir, &p.Setuid, &p.Setgid,
-		&p.IOPrio, &p.CPUAffinity, &p.Sched} {
+	for _, s := range []*string{&p.ConsolePath, &p.Profile, &p.Root, &p.Chroot, &p.Dir, &p.Setuid, &p.Setgid} {
 		c.string(s)
 	}
+	c.isolation(&p.Isolation)
+}
+
+func (c *planCodec) isolation(i *job.Isolation) {
+	for _, s := range []*string{&i.Seccomp, &i.IOPrio, &i.CPUAffinity, &i.Sched} {
+		c.string(s)
+	}
+	c.int(&i.SchedPrio)
+	c.bool(&i.NoNewPrivs)
+	for _, l := range []*[]string{&i.Private, &i.ReadOnly, &i.Hide, &i.CapBounding, &i.CapAmbient, &i.Setgroups} {
+		c.list(l)
+	}
+	each(c, &i.Namespaces, func(n *job.Namespace) {
+		c.string(&n.Kind)
+		c.string(&n.Path)
+		c.bool(&n.Optional)
+	})
+	for _, l := range []*[]job.Setting{&i.Bind, &i.Credentials} {
+		each(c, l, func(s *job.Setting) {
+			c.string(&s.Key)
+			c.string(&s.Value)
+		})
+	}
+	each(c, &i.EnvFiles, func(f *job.EnvFile) {
+		c.string(&f.Path)
+		c.bool(&f.Optional)
+	})
 }
 
 func (c *planCodec) uint(n *uint64) {
@@ -134,7 +157,10 @@ func (c *planCodec) string(s *string) {
 	}
 }
 
-func (c *planCodec) list(l *[]string) {
+func (c *planCodec) list(l *[]string) { each(c, l, c.string) }
+
+// each visits the elements of a list.
+func each[T any](c *planCodec, l *[]T, visit func(*T)) {
 	n := uint64(len(*l))
 	c.uint(&n)
 	if c.reading {
@@ -142,9 +168,9 @@ func (c *planCodec) list(l *[]string) {
 			c.bad = true
 			return
 		}
-		*l = make([]string, n)
+		*l = make([]T, n)
 	}
 	for i := range *l {
-		c.string(&(*l)[i])
+		visit(&(*l)[i])
 	}
 }

@@ -13,7 +13,11 @@ var fullPlan = Plan{
 	Console: job.ConsoleOwner, ConsolePath: "/c", Profile: "p", Bare: true, Umask: -1, Nice: -20, HasNice: true, OOM: -1000,
 	Limits: [job.NumLimits]job.Limit{3: {Set: true, Soft: 1, Hard: job.Unlimited}},
 	Root:   "/r", Chroot: "/c", Dir: "/d", Setuid: "u", Setgid: "g", Tmpfiles: []string{"/t"},
-	IOPrio: "idle", CPUAffinity: "0", Sched: "fifo", SchedPrio: 9,
+	Isolation: job.Isolation{IOPrio: "idle", CPUAffinity: "0", Sched: "fifo", SchedPrio: 9,
+		Namespaces: []job.Namespace{{Kind: "net", Path: "/n", Optional: true}}, Private: []string{"tmp"}, ReadOnly: []string{"/r"},
+		Hide: []string{"/h"}, Bind: []job.Setting{{Key: "/a", Value: "/b"}}, CapBounding: []string{"cap_chown"}, CapAmbient: []string{"cap_kill"},
+		NoNewPrivs: true, Seccomp: "@default", Setgroups: []string{"g"}, Credentials: []job.Setting{{Key: "n", Value: "/p"}},
+		EnvFiles: []job.EnvFile{{Path: "/e", Optional: true}}},
 }
 
 func TestPlanSurvivesItsCodec(t *testing.T) {

@@ -25,23 +25,23 @@ func (s *stage) scheduling() *SetupError {
 }
 
 func (s *stage) policy() error {
-	if s.Sched == "" {
+	if s.Isolation.Sched == "" {
 		return nil
 	}
-	policy, ok := schedPolicies[s.Sched]
+	policy, ok := schedPolicies[s.Isolation.Sched]
 	if !ok {
 		return unix.EINVAL
 	}
-	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Priority: uint32(s.SchedPrio)}, 0)
+	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Priority: uint32(s.Isolation.SchedPrio)}, 0)
 }
 
 // affinity reads a list like "0,2-5".
 func (s *stage) affinity() error {
-	if s.CPUAffinity == "" {
+	if s.Isolation.CPUAffinity == "" {
 		return nil
 	}
 	var set unix.CPUSet
-	for part := range strings.FieldsFuncSeq(s.CPUAffinity, func(r rune) bool { return r == ',' || r == ' ' }) {
+	for part := range strings.FieldsFuncSeq(s.Isolation.CPUAffinity, func(r rune) bool { return r == ',' || r == ' ' }) {
 		low, high, is := strings.Cut(part, "-")
 		if !is {
 			high = low
@@ -60,7 +60,7 @@ func (s *stage) affinity() error {
 
 // ioprio reads a class with an optional level, as "best-effort 4".
 func (s *stage) ioprio() error {
-	f := strings.Fields(s.IOPrio)
+	f := strings.Fields(s.Isolation.IOPrio)
 	if len(f) == 0 {
 		return nil
 	}

@@ -73,7 +73,7 @@ func (s *stage) profile() *SetupError {
 func (s *stage) oom() *SetupError { return nil }
 
 func (s *stage) scheduling() *SetupError {
-	if s.Sched+s.CPUAffinity+s.IOPrio == "" {
+	if s.Isolation.Sched+s.Isolation.CPUAffinity+s.Isolation.IOPrio == "" {
 		return nil
 	}
 	return fault(StepScheduling, unix.ENOSYS)
