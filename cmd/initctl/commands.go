@@ -36,7 +36,8 @@ var commands = [...]command{
 		{long: "force", help: "kill a process that the job waits for"}}, aboutJob, (*tool).stop},
 	{"Job", "restart", jobArgs, "Stop and start a job that runs.", "", []option{noWait}, aboutJob, (*tool).restart},
 	{"Job", "reload", jobArgs, "Send the reload signal to a job.", "", nil, aboutJob, (*tool).reload},
-	{"Job", "status", jobArgs, "Show the state of a job.", "", []option{jsonOut}, aboutJob +
+	{"Job", "status", jobArgs, "Show the state of a job.", "", []option{
+		{long: "tree", help: "show all processes of the job, below their parents"}, jsonOut}, aboutJob +
 		" The name of an abstract service stands for the jobs that provide it.", (*tool).status},
 	{"Job", "list", "", "Show the state of all jobs.", "", []option{jsonOut}, "", (*tool).list},
 	{"Job", "usage", "JOB", "Show how a job wants to be started.", "", nil, "", (*tool).usage},

@@ -87,6 +87,10 @@ func TestReload(t *testing.T) {
 	})
 }
 
+const treeText = `{"processes": [{"slot": "main", "pid": 7, "parent": 0, "command": "nginx: master"},
+	{"slot": "main", "pid": 8, "parent": 7, "command": "nginx: worker"}, {"slot": "pre-start", "pid": 5, "parent": 0, "command": "sleep 9"}],
+	"usage": {"cpu_usec": 1500000, "memory": 2097152, "pids": 3}}`
+
 func TestStatus(t *testing.T) {
 	runToolTests(t, []toolTest{
 		{why: "of a running job", line: "status foo", stdout: "foo start/running, process 7\n"},
@@ -115,6 +119,32 @@ func TestStatus(t *testing.T) {
         "pid": 7
       }
     ]
+  }
+]
+`},
+		{why: "with the tree", line: "status --tree foo", more: answers{"/jobs/foo/_ GetTree": treeText},
+			stdout: "foo start/running, process 7\n  7 nginx: master\n    8 nginx: worker\n  5 sleep 9 (pre-start)\n" +
+				"  using 1.500 s of processor time, 2.0 MiB of memory, 3 tasks\n"},
+		{why: "with the tree, of an init without", line: "status --tree foo", stdout: "foo start/running, process 7\n"},
+		{why: "with the tree as JSON", line: "status --tree --json foo", more: answers{"/jobs/foo/_ GetTree": `{"processes": [], "usage": {"pids": 3}}`},
+			stdout: `[
+  {
+    "job": "foo",
+    "instance": "",
+    "goal": "start",
+    "state": "running",
+    "processes": [
+      {
+        "name": "main",
+        "pid": 7
+      }
+    ],
+    "tree": {
+      "processes": [],
+      "usage": {
+        "pids": 3
+      }
+    }
   }
 ]
 `},

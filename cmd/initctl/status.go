@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 
 	"onset/core/control"
@@ -16,6 +17,8 @@ type status struct {
 	State     string    `json:"state"`
 	Processes []process `json:"processes"` // main first
 	RespawnAt string    `json:"respawn_at,omitempty"`
+	// Tree is told by status alone, if something runs.
+	Tree *control.Tree `json:"tree,omitempty"`
 }
 
 type process struct {
@@ -84,6 +87,9 @@ func (t *tool) printStatuses(list []status) error {
 	}
 	for _, s := range list {
 		t.print(s.String() + "\n")
+		if t.opts.has("tree") && s.Tree != nil {
+			t.print(control.TreeText(s.Tree))
+		}
 	}
 	return nil
 }
@@ -110,10 +116,27 @@ func (t *tool) status(args []string) error {
 		return err
 	}
 	s, err := t.instanceStatus(path)
+	if err == nil && len(s.Processes) > 0 && (t.opts.has("tree") || t.opts.has("json")) {
+		s.Tree, err = t.tree(path)
+	}
 	if err != nil {
 		return err
 	}
 	return t.printStatuses([]status{s})
+}
+
+// tree asks for all processes of an instance: nil of an init that cannot tell
+// (Upstart), or if it is gone.
+func (t *tool) tree(path control.ObjectPath) (*control.Tree, error) {
+	text, err := ask[string](t, path, control.InstanceGetTree)
+	if isError(err, control.ErrUnknownMethod) {
+		return nil, nil
+	}
+	tree := &control.Tree{}
+	if err == nil {
+		err = json.Unmarshal([]byte(text), tree)
+	}
+	return tree, err
 }
 
 // providers returns the status of the jobs that provide an abstract name

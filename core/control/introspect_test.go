@@ -46,7 +46,7 @@ func TestIntrospectionContainsTheOriginal(t *testing.T) {
 		// start_on_expanded stop_on_expanded while provides
 		{ClassObject("", "foo"), []string{"_"}, 4},
 		// respawn_at
-		{InstanceObject("", "foo", ""), nil, 4},
+		{InstanceObject("", "foo", ""), nil, 4 + 3},
 	}
 	for i, tt := range tests {
 		_, want, _ := strings.Cut(sections[i], "\n")

@@ -52,6 +52,7 @@ const (
 	InstanceRestart
 	InstanceReload
 	InstanceStopForce
+	InstanceGetTree
 
 	PropertyGet
 	PropertySet
@@ -128,7 +129,7 @@ var (
 )
 
 // Methods lists the methods by Method, in the order of introspection
-// (UPSTART §§6.3-6.5; facts, providers and causes EXTENSIONS §§1, 3, 13).
+// (UPSTART §§6.3-6.5; facts, providers, trees and causes EXTENSIONS §§1, 3, 4, 13).
 var Methods = [...]MethodSpec{
 	ReloadConfiguration: {Interface: InterfaceManager, Name: "ReloadConfiguration",
 		Permission: "reload configuration", Async: true},
@@ -192,6 +193,7 @@ var Methods = [...]MethodSpec{
 	InstanceRestart:   {Interface: InterfaceInstance, Name: "Restart", In: []Arg{waitArg}, Async: true},
 	InstanceReload:    {Interface: InterfaceInstance, Name: "Reload", Async: true},
 	InstanceStopForce: {Interface: InterfaceInstance, Name: "StopForce", In: []Arg{waitArg}, Async: true},
+	InstanceGetTree:   {Interface: InterfaceInstance, Name: "GetTree", Out: []Arg{{Name: "tree", Type: "s"}}, Async: true},
 
 	PropertyGet: {Interface: InterfaceProperties, Name: "Get",
 		In: []Arg{propIfcArg, propNameArg}, Out: []Arg{{Name: "value", Type: "v"}}},

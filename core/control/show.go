@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,39 @@ func StatusLine(class, instance, goal, state, respawnAt string, processes []Proc
 		}
 	}
 	return s
+}
+
+// TreeText is what initctl prints of a tree below the status line: a line for
+// each process, indented below its parent, and what they use.
+func TreeText(t *Tree) string {
+	var b strings.Builder
+	depth := map[int]int{0: 1}
+	for _, p := range t.Processes {
+		depth[p.PID] = depth[p.Parent] + 1
+		fmt.Fprintf(&b, "%s%d %s", strings.Repeat("  ", depth[p.Parent]), p.PID, p.Command)
+		if p.Parent == 0 && p.Slot != "main" {
+			fmt.Fprintf(&b, " (%s)", p.Slot)
+		}
+		b.WriteByte('\n')
+	}
+	if t.Usage != nil {
+		b.WriteString("  using " + t.Usage.text() + "\n")
+	}
+	return b.String()
+}
+
+func (u *Usage) text() string {
+	var parts []string
+	if u.CPU != nil {
+		parts = append(parts, fmt.Sprintf("%.3f s of processor time", float64(*u.CPU)/1e6))
+	}
+	if u.Memory != nil {
+		parts = append(parts, fmt.Sprintf("%.1f MiB of memory", float64(*u.Memory)/(1<<20)))
+	}
+	if u.PIDs != nil {
+		parts = append(parts, fmt.Sprintf("%d tasks", *u.PIDs))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // ClassInfo is what the tools know of a class, from its properties.

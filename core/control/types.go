@@ -81,6 +81,29 @@ type ProcessInfo struct {
 	PID  int
 }
 
+// Tree is what GetTree answers, as JSON: the living processes of an instance,
+// each after its parent, and what they use where the kernel counts it.
+type Tree struct {
+	Processes []TreeProcess `json:"processes"`
+	Usage     *Usage        `json:"usage,omitempty"`
+}
+
+// TreeProcess is a process of the tree that a slot's process began. Parent is
+// 0 where it is none of them.
+type TreeProcess struct {
+	Slot    string `json:"slot"`
+	PID     int    `json:"pid"`
+	Parent  int    `json:"parent"`
+	Command string `json:"command"`
+}
+
+// Usage is what all processes of an instance use; a nil part is not counted.
+type Usage struct {
+	CPU    *uint64 `json:"cpu_usec,omitempty"` // since they were started
+	Memory *uint64 `json:"memory,omitempty"`   // bytes
+	PIDs   *uint64 `json:"pids,omitempty"`     // processes and threads
+}
+
 // FactInfo is one fact that holds.
 type FactInfo struct {
 	Name  string

@@ -69,6 +69,7 @@ func init() {
 		"instance-stop":        {false, instanceCall(control.InstanceStop)},
 		"instance-restart":     {false, instanceCall(control.InstanceRestart)},
 		"stop-force":           {false, instanceCall(control.InstanceStopForce)},
+		"tree":                 {false, instanceCall(control.InstanceGetTree)},
 		"reload":               {false, instanceCall(control.InstanceReload)},
 		"emit":                 {false, (*runner).emit},
 		"get-job":              {false, namedCall(control.GetJobByName)},

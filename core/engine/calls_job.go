@@ -208,6 +208,8 @@ func (e *Engine) answerInstance(r *request, j *Instance) *control.Reply {
 		return e.restartAsked(r, j, j.String(), nil, false)
 	case control.InstanceStopForce:
 		return e.stopForce(r, j)
+	case control.InstanceGetTree:
+		return e.inspect(r, j)
 	default:
 		return e.reload(j)
 	}
@@ -222,6 +224,18 @@ func (e *Engine) startInstance(r *request, j *Instance) *control.Reply {
 	}
 	e.asked(r, "start")
 	return e.begin(r, j, job.VerbStart, false)
+}
+
+// inspect has the platform look at the processes of an instance.
+func (e *Engine) inspect(r *request, j *Instance) *control.Reply {
+	var spawns []SlotSpawn
+	for slot, p := range j.Procs {
+		if p.PID != 0 {
+			spawns = append(spawns, SlotSpawn{job.Slot(slot), p.Token, p.PID})
+		}
+	}
+	e.do(Inspect{r.ID, r.Conn, spawns})
+	return nil
 }
 
 // stopForce stops an instance and ends what it waits for: a hung hook, or a

@@ -67,6 +67,13 @@ type (
 	// (UPSTART Appendix A). The driver does it: it holds the engine.
 	DumpState struct{ Call, Conn uint64 }
 
+	// Inspect answers a call with the processes of these spawns and what
+	// they use, as JSON (EXTENSIONS §4).
+	Inspect struct {
+		Call, Conn uint64
+		Spawns     []SlotSpawn
+	}
+
 	// CloseFile closes a descriptor that came with an event.
 	CloseFile struct{ File int }
 
@@ -98,6 +105,13 @@ type (
 	// Exit ends a session init.
 	Exit struct{}
 )
+
+// SlotSpawn is a spawn whose processes live, and its slot.
+type SlotSpawn struct {
+	Slot  job.Slot
+	Token uint64
+	PID   int
+}
 
 // Priority of a log message, in the order of UPSTART §6.3.
 type Priority uint8
@@ -136,6 +150,7 @@ func (Release) effect()          {}
 func (Respond) effect()          {}
 func (Publish) effect()          {}
 func (DumpState) effect()        {}
+func (Inspect) effect()          {}
 func (CloseFile) effect()        {}
 func (LoadConfig) effect()       {}
 func (LoadSource) effect()       {}

@@ -114,6 +114,8 @@ func (w *World) do(e engine.Effect) []engine.Msg {
 		w.released(e)
 	case engine.Respond:
 		w.respond(e)
+	case engine.Inspect:
+		w.respond(engine.Respond{Call: e.Call, Conn: e.Conn, Reply: control.Reply{Values: []any{"{}"}}})
 	case engine.Publish:
 		w.Published = append(w.Published, e.Signal)
 	case engine.CloseFile:
@@ -142,6 +144,9 @@ func (w *World) Redo(e engine.Effect) []engine.Msg {
 	case engine.Publish:
 		return nil
 	case engine.Respond:
+		w.Hangup(e.Conn)
+		return nil
+	case engine.Inspect:
 		w.Hangup(e.Conn)
 		return nil
 	case engine.Release:
