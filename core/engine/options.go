@@ -35,6 +35,7 @@ type Options struct {
 	StartupEvent   string // empty: none
 	ChrootSessions bool
 	LogPriority    Priority
-	DebugStanza    bool // honour the debug stanza
-	AppArmor       bool // the apparmor stanzas can work (UPSTART §4.6)
+	DebugStanza    bool   // honour the debug stanza
+	AppArmor       bool   // the apparmor stanzas can work (UPSTART §4.6)
+	NotifySocket   string // address of the sd_notify socket; empty: none
 }

@@ -19,6 +19,9 @@ type Spec struct {
 	InheritCwd bool   // without chdir: session init keeps its directory
 	LogPath    string // of console log
 	Expect     Expect // of main; trace with fork and daemon
-	Files      []int  // descriptor references of events, for this job only
-	Debug      bool   // stop before exec
+	Files      []int  // descriptor references of events and from the store, for this job only
+	// ListenNames name the last of Files, those that the job had stored: they
+	// are told as sd_listen_fds has it.
+	ListenNames []string
+	Debug       bool // stop before exec
 }

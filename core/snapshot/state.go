@@ -119,6 +119,9 @@ func (c *codec) options(o *engine.Options) {
 	enum(c, &o.LogPriority, engine.Fatal)
 	c.bool(&o.DebugStanza)
 	c.bool(&o.AppArmor)
+	if c.version >= 3 {
+		c.str(&o.NotifySocket)
+	}
 }
 
 func (c *codec) clock(t *cause.Clock) {

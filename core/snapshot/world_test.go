@@ -20,7 +20,7 @@ var options = engine.Options{
 	Signals: job.Signals{{Name: "HUP", Number: 1}, {Name: "KILL", Number: 9}, {Name: "TERM", Number: 15},
 		{Name: "CONT", Number: 18}, {Name: "STOP", Number: 19}},
 	Env: env.Table{"PATH=/bin", "TERM=linux"}, LogDir: "/var/log", StartupEvent: "startup",
-	ChrootSessions: true, LogPriority: engine.Message,
+	ChrootSessions: true, LogPriority: engine.Message, NotifySocket: "/run/onset/notify",
 }
 
 // texts are the job files of the world; each job has several.
