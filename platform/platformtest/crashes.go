@@ -211,7 +211,7 @@ func crashUnnoted(w *world) {
 		c.find(pid, job.ExpectNone, tmpfiles, "-", text...)
 		c.await(fmt.Sprintf(`Executed{PID:%d}`, pid))
 		c.release()
-		c.await(fmt.Sprintf(`Exited{PID:%d Status:7}`, pid))
+		c.await(fmt.Sprintf(`Exited{PID:%d Status:7 .*}`, pid))
 	}
 }
 
@@ -223,7 +223,7 @@ func crashStage(w *world) {
 	c.find(pid, job.ExpectNone, w.dir+"/fifo", "-", "exit 7")
 	c.release()
 	c.await(fmt.Sprintf(`Executed{PID:%d}`, pid))
-	c.await(fmt.Sprintf(`Exited{PID:%d Status:7}`, pid))
+	c.await(fmt.Sprintf(`Exited{PID:%d Status:7 .*}`, pid))
 }
 
 func crashStageFails(w *world) {
@@ -254,7 +254,7 @@ func crashEnd(w *world) {
 	c.adopt(strconv.Itoa(pid), job.ExpectNone, 0)
 	c.retell()
 	c.await(fmt.Sprintf(`Executed{PID:%d}`, pid))
-	c.await(fmt.Sprintf(`Exited{PID:%d Status:%d}`, pid, job.Killed(job.Signal(unix.SIGTERM))))
+	c.await(fmt.Sprintf(`Exited{PID:%d Status:%d .*}`, pid, job.Killed(job.Signal(unix.SIGTERM))))
 }
 
 func crashScript(w *world) {
@@ -326,7 +326,7 @@ func crashForkedGone(w *world) {
 	c.retell()
 	child := c.await(fmt.Sprintf(`Forked{PID:%d Child:(\d+)}`, pid))
 	c.await("ready " + child)
-	c.await(fmt.Sprintf(`Exited{PID:%d Status:0}`, pid))
+	c.await(fmt.Sprintf(`Exited{PID:%d Status:0 .*}`, pid))
 	c.rests(child)
 }
 
