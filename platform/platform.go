@@ -92,8 +92,15 @@ type Processes interface {
 	// waitid. The death of any other process means nothing.
 	Reaped(pid, code, status int, yield func(engine.Msg))
 	// Kill signals a process, its group or all that its spawn made, as
-	// far as the kernel tracks that. No such process is no error.
+	// far as the kernel tracks that: KILL reaches what is being forked, any
+	// other signal each process once. pid may be 0 with engine.Tree. No such
+	// process is no error.
 	Kill(token uint64, pid int, sig job.Signal, scope engine.Scope) error
+	// Await has Collect tell Emptied once nothing lives of a spawn. That
+	// comes by itself after each Exited whose Left is not 0, never before
+	// the Exited of a process of the spawn; a manager asks for what one
+	// before it still waited for.
+	Await(token uint64)
 	// Detach ends the tracing of a process and lets it run.
 	Detach(pid int)
 	// Resume lets a held traced process run on, traced.

@@ -16,16 +16,18 @@ import (
 // cgroups gives every process of a job a group, named by the token of its
 // spawn, and removes it when nothing of it lives. A nil *cgroups has none.
 type cgroups struct {
-	root    string
-	notify  int              // inotify descriptor, or -1: groups left behind stay
-	waiting map[int32]uint64 // watch to token, of groups whose process is gone while others live
-	left    func(token uint64, n int)
-	before  bool // groups of a manager before may be there
+	root      string
+	notify    int              // inotify descriptor, or -1
+	waiting   map[int32]uint64 // watch to token, of groups whose process is gone while others live
+	unwatched map[uint64]bool  // tokens of such groups that inotify does not take; each Collect looks
+	left      func(token uint64, n int)
+	emptied   func(token uint64) // told once nothing lives in such a group
+	before    bool               // groups of a manager before may be there
 }
 
 // newCgroups returns nil where the root is no writable directory of a cgroup
 // v2 hierarchy.
-func newCgroups(p platform.Poller, o Options) *cgroups {
+func newCgroups(p platform.Poller, o Options, emptied func(token uint64)) *cgroups {
 	if o.CgroupRoot == "" {
 		return nil
 	}
@@ -33,7 +35,8 @@ func newCgroups(p platform.Poller, o Options) *cgroups {
 		o.Warn("no cgroups for jobs: " + err.Error())
 		return nil
 	}
-	c := &cgroups{root: o.CgroupRoot, notify: -1, waiting: map[int32]uint64{}, left: o.Left, before: true}
+	c := &cgroups{root: o.CgroupRoot, notify: -1, waiting: map[int32]uint64{}, unwatched: map[uint64]bool{},
+		left: o.Left, emptied: emptied, before: true}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err == nil {
 		if err = p.Add(fd, platform.Readable, func(platform.Ready) { c.changed() }); err != nil {
@@ -81,35 +84,43 @@ func (c *cgroups) create(token uint64) int {
 	return fd
 }
 
-// ended is told that the process of a token ended. Zombies keep no group.
-func (c *cgroups) ended(token uint64) {
-	if c == nil || token == 0 {
-		return
+// ended is told that the process of a token ended, and returns how many others
+// of its group live on. If any do, emptied is told once they are gone. Zombies
+// keep no group.
+func (c *cgroups) ended(token uint64) int {
+	if c == nil || token == 0 || unix.Rmdir(c.path(token)) == nil { // the rule: it left nothing behind
+		return 0
 	}
-	if unix.Rmdir(c.path(token)) == nil { // the rule: it left nothing behind
-		return
+	n := len(c.processes(token))
+	if c.remove(token) {
+		return 0
 	}
-	if n := len(c.processes(token)); n > 0 {
-		c.left(token, n)
-	}
-	c.remove(token)
+	c.left(token, max(n, 1))
+	return max(n, 1)
 }
 
-// remove removes a group, or has it removed as soon as it is empty.
-func (c *cgroups) remove(token uint64) {
-	if c == nil || prune(c.path(token)) || c.notify < 0 {
-		return
+// remove removes a group, or has it removed as soon as it is empty. It reports
+// whether nothing lives in it.
+func (c *cgroups) remove(token uint64) bool {
+	if c == nil || prune(c.path(token)) {
+		return true
 	}
 	wd, err := unix.InotifyAddWatch(c.notify, c.path(token)+"/cgroup.events", unix.IN_MODIFY)
-	if err != nil {
-		return
+	if err == nil {
+		c.waiting[int32(wd)] = token
+	} else {
+		c.unwatched[token] = true
 	}
-	c.waiting[int32(wd)] = token
-	prune(c.path(token)) // it may have become empty before the watch
+	if !prune(c.path(token)) { // it may have become empty before the watch
+		return false
+	}
+	delete(c.waiting, int32(wd))
+	delete(c.unwatched, token)
+	return true
 }
 
 // prune removes a group and those a service made in it, unless one of them
-// has processes, and reports whether it is gone.
+// has processes, and reports whether none has.
 func prune(group string) bool {
 	switch unix.Rmdir(group) {
 	case nil, unix.ENOENT:
@@ -117,16 +128,16 @@ func prune(group string) bool {
 	}
 	events, err := os.ReadFile(group + "/cgroup.events")
 	if err != nil || strings.Contains("\n"+string(events), "\npopulated 1") {
-		return false
+		return os.IsNotExist(err)
 	}
 	entries, _ := os.ReadDir(group)
 	for _, e := range entries {
-		if e.IsDir() && !prune(group+"/"+e.Name()) {
-			return false
+		if e.IsDir() {
+			prune(group + "/" + e.Name())
 		}
 	}
-	err = unix.Rmdir(group)
-	return err == nil || err == unix.ENOENT
+	unix.Rmdir(group)
+	return true
 }
 
 // changed removes the groups that were left behind and are empty now.
@@ -143,11 +154,24 @@ func (c *cgroups) changed() {
 		for at := 0; at < n; {
 			e := (*unix.InotifyEvent)(unsafe.Pointer(&buf[at]))
 			at += unix.SizeofInotifyEvent + int(e.Len)
-			if token, ok := c.waiting[e.Wd]; e.Mask&unix.IN_IGNORED != 0 {
+			if token, ok := c.waiting[e.Wd]; ok && (e.Mask&unix.IN_IGNORED != 0 || prune(c.path(token))) {
 				delete(c.waiting, e.Wd)
-			} else if ok {
-				prune(c.path(token))
+				c.emptied(token)
 			}
+		}
+	}
+}
+
+// look does the same for those that are not watched. Whatever dies in one of
+// them has its end told to this process or to the keeper, so a Collect follows.
+func (c *cgroups) look() {
+	if c == nil {
+		return
+	}
+	for token := range c.unwatched {
+		if prune(c.path(token)) {
+			delete(c.unwatched, token)
+			c.emptied(token)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package linux
 
 import (
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -69,7 +70,7 @@ func TestCgroups(t *testing.T) {
 func TestNoCgroups(t *testing.T) {
 	warned := 0
 	for _, root := range []string{"/nowhere", t.TempDir()} {
-		if c := newCgroups(newPoller(t), Options{CgroupRoot: root, Warn: func(string) { warned++ }}); c != nil || c.create(1) != -1 || c.processes(1) != nil {
+		if c := newCgroups(newPoller(t), Options{CgroupRoot: root, Warn: func(string) { warned++ }}, nil); c != nil || c.create(1) != -1 || c.processes(1) != nil {
 			t.Errorf("%s has groups", root)
 		}
 	}
@@ -92,4 +93,12 @@ func await(t *testing.T, procs *Processes, poller *Poller, what string, is func(
 		}
 		poller.Wait(2 * time.Millisecond)
 	}
+}
+
+// rounds is how often a test repeats what must never fail.
+func rounds(usual int) int {
+	if n, err := strconv.Atoi(os.Getenv("ONSET_ROUNDS")); err == nil {
+		return n
+	}
+	return usual
 }

@@ -67,6 +67,7 @@ func (c *childInfo) waitFor() int {
 // in one call; a process of a job is reaped by the next.
 func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 	p.cgroups.sweep(p.children)
+	p.cgroups.look()
 	if p.anew {
 		p.anew = false
 		p.retrace()
@@ -137,13 +138,14 @@ func (p *Processes) ended(pid int, status job.Status) {
 	thread := p.untrace(pid, status)
 	c := p.children[pid]
 	delete(p.children, pid)
+	left := 0
 	if c != nil {
-		p.cgroups.ended(c.token)
+		left = p.cgroups.ended(c.token)
 	}
 	if thread || c != nil && c.failed {
 		return
 	}
-	p.tell(engine.Exited{PID: pid, Status: status})
+	p.tell(engine.Exited{PID: pid, Status: status, Left: left})
 }
 
 // confirm tells what the exec stage of a process reported, if it is over.

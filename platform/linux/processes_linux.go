@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"syscall"
@@ -83,13 +84,14 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	}
 	groups, err := unix.Getgroups()
 	setgroups, _ := os.ReadFile("/proc/self/setgroups")
-	return &Processes{
+	all := &Processes{
 		o: o, poller: p, null: null, binary: binary,
 		uid: os.Geteuid(), gid: os.Getegid(), groups: groups,
 		noGroup:  err != nil || string(setgroups) == "deny\n",
 		children: map[int]*child{}, traced: map[int]*tracee{},
-		cgroups: newCgroups(p, o),
-	}, nil
+	}
+	all.cgroups = newCgroups(p, o, all.emptied)
+	return all, nil
 }
 
 // openNull opens the null device. Where there is none, an empty file stands
@@ -291,16 +293,50 @@ func spawnError(err error) error {
 	return &platform.SpawnError{Reason: posix.Strerror(errno), Temporary: temporary}
 }
 
-// Kill implements platform.Processes (UPSTART §2.9).
+// Kill implements platform.Processes (UPSTART §2.9, EXTENSIONS §4).
 func (p *Processes) Kill(token uint64, pid int, sig job.Signal, scope engine.Scope) error {
-	target := pid
-	if scope != engine.Process {
-		if group, err := unix.Getpgid(pid); err == nil && group > 1 && group != unix.Getpgrp() {
-			target = -group
+	if scope != engine.Tree || p.cgroups == nil {
+		return signal(pid, unix.Signal(sig), scope != engine.Process)
+	}
+	reached, err := p.cgroups.kill(token, pid, unix.Signal(sig))
+	if !reached { // somebody moved it away, or KILL, which does no harm twice
+		err = errors.Join(err, signal(pid, unix.Signal(sig), true))
+	}
+	return err
+}
+
+// signal sends a signal to a process or to its group, unless that is our own.
+// One that is not there is no error.
+func signal(pid int, sig unix.Signal, group bool) error {
+	if pid == 0 {
+		return nil
+	}
+	if group {
+		if id, err := unix.Getpgid(pid); err == nil && id > 1 && id != unix.Getpgrp() {
+			pid = -id
 		}
 	}
-	if err := unix.Kill(target, unix.Signal(sig)); err != nil && err != unix.ESRCH {
+	if err := unix.Kill(pid, sig); err != nil && err != unix.ESRCH {
 		return err
 	}
 	return nil
+}
+
+// Await implements platform.Processes.
+func (p *Processes) Await(token uint64) {
+	if p.cgroups.remove(token) {
+		p.emptied(token)
+		p.poller.Wake()
+	}
+}
+
+// emptied tells that nothing lives any more of a spawn, unless the end of a
+// process of it is still to be told and says so.
+func (p *Processes) emptied(token uint64) {
+	for _, c := range p.children {
+		if c.token == token {
+			return
+		}
+	}
+	p.tell(engine.Emptied{Token: token})
 }
