@@ -157,12 +157,8 @@ func unsupported(i *job.Isolation) string {
 		{"read-only paths", len(i.ReadOnly) > 0},
 		{"hidden paths", len(i.Hide) > 0},
 		{"bind mounts", len(i.Bind) > 0},
-		{"capabilities", len(i.CapBounding)+len(i.CapAmbient) > 0},
-		{"no new privileges", i.NoNewPrivs},
 		{"seccomp", i.Seccomp != ""},
-		{"setgroups", len(i.Setgroups) > 0},
 		{"credentials", len(i.Credentials) > 0},
-		{"environment files", len(i.EnvFiles) > 0},
 	} {
 		if c.used {
 			return c.what

@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"errors"
 	"io"
 	"os"
 	"runtime"
@@ -73,6 +74,7 @@ type stage struct {
 	argv   []*byte
 	shell  []*byte // argv without its first, for a program without format
 	env    []*byte
+	privilege
 }
 
 // run does the steps of UPSTART §4.3 that the caller's fork did not, and
@@ -80,7 +82,7 @@ type stage struct {
 func (s *stage) run() *SetupError {
 	steps := []func() *SetupError{s.console, s.profile}
 	if !s.Bare {
-		steps = append(steps, s.mask, s.priority, s.oom, s.scheduling, s.root, s.directory, s.tmpfiles, s.identify, s.chown)
+		steps = append(steps, s.mask, s.priority, s.oom, s.scheduling, s.session, s.envFiles, s.root, s.directory, s.tmpfiles, s.identify, s.chown, s.privileges)
 	}
 	for _, step := range append(steps, s.prepare) {
 		if err := step(); err != nil {
@@ -102,6 +104,15 @@ func fault(step Step, err error) *SetupError {
 		return fault(step, e.Err)
 	}
 	return &SetupError{Step: step, Errno: unix.EINVAL}
+}
+
+// failure is a failed step that has no place in UPSTART's table.
+func failure(what string, err error) *SetupError {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return &SetupError{Step: StepText, Text: what, Errno: errno}
+	}
+	return &SetupError{Step: StepText, Text: what + ": " + err.Error()}
 }
 
 func (s *stage) console() *SetupError {
@@ -141,16 +152,16 @@ func (s *stage) priority() *SetupError {
 	return fault(StepPriority, unix.Setpriority(unix.PRIO_PROCESS, 0, s.Nice))
 }
 
-func (s *stage) root() *SetupError {
-	for _, root := range []string{s.Root, s.Chroot} {
-		if root == "" {
-			continue
-		}
-		if err := unix.Chroot(root); err != nil {
-			return fault(StepRoot, err)
-		}
+// session enters the chroot of the session, where all paths of its jobs are.
+func (s *stage) session() *SetupError { return enter(s.Root) }
+
+func (s *stage) root() *SetupError { return enter(s.Chroot) }
+
+func enter(root string) *SetupError {
+	if root == "" {
+		return nil
 	}
-	return nil
+	return fault(StepRoot, unix.Chroot(root))
 }
 
 func (s *stage) directory() *SetupError {
@@ -164,6 +175,10 @@ func (s *stage) directory() *SetupError {
 func (s *stage) identify() (err *SetupError) {
 	s.named = s.Setuid != "" || s.Setgid != ""
 	s.ids, err = Identify(s.Setuid, s.Setgid, os.Geteuid(), os.Getegid())
+	if err == nil && len(s.Isolation.Setgroups) > 0 {
+		s.ids.Groups, err = findGroups(s.Isolation.Setgroups)
+		s.ids.Asked = true
+	}
 	return err
 }
 
@@ -208,8 +223,8 @@ func (s *stage) execute() *SetupError {
 				return &SetupError{Step: StepLimit, Arg: byte(i), Errno: err.(syscall.Errno)}
 			}
 		}
-		if step, errno := setIDs(&s.ids, s.named); errno != 0 {
-			return &SetupError{Step: step, Errno: errno}
+		if err := s.lower(); err != nil {
+			return err
 		}
 	}
 	if s.Debug {
@@ -222,6 +237,26 @@ func (s *stage) execute() *SetupError {
 		}
 	}
 	return &SetupError{Step: StepExecute, Errno: s.become()}
+}
+
+// lower goes from the privileges of init to those of the job.
+func (s *stage) lower() *SetupError {
+	if errno := s.beforeIDs(); errno != 0 {
+		return &SetupError{Step: StepText, Text: noCapabilities, Errno: errno}
+	}
+	if step, errno := setIDs(&s.ids, s.named); errno != 0 {
+		return &SetupError{Step: step, Errno: errno}
+	}
+	if errno := s.afterIDs(); errno != 0 {
+		return &SetupError{Step: StepText, Text: noCapabilities, Errno: errno}
+	}
+	if !s.Isolation.NoNewPrivs {
+		return nil
+	}
+	if errno := setNoNewPrivileges(); errno != 0 {
+		return &SetupError{Step: StepText, Text: "unable to set no new privileges", Errno: errno}
+	}
+	return nil
 }
 
 // become tries the candidates in the manner of execvp.

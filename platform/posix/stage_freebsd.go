@@ -27,7 +27,7 @@ func setLimit(i int, l *job.Limit) error {
 // setIDs sets groups, group and user, in this order; on this kernel they are
 // those of the process.
 func setIDs(ids *IDs, named bool) (Step, unix.Errno) {
-	if unix.Geteuid() == 0 {
+	if unix.Geteuid() == 0 || ids.Asked {
 		if err := unix.Setgroups(ids.Groups); err != nil {
 			return StepGroups, err.(syscall.Errno)
 		}

@@ -26,16 +26,16 @@ func setLimit(i int, l *job.Limit) error {
 }
 
 // setIDs sets groups, group and user of this thread, in this order. Where a
-// job asks for no ids, a name space without groups is no fault.
+// job asks for none, a name space without groups is no fault.
 func setIDs(ids *IDs, named bool) (Step, unix.Errno) {
-	if unix.Geteuid() == 0 {
+	if unix.Geteuid() == 0 || ids.Asked {
 		var groups [256]uint32
 		list := groups[:0]
 		for _, g := range ids.Groups {
 			list = append(list, uint32(g))
 		}
 		_, _, errno := syscall.RawSyscall(sysSetgroups, uintptr(len(list)), uintptr(unsafe.Pointer(unsafe.SliceData(list))), 0)
-		if errno != 0 && (named || errno != unix.EPERM) {
+		if errno != 0 && (named || ids.Asked || errno != unix.EPERM) {
 			return StepGroups, errno
 		}
 	}

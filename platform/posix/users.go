@@ -3,6 +3,7 @@ package posix
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -30,6 +31,7 @@ const (
 type IDs struct {
 	UID, GID int
 	Groups   []int
+	Asked    bool // the groups are those of a setgroups stanza
 }
 
 // SetupError is a step of the set-up that failed.
@@ -79,6 +81,25 @@ func Identify(setuid, setgid string, uid, gid int) (IDs, *SetupError) {
 		ids.Groups = append(ids.Groups, ids.GID)
 	}
 	return ids, nil
+}
+
+// findGroups returns the groups of names or numbers.
+func findGroups(names []string) ([]int, *SetupError) {
+	var groups []int
+	for _, name := range names {
+		g, ok := number(name)
+		if !ok {
+			fields, err := account(groupFile, name, 3)
+			if err != nil {
+				return nil, failure(fmt.Sprintf("unable to find group %q", name), err)
+			}
+			if g, ok = number(fields[2]); !ok {
+				return nil, failure(fmt.Sprintf("unable to find group %q", name), unix.EINVAL)
+			}
+		}
+		groups = append(groups, g)
+	}
+	return groups, nil
 }
 
 var errNoAccount = errors.New("no such account")

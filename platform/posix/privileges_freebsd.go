@@ -1,0 +1,21 @@
+package posix
+
+import "golang.org/x/sys/unix"
+
+// privilege is nothing here: the kernel has no capabilities.
+type privilege struct{}
+
+const noCapabilities = "unable to set capabilities"
+
+func (s *stage) privileges() *SetupError {
+	if len(s.Isolation.CapBounding)+len(s.Isolation.CapAmbient) == 0 {
+		return nil
+	}
+	return failure(noCapabilities, unix.ENOSYS)
+}
+
+func (*privilege) beforeIDs() unix.Errno { return 0 }
+
+func (*privilege) afterIDs() unix.Errno { return 0 }
+
+func setNoNewPrivileges() unix.Errno { return unix.ENOSYS }
