@@ -66,7 +66,7 @@ const (
 	defaultRespawnInterval = 5
 )
 
-var defaultHealth = job.Health{Interval: 30, Timeout: 30, Failures: 3}
+var defaultHealth = job.HealthRule{Interval: 30, Timeout: 30, Failures: 3}
 
 // Alias is a parsed alias file: a name for an event expression.
 type Alias struct {

@@ -217,9 +217,10 @@ var extensionTexts = []accepted{
 	{"respawn delay forgets an earlier bound", "respawn delay 2 60\nrespawn delay 3", func(c *job.Class) { c.RespawnDelay = 3 }},
 	{"respawn on", "respawn on always", func(c *job.Class) { c.RespawnOn = job.RespawnAlways }},
 	{"health", "health exec a\nhealth interval 1\nhealth timeout 2\nhealth failures 4", func(c *job.Class) {
-		c.Health = job.Health{Process: job.Process{Text: "a"}, Interval: 1, Timeout: 2, Failures: 4}
+		c.Process[job.Health] = job.Process{Text: "a"}
+		c.Health = job.HealthRule{Interval: 1, Timeout: 2, Failures: 4}
 	}},
-	{"health script", "health script\na\nend script", func(c *job.Class) { c.Health.Process = job.Process{Script: true, Text: "a\n"} }},
+	{"health script", "health script\na\nend script", func(c *job.Class) { c.Process[job.Health] = job.Process{Script: true, Text: "a\n"} }},
 	{"timeouts", "watchdog 1\nstart timeout 2\nstop timeout 3", func(c *job.Class) { c.Watchdog, c.StartTimeout, c.StopTimeout = 1, 2, 3 }},
 	{"ioprio", "ioprio best-effort 07", isolation(job.Isolation{IOPrio: "best-effort 7"})},
 	{"ioprio idle", "ioprio idle", isolation(job.Isolation{IOPrio: "idle"})},

@@ -108,7 +108,7 @@ func (p *printer) processes(c *job.Class) {
 	}
 	p.number("expect timeout", c.Expect.Timeout, 0)
 	p.flag("task", c.Task)
-	p.process("health ", c.Health.Process)
+	p.process("health ", c.Process[job.Health])
 	p.number("health interval", c.Health.Interval, defaultHealth.Interval)
 	p.number("health timeout", c.Health.Timeout, defaultHealth.Timeout)
 	p.number("health failures", c.Health.Failures, defaultHealth.Failures)

@@ -90,8 +90,8 @@ var jobStanzas = []stanza{
 	// EXTENSIONS §6
 	{"respawn delay", (*parser).respawnDelay},
 	{"respawn on", func(p *parser) { p.class.RespawnOn = job.RespawnOn(1 + p.pick("respawn on", respawnEnds)) }},
-	{"health exec", func(p *parser) { p.class.Health.Process = p.exec() }},
-	{"health script", func(p *parser) { p.class.Health.Process = p.script() }},
+	{"health exec", runs(job.Health, (*parser).exec)},
+	{"health script", runs(job.Health, (*parser).script)},
 	{"health interval", func(p *parser) { p.class.Health.Interval = p.interval(1) }},
 	{"health timeout", func(p *parser) { p.class.Health.Timeout = p.interval(1) }},
 	{"health failures", (*parser).healthFailures},

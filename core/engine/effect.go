@@ -39,6 +39,14 @@ type (
 		Name  string
 	}
 
+	// Supervise makes a process of a spawn, which need not be a child, one
+	// whose Exited is told. Where only its parent learns how it ended the
+	// status is NoStatus. One that is gone already is told of, too.
+	Supervise struct {
+		Token uint64
+		PID   int
+	}
+
 	// Detach stops tracing a process and lets it go on; the engine follows
 	// it no further through forks.
 	Detach struct{ PID int }
@@ -144,6 +152,7 @@ func (Log) effect()              {}
 func (Spawn) effect()            {}
 func (Kill) effect()             {}
 func (AwaitName) effect()        {}
+func (Supervise) effect()        {}
 func (Detach) effect()           {}
 func (Resume) effect()           {}
 func (Release) effect()          {}

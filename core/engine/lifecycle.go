@@ -100,6 +100,7 @@ func (e *Engine) enter(j *Instance, old job.State) (leave bool) {
 		e.enterRunning(j, old)
 		return false
 	case job.PreStopping:
+		e.endCheck(j)
 		e.spawnSlot(j, job.PreStop)
 	case job.Stopping:
 		e.enterStopping(j)
@@ -120,6 +121,7 @@ func (e *Engine) enter(j *Instance, old job.State) (leave bool) {
 
 func (e *Engine) enterRunning(j *Instance, old job.State) {
 	e.cause = j.Cause
+	e.planCheck(j)
 	e.gainFacts(j)
 	if old == job.InPreStop { // the stop was called off
 		j.StopEnv, j.Dependents = nil, nil
@@ -137,6 +139,7 @@ func (e *Engine) enterRunning(j *Instance, old job.State) {
 
 func (e *Engine) enterStopping(j *Instance) {
 	j.Restarting = false
+	e.endCheck(j)
 	e.loseFacts(j)
 	e.emitAndWait(j, "stopping", true)
 	for _, id := range j.Dependents {
@@ -161,7 +164,7 @@ func (e *Engine) killMain(j *Instance) (gone bool) {
 	p := &j.Procs[job.Main]
 	if p.PID == 0 {
 		e.forgetProc(j, job.Main)
-		return true
+		return j.Procs[job.Health].Token == 0
 	}
 	e.terminate(j, job.Main)
 	return false
@@ -273,6 +276,9 @@ func (e *Engine) removeInstance(j *Instance) {
 	}
 	e.dropFiles(j.Files)
 	e.dropFiles(j.StartFiles)
+	for _, f := range j.Stored {
+		e.dropFile(f.File)
+	}
 	delete(e.instances, j.ID)
 	delete(c.byName, j.Name)
 	c.Instances = slices.DeleteFunc(c.Instances, func(o *Instance) bool { return o == j })

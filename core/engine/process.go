@@ -47,6 +47,7 @@ func (e *Engine) spec(j *Instance, slot job.Slot) *job.Spec {
 	}
 	if slot == job.Main {
 		s.Expect = j.Class.Expect
+		e.equip(j, s)
 	}
 	if s.Attrs.Console == job.ConsoleLog {
 		if o.NoLog {
@@ -132,6 +133,10 @@ func (e *Engine) spawnFailed(m SpawnFailed) {
 		return
 	}
 	j, p := r.inst, &r.inst.Procs[r.slot]
+	if r.slot == job.Health {
+		e.checkNotMade(j, m.Reason)
+		return
+	}
 	if m.Temporary && p.Tries < maxTries {
 		e.logf(Warn, "Temporary process spawn error: %s", m.Reason)
 		delete(e.byToken, p.Token)
@@ -144,7 +149,10 @@ func (e *Engine) spawnFailed(m SpawnFailed) {
 }
 
 func (e *Engine) execFailed(m ExecFailed) {
-	if r, ok := e.byPID[m.PID]; ok {
+	switch r, ok := e.byPID[m.PID]; {
+	case ok && r.slot == job.Health:
+		e.checkNotMade(r.inst, m.Reason)
+	case ok:
 		e.neverRan(r.inst, r.slot, m.Reason)
 	}
 }
@@ -184,6 +192,8 @@ func (e *Engine) forgetProc(j *Instance, slot job.Slot) {
 		j.KillDue = 0
 	}
 	if slot == job.Main {
+		delete(e.byPID, j.Report.First)
+		j.Report, j.SignDue = job.Report{}, 0
 		j.TraceForks, j.TraceState = 0, job.TraceNone
 	}
 }
@@ -195,10 +205,16 @@ func (e *Engine) exited(m Exited) {
 		return
 	}
 	j, slot := r.inst, r.slot
+	if slot == job.Main && e.besideMain(j, m) {
+		return
+	}
 	e.logEnd(j, slot, m)
 	v := j.Ended(slot, m.Status, e.now(), e.s.Respawning)
 	e.because(cause.Exit, j.Cause, slot.String()+" process "+e.statusText(m.Status))
 	e.releaseProc(j, slot)
+	if slot == job.Health {
+		e.checkEnded(j, m.Status)
+	}
 	e.carryOut(j, slot, m.Status, v)
 }
 
@@ -248,6 +264,8 @@ func (e *Engine) statusText(s job.Status) string {
 	switch {
 	case s == 0:
 		return "exited normally"
+	case s == job.NoStatus:
+		return "ended, with what status only its parent knows"
 	case !killed:
 		return "terminated with status " + strconv.Itoa(int(s))
 	}

@@ -12,8 +12,10 @@ func (e *Engine) executed(pid int) {
 	switch {
 	case r.inst.Class.Expect.Forks():
 		r.inst.TraceState = job.TraceNormal
-	case r.inst.Class.Expect.Kind != job.ExpectStop:
+	case r.inst.Class.Expect.Kind == job.ExpectNone:
 		e.ready(r.inst)
+	case r.inst.Class.Expect.Kind != job.ExpectStop:
+		e.awaitSign(r.inst)
 	}
 }
 
@@ -29,7 +31,11 @@ func (e *Engine) ready(j *Instance) {
 func (e *Engine) stopped(m Stopped) {
 	e.logSignal(m.PID, m.Signal, "stopped")
 	r, ok := e.byPID[m.PID]
-	if !ok || r.slot != job.Main || r.inst.State != job.Spawned || r.inst.Class.Expect.Kind != job.ExpectStop {
+	if !ok || r.slot != job.Main || r.inst.State != job.Spawned {
+		return
+	}
+	if r.inst.Class.Expect.Kind != job.ExpectStop {
+		e.signMistaken(r.inst, m.Signal)
 		return
 	}
 	stop, _ := e.s.Options.Signals.Number("STOP")

@@ -225,7 +225,13 @@ func (e *Engine) adopt(c *Class, j *Instance) {
 			}
 		}
 	}
+	if j.Report.First != 0 {
+		e.byPID[j.Report.First] = procRef{j, job.Main}
+	}
 	for _, f := range append(slices.Clone(j.Files), j.StartFiles...) {
 		e.useFile(f)
+	}
+	for _, f := range j.Stored {
+		e.useFile(f.File)
 	}
 }

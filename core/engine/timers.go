@@ -12,11 +12,14 @@ import (
 type timerKind uint8
 
 const (
-	killTimer    timerKind = iota // KILL to main; id is the instance
-	retryTimer                    // spawn again; id is the instance
-	limitTimer                    // of the present state; id is the instance
-	graceTimer                    // facts of a lost connection; id is the connection
-	quiesceTimer                  // session shutdown
+	killTimer     timerKind = iota // KILL to main; id is the instance
+	retryTimer                     // spawn again; id is the instance
+	limitTimer                     // of the present state; id is the instance
+	graceTimer                     // facts of a lost connection; id is the connection
+	quiesceTimer                   // session shutdown
+	signTimer                      // main is slow to become ready; id is the instance
+	watchdogTimer                  // of main; id is the instance
+	healthTimer                    // next check, or end of the time of one; id is the instance
 )
 
 // timer is an entry of the heap. The truth is in the state; an entry whose
@@ -67,6 +70,15 @@ func (e *Engine) alive(t timer) bool {
 	case limitTimer:
 		j := e.instances[t.id]
 		return j != nil && j.Due == t.due
+	case signTimer:
+		j := e.instances[t.id]
+		return j != nil && j.SignDue == t.due
+	case watchdogTimer:
+		j := e.instances[t.id]
+		return j != nil && j.Report.Due == t.due
+	case healthTimer:
+		j := e.instances[t.id]
+		return j != nil && j.Checkup.Due == t.due
 	case graceTimer:
 		for _, g := range e.s.Graces {
 			if g.Conn == t.id && g.Due == t.due {
@@ -100,6 +112,12 @@ func (e *Engine) fire(t timer) {
 		e.spawnSlot(e.instances[t.id], t.slot)
 	case limitTimer:
 		e.limitOver(e.instances[t.id])
+	case signTimer:
+		e.signMissing(e.instances[t.id])
+	case watchdogTimer:
+		e.lookAtWatchdog(e.instances[t.id])
+	case healthTimer:
+		e.checkDue(e.instances[t.id])
 	case graceTimer:
 		e.graceOver(t.id)
 	case quiesceTimer:
@@ -116,6 +134,7 @@ func (e *Engine) rebuildTimers() {
 			if j.Due != 0 {
 				e.arm(timer{due: j.Due, kind: limitTimer, id: j.ID})
 			}
+			e.rebuildWatch(j)
 			for slot := range j.Procs {
 				if at := j.Procs[slot].RetryAt; at != 0 {
 					e.arm(timer{due: at, kind: retryTimer, id: j.ID, slot: job.Slot(slot)})

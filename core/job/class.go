@@ -20,10 +20,11 @@ const (
 	PreStop
 	PostStop
 	Security
+	Health   // EXTENSIONS §6
 	NumSlots = iota - 1
 )
 
-var slotNames = [NumSlots]string{"main", "pre-start", "post-start", "pre-stop", "post-stop", "security"}
+var slotNames = [NumSlots]string{"main", "pre-start", "post-start", "pre-stop", "post-stop", "security", "health"}
 
 func (s Slot) String() string {
 	if s < 0 || int(s) >= len(slotNames) {
@@ -167,7 +168,7 @@ type Class struct {
 	NormalExit      []Status
 
 	Attrs        Attrs
-	Health       Health
+	Health       HealthRule
 	Watchdog     int // seconds; 0 = none
 	StartTimeout int // seconds; 0 = none
 	StopTimeout  int // seconds; 0 = none
@@ -181,12 +182,12 @@ type Expect struct {
 	Timeout int    // seconds; 0 = none
 }
 
-// Health is the health check of EXTENSIONS §6.
-type Health struct {
-	Process  Process
-	Interval int // seconds
+// HealthRule says when the health process runs and when main has failed by it
+// (EXTENSIONS §6).
+type HealthRule struct {
+	Interval int // seconds from the end of a check to the next
 	Timeout  int // seconds
-	Failures int
+	Failures int // in a row that count as the death of main
 }
 
 // Attrs are the attributes a process of the job is set up with, as the job
@@ -271,6 +272,8 @@ func (c *Class) TimeLimit(slot Slot) (name string, seconds int) {
 		return "expect", c.Expect.Timeout
 	case Security, PreStart, PostStart:
 		return "start", c.StartTimeout
+	case Health:
+		return "health", c.Health.Timeout
 	default:
 		return "stop", c.StopTimeout
 	}

@@ -33,6 +33,8 @@ func (j *Instance) Ended(slot Slot, status Status, now time.Duration, respawning
 		return Verdict{Failed: bad, Stop: bad, Advance: j.State == InPostStop}
 	case Security:
 		return Verdict{Advance: j.State == InSecurity}
+	case Health:
+		return Verdict{Advance: j.State == InKilled && j.Procs[Main].Token == 0}
 	case PostStart:
 		late := j.Overdue == PostStart && j.Goal == GoalStart
 		return Verdict{Failed: late, Stop: late, Advance: j.State == InPostStart}
@@ -44,7 +46,7 @@ func (j *Instance) Ended(slot Slot, status Status, now time.Duration, respawning
 func (j *Instance) mainEnded(status Status, now time.Duration, respawning bool) Verdict {
 	switch {
 	case j.State == InKilled:
-		return Verdict{Advance: true}
+		return Verdict{Advance: j.Procs[Health].Token == 0}
 	case j.State == Stopping:
 		return Verdict{} // recorded; the event decides when to go on
 	}
@@ -63,7 +65,7 @@ func (j *Instance) mainEnded(status Status, now time.Duration, respawning bool) 
 // mainDied is the end of main while it was meant to run.
 func (j *Instance) mainDied(status Status, now time.Duration, respawning bool) Verdict {
 	switch {
-	case j.Overdue != Main && !j.Class.deathBy(status, respawning):
+	case j.Overdue != Main && j.Overdue != Health && !j.Class.deathBy(status, respawning):
 		return Verdict{Stop: true}
 	case !j.Class.Respawns() || !respawning:
 		return Verdict{Failed: true, Stop: true}

@@ -99,6 +99,12 @@ type Instance struct {
 
 	TraceForks int
 
+	Report  Report
+	Checkup Checkup
+	Starved bool          // main is Overdue because its watchdog heard nothing
+	SignDue time.Duration // when it is said what spawned waits for; 0 without, negative when it was
+	Stored  []StoredFile  // kept until the instance rests
+
 	// Dependents stop because a fact of this instance went away; its
 	// stopping event waits for them (EXTENSIONS §1).
 	Dependents []ID
@@ -144,7 +150,8 @@ func (j *Instance) BeginCycle() (dropped []int) {
 		j.StartEnv, j.StartFiles = nil, nil
 	}
 	j.StopEnv = nil
-	j.Restarting, j.Overdue, j.RunSince = false, NoSlot, 0
+	j.Restarting, j.Overdue, j.RunSince, j.Starved = false, NoSlot, 0, false
+	j.Checkup = Checkup{}
 	j.Failed, j.FailedSlot, j.FailedStatus = false, NoSlot, NoStatus
 	return dropped
 }
@@ -153,6 +160,9 @@ func (j *Instance) BeginCycle() (dropped []int) {
 func (j *Instance) Fail(slot Slot, status Status) bool {
 	if j.Failed {
 		return false
+	}
+	if slot == Main {
+		slot, status = j.blame(status)
 	}
 	j.Failed, j.FailedSlot, j.FailedStatus = true, slot, status
 	return true
@@ -193,8 +203,7 @@ func (j *Instance) appendResult(t env.Table, signals Signals) env.Table {
 	} else {
 		t = append(t, "EXIT_SIGNAL="+strconv.Itoa(int(sig)))
 	}
-	if j.Overdue == j.FailedSlot {
-		name, _ := j.Class.TimeLimit(j.Overdue)
+	if name := j.overdueBy(); name != "" {
 		t = append(t, "TIMEOUT="+name)
 	}
 	return t

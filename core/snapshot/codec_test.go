@@ -182,7 +182,7 @@ func describe(s *engine.State) string {
 		}
 		for _, j := range c.Instances {
 			p("  instance %d %q %s/%s %q procs %v held %v blocker %d kill %v failed %v %s %d respawned %d trace %d", j.ID, j.Name, j.Goal, j.State,
-				j.Env, j.Procs, j.StopHeld, j.Blocker, j.KillDue, j.Failed, j.FailedSlot, j.FailedStatus, j.RespawnCount, j.TraceState)
+				j.Env, j.Procs[:job.Health], j.StopHeld, j.Blocker, j.KillDue, j.Failed, j.FailedSlot, j.FailedStatus, j.RespawnCount, j.TraceState)
 			if j.Due != 0 || j.Delay != 0 || j.Overdue != job.NoSlot {
 				p("    due %v overdue %s run since %v delay %v %v", j.Due, j.Overdue, j.RunSince, j.Delay, j.Delayed)
 			}

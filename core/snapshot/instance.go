@@ -18,7 +18,11 @@ func (c *codec) instance(j *engine.Instance) {
 	list(c, &j.StartEnv, (*codec).word)
 	list(c, &j.StartFiles, num[int])
 	list(c, &j.StopHeld, num[event.ID])
-	fill(c, j.Procs[:], (*codec).proc)
+	slots := job.NumSlots
+	if c.version < 3 {
+		slots = int(job.Security) + 1
+	}
+	fill(c, j.Procs[:slots], (*codec).proc)
 	num(c, &j.Blocker)
 	list(c, &j.Waiters, (*codec).waiter)
 	num(c, &j.KillDue)
@@ -42,6 +46,30 @@ func (c *codec) instance(j *engine.Instance) {
 	num(c, &j.RunSince)
 	num(c, &j.Delay)
 	c.bool(&j.Delayed)
+	if c.version >= 3 {
+		c.service(j)
+	}
+}
+
+// service visits what main says of itself and how it is watched.
+func (c *codec) service(j *engine.Instance) {
+	r, h := &j.Report, &j.Checkup
+	c.str(&r.Text)
+	enum(c, &r.Phase, job.EndingItself)
+	num(c, &r.Watchdog)
+	num(c, &r.Fed)
+	num(c, &r.Due)
+	num(c, &r.First)
+	num(c, &h.Due)
+	num(c, &h.Failures)
+	c.bool(&h.Late)
+	num(c, &h.Status)
+	c.bool(&j.Starved)
+	num(c, &j.SignDue)
+	list(c, &j.Stored, func(c *codec, f *job.StoredFile) {
+		c.str(&f.Name)
+		num(c, &f.File)
+	})
 }
 
 func (c *codec) proc(p *job.Proc) {

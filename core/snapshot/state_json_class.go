@@ -99,7 +99,7 @@ func (d *dump) conditions(o *object, c *engine.Class, def *job.Class) {
 }
 
 func (d *dump) behaviour(o *object, def *job.Class) {
-	list := def.Process[:]
+	list := def.Process[:knownSlots]
 	each(o, "process", &list, func(o *object, p *job.Process) {
 		o.flag("script", &p.Script)
 		o.str("command", &p.Text)

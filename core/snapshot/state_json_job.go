@@ -18,7 +18,7 @@ var (
 		"JOB_PRE_START", "JOB_SPAWNING", "JOB_SPAWNED", "JOB_POST_STARTING", "JOB_POST_START", "JOB_RUNNING",
 		"JOB_PRE_STOPPING", "JOB_PRE_STOP", "JOB_STOPPING", "JOB_KILLED", "JOB_POST_STOPPING", "JOB_POST_STOP"}
 	slotNames = []string{"PROCESS_INVALID", "PROCESS_MAIN", "PROCESS_PRE_START", "PROCESS_POST_START",
-		"PROCESS_PRE_STOP", "PROCESS_POST_STOP", "PROCESS_SECURITY"}
+		"PROCESS_PRE_STOP", "PROCESS_POST_STOP", "PROCESS_SECURITY", "PROCESS_HEALTH"}
 	traceNames = []string{"TRACE_NONE", "TRACE_NEW", "TRACE_NEW_CHILD", "TRACE_NORMAL"}
 	operNames  = []string{"EVENT_MATCH", "EVENT_AND", "EVENT_OR"}
 )
@@ -138,15 +138,15 @@ func (d *dump) oper(o *object, x *oper) {
 
 // pids visits the processes. Older versions have no security process.
 func (d *dump) pids(o *object, j *engine.Instance) {
-	pids := make([]int, job.NumSlots)
-	for slot, p := range j.Procs {
+	pids := make([]int, knownSlots)
+	for slot, p := range j.Procs[:knownSlots] {
 		pids[slot] = p.PID
 	}
 	nums(o, "pid", &pids)
 	if !o.reading() {
 		return
 	}
-	for slot, pid := range pids[:min(len(pids), job.NumSlots)] {
+	for slot, pid := range pids[:min(len(pids), knownSlots)] {
 		if pid > 0 {
 			d.s.LastToken++
 			j.Procs[slot] = job.Proc{Token: d.s.LastToken, PID: pid}
@@ -212,10 +212,13 @@ func (d *dump) outcome(o *object, j *engine.Instance) {
 	name(o, "trace_state", &j.TraceState, job.TraceNone, traceNames)
 }
 
+// knownSlots is how many slots the format has.
+const knownSlots = int(job.Security) + 1
+
 // What stands for a log or a set-up that is not there, for every slot.
 var (
-	noLogs = []byte("[" + strings.Repeat(`,{"path":null}`, job.NumSlots)[1:] + "]")
-	noData = []byte("[" + strings.Repeat(",null", job.NumSlots)[1:] + "]")
+	noLogs = []byte("[" + strings.Repeat(`,{"path":null}`, knownSlots)[1:] + "]")
+	noData = []byte("[" + strings.Repeat(",null", knownSlots)[1:] + "]")
 )
 
 // processes visits the logs and the set-up of processes, which belong to the
@@ -228,7 +231,7 @@ func (d *dump) processes(o *object, j *engine.Instance) {
 	}
 	get[[]any](o, "log")
 	for slot, data := range get[[]any](o, "process_data") {
-		if data != nil && slot < job.NumSlots {
+		if data != nil && slot < knownSlots {
 			d.warnf("The %s process of %s was being set up", job.Slot(slot), j)
 		}
 	}
