@@ -46,6 +46,9 @@ type Poller interface {
 type Streams struct {
 	Log   int   // terminal for 1 and 2; -1 without console log
 	Files []int // from descriptor 3 on
+	// Sign is where main says that it is ready: the writing end of a pipe for
+	// expect fd, a socket for expect listen (see Listens). 0 is none.
+	Sign int
 }
 
 // Started is a process that exists.
@@ -101,6 +104,12 @@ type Processes interface {
 	// the Exited of a process of the spawn; a manager asks for what one
 	// before it still waited for.
 	Await(token uint64)
+	// Supervise has the end of a process told that a spawn made, though it
+	// may be the child of another; its status is job.NoStatus then.
+	Supervise(token uint64, pid int)
+	// TokenOf returns the token of the spawn that a process comes from, as
+	// far as the kernel tells; 0 if it is gone or comes from none.
+	TokenOf(pid int) uint64
 	// Detach ends the tracing of a process and lets it run.
 	Detach(pid int)
 	// Resume lets a held traced process run on, traced.

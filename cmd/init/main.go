@@ -207,7 +207,8 @@ func newKernel(o linux.Options) (manager.Kernel, error) {
 	o.Umask = syscall.Umask(0)
 	syscall.Umask(o.Umask)
 	processes, err := linux.NewProcesses(poller, o)
-	return manager.Kernel{Poller: poller, Processes: processes, Clock: linux.Clock}, err
+	return manager.Kernel{Poller: poller, Processes: processes, Clock: linux.Clock,
+		NewListens: linux.NewListens, ListenMemory: linux.ListenMemory}, err
 }
 
 func config(o options, mode engine.Mode, prog string) (manager.Config, error) {
@@ -230,6 +231,7 @@ func config(o options, mode engine.Mode, prog string) (manager.Config, error) {
 		},
 	}
 	c.Engine.Address = c.Address
+	c.Engine.NotifySocket = manager.NotifyAddress(mode, own, os.Getpid())
 	if !o.noStartup && !o.restart {
 		c.Engine.StartupEvent = o.startup
 	}

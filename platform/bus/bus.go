@@ -94,6 +94,7 @@ type Server struct {
 	joined    []byte    // for stream.together
 	bus       *link     // to a message bus; nil without
 	rejoin    rejoin
+	names     map[uint64]awaited // by token
 
 	complaints int // since window
 	window     time.Duration
@@ -101,7 +102,7 @@ type Server struct {
 
 // NewServer returns a server that listens nowhere.
 func NewServer(p platform.Poller, h Handler, o Options) *Server {
-	s := &Server{poller: p, handler: h, o: o, conns: map[uint64]*conn{}, ofUser: map[int]int{},
+	s := &Server{poller: p, handler: h, o: o, conns: map[uint64]*conn{}, ofUser: map[int]int{}, names: map[uint64]awaited{},
 		guid:     fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()),
 		lastConn: o.LastConn, buffer: make([]byte, 64<<10)}
 	if o.Keep != nil {

@@ -208,6 +208,7 @@ func (l *link) welcomed(m *incoming) {
 		default:
 			l.named = true
 			l.s.rejoin.joined()
+			l.lookForAll()
 			l.finish(nil)
 		}
 	}, l.Name, doNotQueue)
@@ -247,13 +248,15 @@ func (l *link) message(b []byte) error {
 	return nil
 }
 
-// noticed hears that a caller is gone.
+// noticed hears that a caller is gone, or an awaited name has an owner.
 func (l *link) noticed(m *incoming) {
 	if m.sender != busName || m.member != "NameOwnerChanged" || len(m.body) != 3 {
 		return
 	}
 	name, _ := m.body[0].(string)
-	if c := l.guests[name]; c != nil && m.body[2] == "" {
+	if m.body[2] != "" {
+		l.s.owned(name)
+	} else if c := l.guests[name]; c != nil {
 		l.leave(c)
 	}
 }

@@ -113,6 +113,7 @@ func (p *Processes) Adopt(token uint64, pid int, expect job.ExpectKind, forks in
 		c.unsure = true
 		return
 	}
+	p.overlook(pid)
 	staged := p.rejoin(pid)
 	if !staged {
 		p.tell(engine.Executed{PID: pid})

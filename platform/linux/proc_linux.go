@@ -48,7 +48,11 @@ func isStage(pid int) bool {
 // of a spec.
 func hasEnvironment(pid int, s *job.Spec) bool {
 	text, err := os.ReadFile(procPath(pid, "environ"))
-	return err == nil && alive(pid) && strings.TrimSuffix(string(text), "\x00") == strings.Join(s.Env, "\x00")
+	environ := strings.TrimSuffix(string(text), "\x00")
+	if len(s.ListenNames) > 0 { // the stage told of them
+		environ, _, _ = strings.Cut(environ, "\x00LISTEN_FDS=")
+	}
+	return err == nil && alive(pid) && environ == strings.Join(s.Env, "\x00")
 }
 
 // runsSelf reports whether a process runs our program.

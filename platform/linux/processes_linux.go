@@ -131,6 +131,9 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 	if program.Script != "" && len(io.Files) > posix.ScriptFD-3 || len(io.Files) > firstOwnFD-8 {
 		return platform.Started{}, &platform.SpawnError{Reason: posix.StepScript.Reason(0, unix.EMFILE, "")}
 	}
+	if err := signFault(s, program, io); err != nil {
+		return platform.Started{}, err
+	}
 	script := -1
 	if program.Script != "" {
 		var err error
@@ -139,8 +142,8 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 		}
 		defer unix.Close(script)
 	}
-	n := &newcomer{token: token, spec: s, program: program, script: script, group: p.cgroups.create(token)}
-	n.files = p.files(n, io)
+	n := &newcomer{token: token, spec: s, program: program, script: script, sign: io.Sign, group: p.cgroups.create(token)}
+	n.files = n.withSign(p.files(n, io))
 	started, err := p.start(n)
 	if n.group >= 0 {
 		unix.Close(n.group)
@@ -161,6 +164,7 @@ type newcomer struct {
 	script  int // descriptor to be ScriptFD, or -1
 	group   int // descriptor of its cgroup, or -1
 	files   []uintptr
+	sign    int // see platform.Streams
 }
 
 func (p *Processes) start(n *newcomer) (platform.Started, error) {
@@ -197,7 +201,7 @@ func (p *Processes) files(n *newcomer, io platform.Streams) []uintptr {
 // are enough for a spec; else "".
 func (p *Processes) simple(n *newcomer) (string, *syscall.ProcAttr) {
 	s, a := n.spec, &n.spec.Attrs
-	if len(n.program.Argv) == 0 || a.Console == job.ConsoleOutput || a.Console == job.ConsoleOwner || s.Debug || traces(s) {
+	if len(n.program.Argv) == 0 || a.Console == job.ConsoleOutput || a.Console == job.ConsoleOwner || s.Debug || traces(s) || n.listens() || len(s.ListenNames) > 0 {
 		return "", nil
 	}
 	name := n.program.Argv[0]

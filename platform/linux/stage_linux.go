@@ -112,6 +112,9 @@ func (p *Processes) listen(pid, fd int) error {
 func (p *Processes) forkStage(n *newcomer, plan, report uintptr, gate ...uintptr) (int, error) {
 	argv := posix.StageArgv(len(n.files), len(n.files)+1)
 	files := slices.Concat(n.files, []uintptr{plan, report}, gate)
+	if n.listens() {
+		files = append(files, uintptr(n.sign))
+	}
 	attr := &syscall.ProcAttr{Env: posix.StageEnv, Files: files, Sys: p.attributes(n)}
 	path := "/proc/self/fd/" + strconv.Itoa(p.binary)
 	pid, err := syscall.ForkExec(path, argv, attr)
@@ -130,7 +133,7 @@ func (p *Processes) plan(n *newcomer) (*posix.Plan, error) {
 		Console: a.Console, ConsolePath: p.o.Console, Bare: s.Slot == job.Security,
 		Umask: a.Umask, Nice: a.Nice, HasNice: a.HasNice, OOM: a.OOM,
 		Root: s.Root, Chroot: a.Chroot, Dir: directory(s), Setuid: a.Setuid, Setgid: a.Setgid,
-		Tmpfiles: a.Tmpfiles,
+		Tmpfiles: a.Tmpfiles, Listen: n.listens(), ListenNames: s.ListenNames,
 	}
 	copy(plan.Limits[:], a.Limits)
 	if s.Slot == job.Main && a.AppArmor != "" && AppArmorUsable() {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"onset/core/engine"
 	"onset/core/job"
 	"onset/platform"
@@ -26,8 +28,14 @@ func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 		m.k.Processes.Detach(e.PID)
 	case engine.Resume:
 		m.k.Processes.Resume(e.PID)
+	case engine.Supervise:
+		m.k.Processes.Supervise(e.Token, e.PID)
+	case engine.AwaitName:
+		m.awaitName(e)
 	case engine.Release:
 		m.logs.Release(e.Token)
+		m.releaseSign(e.Token)
+		m.bus.ForgetName(e.Token)
 		if e.PID != 0 { // an error is nobody's business: most machines have no such file
 			utmp.EndSession(utmp.File, utmp.LogFile, e.PID, time.Now())
 		}
@@ -68,6 +76,9 @@ func (m *Manager) Redo(effect engine.Effect) []engine.Msg {
 
 // find looks for the process of a spawn that may have been carried out.
 func (m *Manager) find(e engine.Spawn) []engine.Msg {
+	if spec, err := m.withNotifySocket(e.Spec); err == nil {
+		e.Spec = spec
+	}
 	found := m.k.Processes.Find(e.Token, e.Spec, m.knows)
 	if found.PID == 0 && found.Started {
 		found.PID = m.stranger()
@@ -94,17 +105,29 @@ func (m *Manager) done(call uint64, err error) {
 // spawn starts a process. What keeps it from being started for want of
 // resources is told as temporary.
 func (m *Manager) spawn(e engine.Spawn) []engine.Msg {
-	io := platform.Streams{Log: -1, Files: e.Spec.Files}
-	if e.Spec.Attrs.Console == job.ConsoleLog {
-		slave, err := m.logs.Open(e.Token, e.Spec.LogPath)
+	spec, err := m.withNotifySocket(e.Spec)
+	if err != nil {
+		return failed(e.Token, err.Error(), true)
+	}
+	io := platform.Streams{Log: -1, Files: spec.Files}
+	if spec.Attrs.Console == job.ConsoleLog {
+		slave, err := m.logs.Open(e.Token, spec.LogPath)
 		if err != nil {
 			return failed(e.Token, fmt.Sprintf("unable to open pty: %s", err), true)
 		}
 		io.Log = slave
 	}
-	started, err := m.k.Processes.Spawn(e.Token, e.Spec, io)
+	if io.Sign, err = m.openSign(e.Token, spec); err != nil {
+		m.logs.Failed(e.Token)
+		return failed(e.Token, fmt.Sprintf("unable to hear whether it is ready: %s", err), true)
+	}
+	started, err := m.k.Processes.Spawn(e.Token, spec, io)
+	if io.Sign != 0 {
+		unix.Close(io.Sign)
+	}
 	if err != nil {
 		m.logs.Failed(e.Token)
+		m.releaseSign(e.Token)
 		var spawnErr *platform.SpawnError
 		temporary := errors.As(err, &spawnErr) && spawnErr.Temporary
 		return failed(e.Token, err.Error(), temporary)
@@ -115,7 +138,19 @@ func (m *Manager) spawn(e engine.Spawn) []engine.Msg {
 	if started.Executed {
 		msgs = append(msgs, engine.Executed{PID: started.PID})
 	}
+	if spec.Slot == job.Main && spec.Expect.Kind == job.ExpectListen && io.Sign == 0 {
+		m.remark(spec.Job, "is ready when executed, as init cannot hear of listen on this kernel")
+		msgs = append(msgs, engine.Ready{Token: e.Token})
+	}
 	return msgs
+}
+
+// awaitName waits for the owner of a name on the message bus.
+func (m *Manager) awaitName(e engine.AwaitName) {
+	if !m.bus.Joined() {
+		m.Remark(e.Token, "waits for a message bus, where "+e.Name+" is to appear")
+	}
+	m.bus.AwaitName(e.Token, e.Name, func() { m.happened(engine.Ready{Token: e.Token}) })
 }
 
 // countPaths tells who debugs how processes were started so far.

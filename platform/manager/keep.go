@@ -52,7 +52,8 @@ const (
 )
 
 func ownName(name string) bool {
-	return name == socketName || name == crashName || strings.HasPrefix(name, logName) || strings.HasPrefix(name, fileName)
+	return name == socketName || name == crashName || strings.HasPrefix(name, logName) || strings.HasPrefix(name, fileName) ||
+		strings.HasPrefix(name, signName) || strings.HasPrefix(name, notifyName)
 }
 
 // logged is the name of a pty in the keeper's store.
@@ -103,6 +104,8 @@ func (m *Manager) snapshot() {
 // takenIn is called when all that Wait returned is in the log.
 func (m *Manager) takenIn() {
 	m.bus.Taken()
+	m.notifyTaken()
+	m.signsTaken()
 	k := m.kept
 	if k == nil {
 		return

@@ -37,6 +37,10 @@ type Kernel struct {
 	Poller    platform.Poller
 	Processes platform.Processes
 	Clock     func() cause.Clock
+	// NewListens makes what hears of listen, with memory of ListenMemory bytes
+	// that outlives the manager. It is nil on a kernel without.
+	NewListens   func(platform.Poller, []byte, platform.ListenHandler) platform.Listens
+	ListenMemory int
 }
 
 // Config is what a manager is started with.
@@ -69,10 +73,16 @@ type Manager struct {
 	bus     *bus.Server
 	logs    *joblog.Logs
 	watcher watch.Watcher
+	listens platform.Listens // nil without
 
 	kept    *kept // nil without keeper
 	meaning map[syscall.Signal]engine.Request
-	files   map[int]bool // that came with events
+	files   map[int]bool // that came with events, or to be stored
+	signs   map[uint64]*sign
+	over    []*sign         // to be closed
+	notify  []*notifySocket // in the order they were bound
+	notice  []byte          // for reading from them
+	remarks map[string]bool // made already
 	inbox   []engine.Msg
 	said    []engine.Log // and not logged yet
 
@@ -86,11 +96,15 @@ type Manager struct {
 
 // New makes a manager; it acts on nothing before Run.
 func New(k Kernel, c Config) (*Manager, error) {
-	m := &Manager{c: c, k: k, listener: -1, left: legacy{Listener: -1}, files: map[int]bool{}, said: make([]engine.Log, 0, 256)}
+	m := &Manager{c: c, k: k, listener: -1, left: legacy{Listener: -1}, files: map[int]bool{},
+		signs: map[uint64]*sign{}, remarks: map[string]bool{}, said: make([]engine.Log, 0, 256)}
 	if c.Keeper != nil {
 		m.kept = &kept{Client: c.Keeper}
 	}
 	output := m.outputMemory()
+	if k.NewListens != nil {
+		m.listens = k.NewListens(k.Poller, m.listenMemory(), m)
+	}
 	m.newEngine()
 	m.loop = loop.Loop{Engine: m.engine, Platform: m, Dump: m.dump}
 	m.meaning = requests(c.Engine)
@@ -145,7 +159,11 @@ func (m *Manager) Run() engine.Effect {
 	m.start()
 	defer m.spill()
 	defer m.bus.Taken() // writes the last signals
-	return m.loop.Run()
+	end := m.loop.Run()
+	if _, ok := end.(engine.Exit); ok {
+		m.removeNotify()
+	}
+	return end
 }
 
 // say logs a message when the effects of this turn are carried out: the
@@ -207,6 +225,9 @@ func (m *Manager) restore() error {
 	}
 	if err != nil {
 		return err
+	}
+	if s.Options.NotifySocket == "" { // it was another version
+		s.Options.NotifySocket = m.c.Engine.NotifySocket
 	}
 	m.engine = engine.Restore(s)
 	for _, w := range warnings {

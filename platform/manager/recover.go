@@ -124,6 +124,14 @@ func (l *legacy) take(s keeper.Stored, used []int) bool {
 		l.PTYs = append(l.PTYs, pty{token, path, s.FD})
 		return err == nil
 	}
+	if sign, ok := storedSign(s.Name, s.FD); ok {
+		l.Signs = append(l.Signs, sign)
+		return true
+	}
+	if socket, ok := storedNotifySocket(s.Name, s.FD); ok {
+		l.Notify = append(l.Notify, socket)
+		return true
+	}
 	l.stored = append(l.stored, s)
 	return true
 }
@@ -230,7 +238,7 @@ func sameSource(src engine.Source, known *engine.ConfSource) bool {
 	return len(have) == 0
 }
 
-// files returns the descriptors that came with events and are in use.
+// files returns the descriptors that came with events, or were stored, and are in use.
 func files(s *engine.State) []int {
 	var all []int
 	for _, ev := range s.Events {
@@ -239,6 +247,9 @@ func files(s *engine.State) []int {
 	for _, c := range s.Classes {
 		for _, j := range c.Instances {
 			all = append(append(all, j.Files...), j.StartFiles...)
+			for _, f := range j.Stored {
+				all = append(all, f.File)
+			}
 		}
 	}
 	for _, h := range s.Held {

@@ -3,6 +3,7 @@ package manager
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +24,9 @@ type legacy struct {
 	Listener  int // private socket; -1 without
 	Clients   []bus.Conn
 	PTYs      []pty
-	Files     []int // that came with events
+	Files     []int // that came with events, or were stored
+	Signs     []sign
+	Notify    []*notifySocket
 	Unwritten []output
 
 	// In the keeper's store for the bus; and, after a crash, which calls are
@@ -51,14 +54,19 @@ func (m *Manager) Legacy() ([]byte, error) {
 	m.inbox = nil
 	for m.loop.Settle() != nil { // results that had not been heard
 	}
+	m.notifyTaken()
+	m.signsTaken()
 	m.kept.acknowledge() // else the signal that asked for this comes again
 	s := m.engine.State()
-	l := legacy{State: snapshot.Encode(s), Listener: m.listener, Clients: m.bus.Handover(), Files: files(s)}
+	l := legacy{State: snapshot.Encode(s), Listener: m.listener, Clients: m.bus.Handover(), Files: files(s), Notify: m.notify}
 	m.logs.Unwritten(func(path string, data []byte) { l.Unwritten = append(l.Unwritten, output{path, data}) })
 	m.logs.Masters(func(token uint64, path string, master int) {
 		l.PTYs = append(l.PTYs, pty{token, path, master})
 	})
 	slices.SortFunc(l.PTYs, func(a, b pty) int { return int(a.Token) - int(b.Token) })
+	for _, token := range slices.Sorted(maps.Keys(m.signs)) {
+		l.Signs = append(l.Signs, *m.signs[token])
+	}
 	m.bequeathed = l.descriptors()
 	for _, fd := range m.bequeathed {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
@@ -92,6 +100,12 @@ func (l *legacy) descriptors() []int {
 	for _, p := range l.PTYs {
 		fds = append(fds, p.FD)
 	}
+	for _, s := range l.Signs {
+		fds = append(fds, s.FD)
+	}
+	for _, s := range l.Notify {
+		fds = append(fds, s.FD)
+	}
 	return fds
 }
 
@@ -123,6 +137,8 @@ func (m *Manager) inherit() {
 		unix.CloseOnExec(fd)
 		m.files[fd] = true
 	}
+	m.adoptNotify(m.left.Notify)
+	m.adoptSigns(m.left.Signs)
 	s := m.engine.State()
 	for _, conn := range connections(s) {
 		if !slices.Contains(kept, conn) {

@@ -31,10 +31,12 @@ type Plan struct {
 	Setgid      string
 	Tmpfiles    []string
 	Isolation   job.Isolation
+	Listen      bool     // have listen calls told over the descriptor behind those of the stage
+	ListenNames []string // see sd_listen_fds(3)
 }
 
 // planFormat guards against a plan of another version of the program.
-const planFormat = 2
+const planFormat = 3
 
 const maxPlan = 16 << 20 // bytes
 
@@ -88,6 +90,8 @@ func (c *planCodec) plan(p *Plan) {
 		c.string(s)
 	}
 	c.isolation(&p.Isolation)
+	c.bool(&p.Listen)
+	c.list(&p.ListenNames)
 }
 
 func (c *planCodec) isolation(i *job.Isolation) {

@@ -74,6 +74,7 @@ type stage struct {
 	argv   []*byte
 	shell  []*byte // argv without its first, for a program without format
 	env    []*byte
+	listening
 	privilege
 }
 
@@ -84,7 +85,7 @@ func (s *stage) run() *SetupError {
 	if !s.Bare {
 		steps = append(steps, s.mask, s.priority, s.oom, s.scheduling, s.session, s.envFiles, s.root, s.directory, s.tmpfiles, s.identify, s.chown, s.privileges)
 	}
-	for _, step := range append(steps, s.prepare) {
+	for _, step := range append(steps, s.handOver, s.prepareListens, s.prepare) {
 		if err := step(); err != nil {
 			return err
 		}
@@ -217,6 +218,7 @@ func (s *stage) prepare() *SetupError {
 
 // execute does what is left, without taking memory, and becomes the program.
 func (s *stage) execute() *SetupError {
+	s.tellListens() // while it may
 	if !s.Bare {
 		for i := range s.Limits {
 			if err := setLimit(i, &s.Limits[i]); err != nil {

@@ -1,0 +1,25 @@
+package posix
+
+import (
+	"os"
+	"strconv"
+	"strings"
+)
+
+// sign is where the socket of expect listen is.
+func (s *stage) sign() int {
+	if s.Trace { // there is a gate before it
+		return s.report + 2
+	}
+	return s.report + 1
+}
+
+// handOver tells the program what descriptors it had stored, as
+// sd_listen_fds(3) has it: names for all from the first on.
+func (s *stage) handOver() *SetupError {
+	if n := len(s.ListenNames); n > 0 {
+		s.Env = append(s.Env, "LISTEN_FDS="+strconv.Itoa(n), "LISTEN_FDNAMES="+strings.Join(s.ListenNames, ":"),
+			"LISTEN_PID="+strconv.Itoa(os.Getpid()))
+	}
+	return nil
+}
