@@ -23,6 +23,8 @@ type Options struct {
 	// Left is told that the process of a token ended and n others of its
 	// group live on. May be nil; without cgroups nobody knows.
 	Left func(token uint64, n int)
+	// Notice is told what the job of a token has to do without. May be nil.
+	Notice func(token uint64, text string)
 }
 
 // Processes implements platform.Processes.
@@ -35,6 +37,8 @@ type Processes struct {
 	gid     int
 	groups  []int // of this init
 	noGroup bool  // the user namespace forbids to set groups
+
+	privileged bool // to make namespaces
 
 	children map[int]*child // started and not collected yet
 	traced   map[int]*tracee
@@ -70,6 +74,9 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	if o.Left == nil {
 		o.Left = func(uint64, int) {}
 	}
+	if o.Notice == nil {
+		o.Notice = func(uint64, string) {}
+	}
 	null, err := openNull(o.Warn)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
@@ -87,8 +94,9 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	all := &Processes{
 		o: o, poller: p, null: null, binary: binary,
 		uid: os.Geteuid(), gid: os.Getegid(), groups: groups,
-		noGroup:  err != nil || string(setgroups) == "deny\n",
-		children: map[int]*child{}, traced: map[int]*tracee{},
+		noGroup:    err != nil || string(setgroups) == "deny\n",
+		privileged: mayMakeNamespaces(),
+		children:   map[int]*child{}, traced: map[int]*tracee{},
 	}
 	all.cgroups = newCgroups(p, o, all.emptied)
 	return all, nil

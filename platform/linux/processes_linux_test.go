@@ -15,11 +15,12 @@ import (
 
 func TestMain(m *testing.M) {
 	platformtest.Main(backend)
+	probeMain()
 	unix.Umask(0o022)
 	os.Exit(m.Run())
 }
 
-// inNamespace runs the test again as process 1 of a private pid and mount
+// inNamespace runs the test again as process 1 of a private pid, mount and ipc
 // namespace, and reports whether this is that run.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
@@ -36,7 +37,7 @@ func inNamespace(t *testing.T) bool {
 		return true
 	}
 	run := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v="+verbose(), "-test.timeout=5m")
-	run.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	run.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC}
 	out, err := run.CombinedOutput()
 	if err != nil {
 		t.Fatalf("in a namespace: %v\n%s", err, out)

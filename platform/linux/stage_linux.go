@@ -19,11 +19,6 @@ func (p *Processes) stage(n *newcomer) (platform.Started, error) {
 	if err != nil {
 		return platform.Started{}, err
 	}
-	fd, err := posix.Memory("plan", plan.Encode())
-	if err != nil {
-		return platform.Started{}, underlying(err)
-	}
-	defer unix.Close(fd)
 	var report [2]int
 	if err := unix.Pipe2(report[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return platform.Started{}, err
@@ -33,7 +28,7 @@ func (p *Processes) stage(n *newcomer) (platform.Started, error) {
 		closeAll(report[:])
 		return platform.Started{}, err
 	}
-	pid, err := p.forkStage(n, uintptr(fd), uintptr(report[1]), gate...)
+	pid, err := p.bear(n, plan, uintptr(report[1]), gate)
 	unix.Close(report[1])
 	if err == nil {
 		err = p.watch(pid, report[0])
@@ -102,20 +97,27 @@ func (p *Processes) watch(pid, fd int) error {
 func (p *Processes) listen(pid, fd int) error {
 	err := p.poller.Add(fd, platform.Readable, func(platform.Ready) { p.confirm(pid) })
 	if err == nil {
-		p.children[pid].stage = &posix.Report{FD: fd}
+		c := p.children[pid]
+		c.stage = &posix.Report{FD: fd, Notice: func(text string) { p.o.Notice(c.token, text) }}
 	}
 	return underlying(err)
 }
 
 // forkStage executes the own binary with the plan and the report behind the
 // descriptors of the process, and the gate behind these.
-func (p *Processes) forkStage(n *newcomer, plan, report uintptr, gate ...uintptr) (int, error) {
+func (p *Processes) forkStage(n *newcomer, plan *posix.Plan, report uintptr, gate []uintptr) (int, error) {
+	fd, err := posix.Memory("plan", plan.Encode())
+	if err != nil {
+		return 0, underlying(err)
+	}
+	defer unix.Close(fd)
 	argv := posix.StageArgv(len(n.files), len(n.files)+1)
-	files := slices.Concat(n.files, []uintptr{plan, report}, gate)
+	files := slices.Concat(n.files, []uintptr{uintptr(fd), report}, gate)
 	if n.listens() {
 		files = append(files, uintptr(n.sign))
 	}
 	attr := &syscall.ProcAttr{Env: posix.StageEnv, Files: files, Sys: p.attributes(n)}
+	p.birth(attr.Sys, plan.Isolation.Namespaces)
 	path := "/proc/self/fd/" + strconv.Itoa(p.binary)
 	pid, err := syscall.ForkExec(path, argv, attr)
 	if err != nil && attr.Sys.UseCgroupFD && err != unix.EAGAIN && err != unix.ENOMEM {
@@ -144,6 +146,10 @@ func (p *Processes) plan(n *newcomer) (*posix.Plan, error) {
 			return nil, &platform.SpawnError{Reason: "unable to set up " + what + ": " + posix.Strerror(unix.ENOSYS)}
 		}
 		plan.Isolation = *i
+		plan.Isolation.Namespaces = posix.Namespaces(i, p.privileged)
+		if err := p.processOne(n, plan); err != nil {
+			return nil, err
+		}
 	}
 	return plan, nil
 }
@@ -155,11 +161,6 @@ func unsupported(i *job.Isolation) string {
 		what string
 		used bool
 	}{
-		{"namespaces", len(i.Namespaces) > 0},
-		{"private", len(i.Private) > 0},
-		{"read-only paths", len(i.ReadOnly) > 0},
-		{"hidden paths", len(i.Hide) > 0},
-		{"bind mounts", len(i.Bind) > 0},
 		{"seccomp", i.Seccomp != ""},
 		{"credentials", len(i.Credentials) > 0},
 	} {

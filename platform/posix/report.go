@@ -12,8 +12,9 @@ const reportHead = 7
 // Report is the reading end of what an exec stage reports on: failures as
 // records, the execution by closing it.
 type Report struct {
-	FD   int
-	data []byte
+	FD     int
+	Notice func(string) // of what the job has to do without; may be nil
+	data   []byte
 }
 
 // Read takes what is there. Done says that the stage is over: with a fault,
@@ -41,10 +42,14 @@ func (r *Report) parse(warn func(string)) *SetupError {
 			Text:  string(r.data[reportHead:end]),
 		}
 		r.data = r.data[end:]
-		if e.Step != StepConsoleWarning {
+		switch {
+		case e.Step == StepConsoleWarning:
+			warn(e.Error())
+		case e.Step != StepNotice:
 			return e
+		case r.Notice != nil:
+			r.Notice(e.Error())
 		}
-		warn(e.Error())
 	}
 	return nil
 }

@@ -76,6 +76,7 @@ type stage struct {
 	env    []*byte
 	listening
 	privilege
+	mounting
 }
 
 // run does the steps of UPSTART §4.3 that the caller's fork did not, and
@@ -83,7 +84,8 @@ type stage struct {
 func (s *stage) run() *SetupError {
 	steps := []func() *SetupError{s.console, s.profile}
 	if !s.Bare {
-		steps = append(steps, s.mask, s.priority, s.oom, s.scheduling, s.session, s.envFiles, s.root, s.directory, s.tmpfiles, s.identify, s.chown, s.privileges)
+		steps = append(steps, s.mask, s.priority, s.oom, s.scheduling, s.namespaces, s.session, s.sources,
+			s.envFiles, s.root, s.mounts, s.unprivileged, s.directory, s.tmpfiles, s.identify, s.chown, s.privileges)
 	}
 	for _, step := range append(steps, s.handOver, s.prepareListens, s.prepare) {
 		if err := step(); err != nil {

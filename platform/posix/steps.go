@@ -33,7 +33,8 @@ const (
 	StepGroups
 	StepProfile
 	StepScheduling
-	StepText // Text says it all
+	StepText   // Text says it all
+	StepNotice // the same, told, and gone on without
 )
 
 var stepTexts = [...]string{
@@ -56,17 +57,16 @@ var stepTexts = [...]string{
 	StepGroups:         "unable to initgroups",
 	StepProfile:        "unable to switch security profile",
 	StepScheduling:     "unable to set scheduling",
-	StepText:           "",
 }
 
 // Reason words a failed step as UPSTART §4.4 does. Arg is the number of a
-// limit, text goes with StepText.
+// limit, text goes with StepText and StepNotice.
 func (s Step) Reason(arg byte, errno unix.Errno, text string) string {
 	what := ""
 	switch {
 	case s == StepLimit && int(arg) < job.NumLimits:
 		what = `unable to set "` + job.LimitNames[arg] + `" resource limit`
-	case s == StepText:
+	case s == StepText, s == StepNotice:
 		what = text
 	case int(s) < len(stepTexts):
 		what = stepTexts[s]

@@ -1,0 +1,235 @@
+package posix
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"onset/core/job"
+)
+
+// mounting is what the job's own mounts need.
+type mounting struct {
+	ownMounts bool        // there is a mount namespace of this process
+	binds     []*mount    // with what they show
+	nodes     []*mount    // of private dev
+	links     [][2]string // targets and names of those that are links
+	hollow    int         // file system of what hides others; 0 before the first
+}
+
+// mount is a place of the job's tree of files that is to be another.
+type mount struct {
+	rank     int    // of those in one place
+	what     string // in messages
+	path     string // as the job sees it
+	optional bool   // may be missing
+	tree     int    // to be put there
+	make     func(*stage, *mount) error
+}
+
+// The order of what is done to one place.
+const (
+	rankBind = iota
+	rankPrivate
+	rankHide
+	rankReadOnly
+)
+
+// sources opens what is shown elsewhere, before the job's own root hides it.
+func (s *stage) sources() *SetupError {
+	for _, b := range s.Isolation.Bind {
+		from, optional := strings.CutPrefix(b.Key, "-")
+		tree, err := cloneTree(from, unix.AT_RECURSIVE)
+		if optional && missing(err) {
+			continue
+		}
+		if err != nil {
+			return NoIsolation("bind "+from, err)
+		}
+		s.binds = append(s.binds, &mount{rank: rankBind, what: "bind", path: b.Value, tree: tree, make: (*stage).bind})
+	}
+	if !slices.Contains(s.Isolation.Private, "dev") {
+		return nil
+	}
+	for _, name := range devices {
+		s.node(name, "/dev/"+name)
+	}
+	if s.Console == job.ConsoleOutput || s.Console == job.ConsoleOwner {
+		s.node("console", s.ConsolePath)
+	}
+	return nil
+}
+
+// mounts makes the job's tree of files, from its root downwards: what is said
+// of a place counts for all below it that has no word of its own.
+func (s *stage) mounts() *SetupError {
+	if !s.ownMounts {
+		return nil
+	}
+	defer unix.Umask(unix.Umask(0))
+	if os.Getpid() == 1 {
+		if err := s.ownProc(); err != nil {
+			return err
+		}
+	}
+	for _, m := range s.plannedMounts() {
+		if err := s.mount(m); err != nil {
+			return NoIsolation(m.what+" "+m.path, err)
+		}
+	}
+	return s.dropHollow()
+}
+
+func (s *stage) mount(m *mount) error {
+	if !path.IsAbs(m.path) || m.path == "/" && m.rank != rankReadOnly {
+		return unix.EINVAL
+	}
+	if _, err := os.Stat(m.path); err != nil {
+		if m.optional && missing(err) {
+			return nil
+		}
+		return err
+	}
+	return m.make(s, m)
+}
+
+func missing(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) }
+
+// ownProc shows the processes of the job's own namespace. A root without a
+// /proc needs none.
+func (s *stage) ownProc() *SetupError {
+	err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+	if err == nil || err == unix.ENOENT {
+		return nil
+	}
+	n := findNamespace(s.Isolation.Namespaces, "pid")
+	return s.without(job.Namespace{Kind: "pid", Optional: s.Isolation.Namespaces[n].Optional}, fmt.Errorf("/proc: %w", err))
+}
+
+func (s *stage) plannedMounts() []*mount {
+	list := s.binds
+	add := func(rank int, what string, make func(*stage, *mount) error, paths ...string) {
+		for _, p := range paths {
+			m := &mount{rank: rank, what: what, make: make}
+			m.path, m.optional = strings.CutPrefix(p, "-")
+			list = append(list, m)
+		}
+	}
+	for _, kind := range s.Isolation.Private {
+		switch kind {
+		case "tmp":
+			add(rankPrivate, "private tmp", (*stage).privateTmp, "-/tmp", "-/var/tmp")
+		case "dev":
+			add(rankPrivate, "private dev", (*stage).privateDev, "/dev")
+		}
+	}
+	add(rankHide, "hide", (*stage).hide, s.Isolation.Hide...)
+	add(rankReadOnly, "readonly", (*stage).readOnly, s.Isolation.ReadOnly...)
+	for _, m := range list {
+		m.path = path.Clean(m.path)
+	}
+	slices.SortStableFunc(list, func(a, b *mount) int {
+		return cmp.Or(strings.Compare(a.path, b.path), a.rank-b.rank)
+	})
+	return list
+}
+
+// cloneTree returns a tree of files that can be put elsewhere.
+func cloneTree(from string, flags uint) (int, error) {
+	if !path.IsAbs(from) {
+		return -1, unix.EINVAL
+	}
+	return unix.OpenTree(unix.AT_FDCWD, from, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|flags)
+}
+
+// put covers a place with a tree.
+func put(tree int, at string) error {
+	return unix.MoveMount(tree, "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_SYMLINKS)
+}
+
+func (s *stage) bind(m *mount) error { return put(m.tree, m.path) }
+
+func (s *stage) privateTmp(m *mount) error {
+	return unix.Mount("tmpfs", m.path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777")
+}
+
+// hide covers a directory with an empty one and anything else with an empty
+// file, which nobody may read.
+func (s *stage) hide(m *mount) error {
+	if s.hollow == 0 {
+		if err := s.makeHollow(); err != nil {
+			return err
+		}
+	}
+	info, err := os.Stat(m.path)
+	if err != nil {
+		return err
+	}
+	name := "file"
+	if info.IsDir() {
+		name = "dir"
+	}
+	tree, err := unix.OpenTree(s.hollow, name, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	return put(tree, m.path)
+}
+
+// makeHollow makes the file system of what hides others. Before Linux 6.15
+// only mounts that are in the tree are cloned, so it is put out of reach there:
+// over the root, from where every path starts.
+func (s *stage) makeHollow() error {
+	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return err
+	}
+	s.hollow, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+	if err != nil {
+		return err
+	}
+	return inTurn(
+		func() error { return unix.Mkdirat(s.hollow, "dir", 0) },
+		func() error { return unix.Mknodat(s.hollow, "file", unix.S_IFREG, 0) },
+		func() error { return unix.FsconfigSetFlag(fs, "ro") },
+		func() error { return unix.FsconfigReconfigure(fs) },
+		func() error { return put(s.hollow, "/") })
+}
+
+func (s *stage) dropHollow() *SetupError {
+	if s.hollow == 0 {
+		return nil
+	}
+	here, err := unix.Open(".", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = inTurn(
+			func() error { return unix.Fchdir(s.hollow) },
+			func() error { return unix.Unmount(".", unix.MNT_DETACH) },
+			func() error { return unix.Fchdir(here) })
+	}
+	if err != nil {
+		return NoIsolation("hide", err)
+	}
+	return nil
+}
+
+// inTurn does steps up to the one that fails.
+func inTurn(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
