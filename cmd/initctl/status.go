@@ -17,6 +17,8 @@ type status struct {
 	State     string    `json:"state"`
 	Processes []process `json:"processes"` // main first
 	RespawnAt string    `json:"respawn_at,omitempty"`
+	Phase     string    `json:"phase,omitempty"`
+	Text      string    `json:"status_text,omitempty"`
 	// Tree is told by status alone, if something runs.
 	Tree *control.Tree `json:"tree,omitempty"`
 }
@@ -35,14 +37,14 @@ func (s status) String() string {
 	for i, p := range s.Processes {
 		processes[i] = control.ProcessInfo(p)
 	}
-	return control.StatusLine(s.Job, s.Instance, s.Goal, s.State, s.RespawnAt, processes)
+	return control.StatusLine(s.Job, s.Instance, s.Goal, s.State, s.RespawnAt, processes) + control.StatusNotes(s.Phase, s.Text)
 }
 
 // newStatus reads the properties of an instance.
 func newStatus(path control.ObjectPath, p properties) status {
 	s := status{Job: className(path), Instance: get[string](p, "name"),
 		Goal: get[string](p, "goal"), State: get[string](p, "state"), Processes: []process{},
-		RespawnAt: get[string](p, "respawn_at")}
+		RespawnAt: get[string](p, "respawn_at"), Phase: get[string](p, "phase"), Text: get[string](p, "status_text")}
 	for _, row := range get[[][]any](p, "processes") {
 		if len(row) == 2 {
 			name, _ := row[0].(string)

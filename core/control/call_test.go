@@ -225,7 +225,7 @@ func TestPermissionRule(t *testing.T) {
 
 func TestRepliesMustFit(t *testing.T) {
 	instance := Object{Kind: Instance}
-	all := []Property{{"name", "x"}, {"goal", "start"}, {"state", "running"}, {"processes", []ProcessInfo{{"main", 1}}}, {"respawn_at", ""}}
+	all := []Property{{"name", "x"}, {"goal", "start"}, {"state", "running"}, {"processes", []ProcessInfo{{"main", 1}}}, {"respawn_at", ""}, {"phase", ""}, {"status_text", ""}}
 	tests := []struct {
 		why    string
 		call   Call

@@ -235,7 +235,9 @@ var Properties = [...]PropertySpec{
 	{InterfaceInstance, "goal", "s", ""},
 	{InterfaceInstance, "state", "s", ""},
 	{InterfaceInstance, "processes", "a(si)", ""},
-	{InterfaceInstance, "respawn_at", "s", ""}, // RFC 3339; empty unless a respawn is delayed
+	{InterfaceInstance, "respawn_at", "s", ""},  // RFC 3339; empty unless a respawn is delayed
+	{InterfaceInstance, "phase", "s", ""},       // what readiness waits for, or what main is about; else empty
+	{InterfaceInstance, "status_text", "s", ""}, // what main says of itself
 }
 
 // LogPriorities are the values of the property log_priority, least first.

@@ -39,6 +39,19 @@ func StatusLine(class, instance, goal, state, respawnAt string, processes []Proc
 	return s
 }
 
+// StatusNotes is what initctl prints below the status line of what main waits
+// for or is about, and says of itself.
+func StatusNotes(phase, text string) string {
+	s := ""
+	if phase != "" {
+		s = "\n\t" + phase
+	}
+	if text != "" {
+		s += "\n\t" + strconv.Quote(text)
+	}
+	return s
+}
+
 // TreeText is what initctl prints of a tree below the status line: a line for
 // each process, indented below its parent, and what they use.
 func TreeText(t *Tree) string {

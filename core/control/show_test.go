@@ -42,6 +42,18 @@ func TestStatusLines(t *testing.T) {
 	}
 }
 
+func TestStatusNotes(t *testing.T) {
+	for _, tt := range []struct{ phase, text, want string }{
+		{"", "", ""},
+		{"waiting for READY=1", "", "\n\twaiting for READY=1"},
+		{"reloading", `reads "a"`, "\n\treloading\n\t" + `"reads \"a\""`},
+	} {
+		if got := StatusNotes(tt.phase, tt.text); got != tt.want {
+			t.Errorf("StatusNotes(%q, %q) = %q, want %q", tt.phase, tt.text, got, tt.want)
+		}
+	}
+}
+
 func TestShowConfig(t *testing.T) {
 	tests := []struct {
 		why           string

@@ -203,7 +203,8 @@ func (r *runner) status(a args) {
 	}
 	props := r.allProperties(a.client, instance)
 	r.out.say("", "%s", control.StatusLine(class.Class, instance.Instance, props["goal"].(string),
-		props["state"].(string), props["respawn_at"].(string), props["processes"].([]control.ProcessInfo)))
+		props["state"].(string), props["respawn_at"].(string), props["processes"].([]control.ProcessInfo))+
+		control.StatusNotes(props["phase"].(string), props["status_text"].(string)))
 }
 
 func (r *runner) allProperties(client string, o control.Object) map[string]any {

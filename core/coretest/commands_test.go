@@ -1,6 +1,7 @@
 package coretest
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -105,6 +106,8 @@ func init() {
 		"raise":     {false, (*runner).raise},
 		"fork":      {false, func(r *runner, a args) { r.out.say("", "child %d", r.world.Fork(r.process(a.word(0)).PID)) }},
 		"exec":      {false, func(r *runner, a args) { r.world.Execute(r.process(a.word(0)).PID) }},
+		"notify":    {false, (*runner).notify}, // notify PROCESS [--file=N]… LINE[; LINE]…
+		"sign":      {false, func(r *runner, a args) { r.world.Sign(r.process(a.word(0)).PID) }},
 		"fail-exec": {false, (*runner).failExec}, // fail-exec PROCESS REASON, in manual mode
 		"fail-next": {true, (*runner).failNext},  // fail-next N spawn|temporary|exec REASON
 		"ps":        {false, (*runner).ps},
@@ -129,7 +132,7 @@ func init() {
 func defaultOptions() engine.Options {
 	return engine.Options{Mode: engine.System, PID: 1, Program: "init", Version: "upstart 1.13.2", Signals: sim.Signals,
 		Env: env.Table{"PATH=/bin", "TERM=linux"}, LogDir: "/var/log/upstart", StartupEvent: "startup",
-		LogPriority: engine.Message, AppArmor: true}
+		LogPriority: engine.Message, AppArmor: true, NotifySocket: "/run/onset/notify"}
 }
 
 func (r *runner) option(a args) {
@@ -166,6 +169,8 @@ func (r *runner) option(a args) {
 			r.options.ChrootSessions = true
 		case "no-apparmor":
 			r.options.AppArmor = false
+		case "no-notify":
+			r.options.NotifySocket = ""
 		case "debug-stanza":
 			r.options.DebugStanza = true
 		case "priority":
@@ -261,7 +266,21 @@ func (r *runner) env(a args) {
 	}
 }
 
-func (r *runner) files(a args) { r.out.say("", "  %v", r.lastSpawn(a.word(0)).Files) }
+func (r *runner) files(a args) {
+	s := r.lastSpawn(a.word(0))
+	r.out.say("", "%s", strings.TrimRight(fmt.Sprintf("  %v %s", s.Files, strings.Join(s.ListenNames, " ")), " "))
+}
+
+// notify has a process send a message of the sd_notify protocol.
+func (r *runner) notify(a args) {
+	var files []int
+	words := a.rest(1)
+	for len(words) > 0 && strings.HasPrefix(words[0], "--file=") {
+		files = append(files, r.number(words[0][len("--file="):]))
+		words = words[1:]
+	}
+	r.world.Notify(r.process(a.word(0)).PID, strings.Split(strings.Join(words, " "), "; "), files...)
+}
 
 // spec shows how a process is set up, but for its environment.
 func (r *runner) spec(a args) {

@@ -59,7 +59,11 @@ func (e *Engine) checkEnded(j *Instance, status job.Status) {
 		return
 	}
 	if h.Failures++; h.Failures >= j.Class.Health.Failures {
-		e.endMain(j, job.Health, fmt.Sprintf("failed its health check %d times", h.Failures))
+		why := "failed its health check"
+		if h.Failures > 1 {
+			why += fmt.Sprintf(" %d times in a row", h.Failures)
+		}
+		e.endMain(j, job.Health, why)
 	}
 }
 

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,16 +47,19 @@ func readNotice(lines []string) (n notice) {
 			value = printable(value)
 			n.text = &value
 		case key == "MAINPID":
-			n.main, _ = strconv.Atoi(value)
+			if pid, err := strconv.Atoi(value); err == nil {
+				n.main = pid
+			}
 		case key == "WATCHDOG":
 			n.fed, n.trigger = value == "1", value == "trigger"
 		case key == "WATCHDOG_USEC":
-			n.watchdog = microseconds(value)
-			if value == "0" {
-				n.watchdog = -1
+			if d, ok := microseconds(value); ok {
+				n.watchdog = cmp.Or(d, -1)
 			}
 		case key == "EXTEND_TIMEOUT_USEC":
-			n.extend = min(microseconds(value), maxExtension)
+			if d, ok := microseconds(value); ok {
+				n.extend = min(d, maxExtension)
+			}
 		case key == "FDNAME":
 			n.name = value
 		case value != "1":
@@ -85,13 +90,11 @@ func printable(text string) string {
 	}, text)
 }
 
-// microseconds reads a time; 0 is none, or one that is out of range.
-func microseconds(s string) time.Duration {
+// microseconds reads a time; ok is false for one that is out of range.
+func microseconds(s string) (d time.Duration, ok bool) {
+	const most = math.MaxInt64 / int64(time.Microsecond) / 2
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 || n > int64(1<<63-1)/int64(time.Microsecond)/2 {
-		return 0
-	}
-	return time.Duration(n) * time.Microsecond
+	return time.Duration(n) * time.Microsecond, err == nil && n >= 0 && n <= most
 }
 
 // notified handles a message of the sd_notify protocol (EXTENSIONS §4).
@@ -264,6 +267,9 @@ func (e *Engine) equip(j *Instance, s *job.Spec) {
 		return
 	}
 	s.Files = slices.Clone(s.Files)
+	for range s.Files { // sd_listen_fds(3) counts from the first
+		s.ListenNames = append(s.ListenNames, "event")
+	}
 	for _, f := range j.Stored {
 		s.Files, s.ListenNames = append(s.Files, f.File), append(s.ListenNames, f.Name)
 	}

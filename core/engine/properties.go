@@ -96,6 +96,13 @@ func (j *Instance) property(name string, now cause.Clock) any {
 		}
 		due := now.Wall + int64(j.Due-now.Mono)
 		return time.Unix(0, due).UTC().Format(time.RFC3339)
+	case "phase":
+		if what := j.awaited(); what != "" {
+			return what
+		}
+		return j.Report.Phase.String()
+	case "status_text":
+		return j.Report.Text
 	}
 	procs := []control.ProcessInfo{}
 	for slot, p := range j.Procs {

@@ -12,12 +12,11 @@ import (
 // saying so costs no memory.
 func (e *Engine) feedWatchdog(j *Instance) {
 	r := &j.Report
-	if j.WatchdogTime() == 0 || !j.IsUp() || r.Phase == job.EndingItself {
-		r.Due = 0
-		return
-	}
 	r.Fed = e.now()
-	if due := e.after(j.WatchdogTime()); r.Due == 0 || due < r.Due {
+	switch {
+	case j.WatchdogTime() == 0, r.Phase == job.EndingItself:
+		r.Due = 0
+	case j.IsUp() && (r.Due == 0 || e.after(j.WatchdogTime()) < r.Due):
 		e.armWatchdog(j)
 	}
 }

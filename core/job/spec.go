@@ -20,8 +20,7 @@ type Spec struct {
 	LogPath    string // of console log
 	Expect     Expect // of main; trace with fork and daemon
 	Files      []int  // descriptor references of events and from the store, for this job only
-	// ListenNames name the last of Files, those that the job had stored: they
-	// are told as sd_listen_fds has it.
+	// ListenNames name Files for sd_listen_fds(3) if the job had stored any.
 	ListenNames []string
 	Debug       bool // stop before exec
 }

@@ -247,6 +247,7 @@ func (d *dump) jobExtra(o *object, j *engine.Instance) {
 		o.flag("restarting", &j.Restarting)
 		nums(o, "start_fds", &j.StartFiles)
 		d.limits(o, j)
+		d.service(o, j)
 		var chain []cause.Cause
 		for c := j.Cause; c != nil; c = c.Parent {
 			chain = append(chain, *c)
@@ -270,6 +271,40 @@ func (d *dump) limits(o *object, j *engine.Instance) {
 	seconds(o, "run_since", &j.RunSince)
 	number(o, "delay", &j.Delay)
 	o.flag("delayed", &j.Delayed)
+}
+
+var phaseNames = []string{"", "reloading", "stopping"}
+
+// service visits what main says of itself and how it is watched, if there is
+// any of that.
+func (d *dump) service(o *object, j *engine.Instance) {
+	r, h := &j.Report, &j.Checkup
+	if !o.has("service", *r != job.Report{} || *h != job.Checkup{} || j.Starved || j.SignDue != 0 || j.Stored != nil) {
+		return
+	}
+	o.sub("service", func(o *object) {
+		o.str("text", &r.Text)
+		name(o, "phase", &r.Phase, job.NoPhase, phaseNames)
+		number(o, "watchdog", &r.Watchdog)
+		number(o, "fed", &r.Fed)
+		seconds(o, "watchdog_due", &r.Due)
+		number(o, "first", &r.First)
+		number(o, "health_pid", &j.Procs[job.Health].PID)
+		seconds(o, "health_due", &h.Due)
+		number(o, "health_failures", &h.Failures)
+		o.flag("health_late", &h.Late)
+		number(o, "health_status", &h.Status)
+		o.flag("starved", &j.Starved)
+		number(o, "sign_due", &j.SignDue)
+		each(o, "stored", &j.Stored, func(o *object, f *job.StoredFile) {
+			o.str("name", &f.Name)
+			number(o, "fd", &f.File)
+		})
+	})
+	if p := &j.Procs[job.Health]; o.reading() && p.PID > 0 {
+		d.s.LastToken++
+		p.Token = d.s.LastToken
+	}
 }
 
 var causeKinds = func() (names []string) {

@@ -32,6 +32,7 @@ var texts = map[string][]string{
 	"demon":   {"expect daemon\nexpect timeout 2\nstart on up\nexec d\nprovides mail\n"},
 	"facty":   {"while one and not quiet\nprovides facts\nexec f\n", "while demon\nexec f\n"},
 	"per":     {"while dev\ninstance $NAME\nexec p\n"},
+	"told":    {"start on go or up\nexpect notify\nwatchdog 2\nrespawn\nhealth exec h\nhealth interval 1\nhealth failures 2\nexec t\n"},
 	"stopper": {"expect stop\nstart on go or up\nexec s\nenv X=1\nenv TERM\nnice -5\n"},
 }
 
@@ -97,6 +98,8 @@ func (w *walk) random() engine.Msg {
 	case n < 11:
 		return pick[engine.Msg](w, engine.Hungup{Conn: w.conn()}, engine.Told{What: engine.Reload},
 			engine.Told{What: engine.ControlAltDelete}, engine.Told{What: engine.ReconnectBus})
+	case n < 13:
+		return w.notice()
 	}
 	w.call++
 	return engine.Called{
@@ -108,7 +111,7 @@ func (w *walk) random() engine.Msg {
 func (w *walk) conn() uint64 { return uint64(1 + w.rng.IntN(3)) }
 
 func (w *walk) request() control.Call {
-	name := pick(w, "one", "two", "hooks", "task", "demon", "facty", "per", "stopper")
+	name := pick(w, "one", "two", "hooks", "task", "demon", "facty", "per", "told", "stopper")
 	class := control.ClassObject("", name)
 	n := pick(w, "N=1", "N=2")
 	wait := w.rng.IntN(2) == 0
@@ -145,7 +148,27 @@ func (w *walk) process() engine.Msg {
 		return engine.Replaced{PID: pid}
 	}
 	w.alive = slices.Delete(w.alive, i, i+1)
-	return engine.Exited{PID: pid, Status: pick(w, 0, 0, 3, job.Killed(15))}
+	return engine.Exited{PID: pid, Status: pick(w, 0, 0, 3, job.Killed(15), job.NoStatus)}
+}
+
+// notice is a message of the sd_notify protocol, of a process that may not be
+// there; or a sign of readiness.
+func (w *walk) notice() engine.Msg {
+	token := uint64(1 + w.rng.IntN(w.pid-99))
+	if w.rng.IntN(4) == 0 {
+		return engine.Ready{Token: token}
+	}
+	m := engine.Notified{Token: token, Lines: []string{pick(w, "READY=1", "READY=1", "STATUS=busy", "RELOADING=1",
+		"STOPPING=1", "WATCHDOG=1", "WATCHDOG_USEC=900000", "MAINPID="+fmt.Sprint(w.pid+1), "EXTEND_TIMEOUT_USEC=70000", "FDSTOREREMOVE=1")}}
+	if w.rng.IntN(3) == 0 {
+		m.Lines = append(m.Lines, "FDSTORE=1", "FDNAME=x")
+		m.Files = []int{200 + w.rng.IntN(100)}
+	}
+	if strings.HasPrefix(m.Lines[0], "MAINPID") {
+		w.pid++
+		w.alive = append(w.alive, w.pid)
+	}
+	return m
 }
 
 func (w *walk) file() engine.Msg {
