@@ -137,6 +137,7 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 	var m *manager.Manager
 	kernel, err := newKernel(linux.Options{
 		CgroupRoot: groups, Warn: warn, Left: func(token uint64, n int) { m.Left(token, n) },
+		Notice: func(token uint64, text string) { m.Remark(token, text) },
 	})
 	if err != nil {
 		return err

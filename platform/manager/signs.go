@@ -2,6 +2,7 @@ package manager
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -172,11 +173,12 @@ func (m *Manager) Unwatched(token uint64) {
 	}
 }
 
-// Remark implements platform.ListenHandler: once a class, at info.
+// Remark tells of what a job has to do without, once a class, at info. It
+// implements platform.ListenHandler.
 func (m *Manager) Remark(token uint64, text string) {
 	for _, c := range m.engine.State().Classes {
 		for _, j := range c.Instances {
-			if j.Procs[job.Main].Token == token {
+			if slices.ContainsFunc(j.Procs[:], func(p job.Proc) bool { return p.Token == token }) {
 				m.remark(j.Class.Name, text)
 			}
 		}
