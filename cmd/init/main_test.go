@@ -21,6 +21,10 @@ import (
 var programs string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(clientMark) != "" {
+		beClient(os.Args[1:])
+		return
+	}
 	os.Exit(runTests(m))
 }
 

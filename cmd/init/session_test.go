@@ -24,6 +24,12 @@ type session struct {
 }
 
 func startSession(t *testing.T, jobs map[string]string) *session {
+	return startSessionOn(t, "", jobs)
+}
+
+// startSessionOn starts a session with the address of its message bus; empty
+// is none.
+func startSessionOn(t *testing.T, bus string, jobs map[string]string) *session {
 	s := &session{t: t, dir: t.TempDir()}
 	for _, d := range []string{"conf", "log", "run"} {
 		if err := os.Mkdir(s.path(d), 0o700); err != nil {
@@ -35,8 +41,13 @@ func startSession(t *testing.T, jobs map[string]string) *session {
 			t.Fatal(err)
 		}
 	}
-	s.cmd = exec.Command(program("init"), "--user", "--no-dbus", "--confdir", s.path("conf"), "--logdir", s.path("log"))
+	s.cmd = exec.Command(program("init"), "--user", "--confdir", s.path("conf"), "--logdir", s.path("log"))
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "XDG_RUNTIME_DIR=" + s.path("run")}
+	if bus == "" {
+		s.cmd.Args = append(s.cmd.Args, "--no-dbus")
+	} else {
+		s.cmd.Env = append(s.cmd.Env, "DBUS_SESSION_BUS_ADDRESS="+bus)
+	}
 	messages, err := os.Create(s.path("messages"))
 	if err != nil {
 		t.Fatal(err)
