@@ -51,6 +51,7 @@ func startMachine(t *testing.T, jobs map[string]string) *machine {
 	m.cmd = exec.Command("/bin/sh", "-ec", `
 		mount --make-rprivate /
 		mount -t proc proc /proc
+		mount -t tmpfs -o mode=755 tmpfs /run
 		mount --bind "$KMSG" /dev/kmsg
 		exec unshare -C sh -ec 'umount -l /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec "$0" "$@"' \
 			nice -n -15 "$0" "$@"`, m.program(), "--verbose", "--confdir", filepath.Join(dir, "conf"), "--logdir", filepath.Join(dir, "log"))
