@@ -111,6 +111,9 @@ func (p *Processes) Adopt(token uint64, pid int, expect job.ExpectKind, forks in
 	}
 	if !alive(pid) {
 		c.unsure = true
+		if parentOf(pid) != 0 { // else its end was told already, or will be
+			p.overlook(pid)
+		}
 		return
 	}
 	p.overlook(pid)

@@ -151,6 +151,18 @@ func (m *Manager) resume() {
 		m.loop.Push(engine.Told{What: engine.Restarted})
 	}
 	k.left, k.faults = loop.Backlog{}, nil
+	m.missHeirs()
+}
+
+// missHeirs tells the end of main processes that were named with MAINPID= and
+// reaped by their own parent while there was no manager.
+func (m *Manager) missHeirs() {
+	processes(m.engine.State(), func(_ *engine.Class, j *engine.Instance, slot job.Slot) {
+		pid := j.Procs[slot].PID
+		if slot == job.Main && j.Report.First != 0 && m.k.Processes.TokenOf(pid) == 0 && !m.kept.diedAlready(pid) {
+			m.happened(engine.Exited{PID: pid, Status: job.NoStatus})
+		}
+	})
 }
 
 // diedAlready reports whether a process that an effect is about ended before
@@ -188,7 +200,7 @@ func (m *Manager) stranger() int {
 // knows reports whether a process is that of a slot.
 func (m *Manager) knows(pid int) (known bool) {
 	processes(m.engine.State(), func(_ *engine.Class, j *engine.Instance, slot job.Slot) {
-		known = known || j.Procs[slot].PID == pid
+		known = known || j.Procs[slot].PID == pid || j.Report.First == pid
 	})
 	return known
 }

@@ -158,6 +158,9 @@ func (m *Manager) adopt(s *engine.State) {
 		}
 		p := j.Procs[slot]
 		m.k.Processes.Adopt(p.Token, p.PID, expect, j.TraceForks)
+		if first := j.Report.First; slot == job.Main && first != 0 {
+			m.k.Processes.Adopt(p.Token, first, job.ExpectNone, 0)
+		}
 	})
 }
 
