@@ -47,3 +47,4 @@ if [ -n "$missing" ]; then
 	fi
 fi
 sh vm/needs.sh bin/vm || give_up "no machines to boot"
+sh ci/daemons.sh bin/daemons || give_up "no daemons to start"

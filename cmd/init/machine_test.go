@@ -8,11 +8,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // machine is init as process 1 of namespaces of its own.
@@ -20,13 +24,38 @@ type machine struct {
 	t   *testing.T
 	dir string
 	cmd *exec.Cmd
-	out bytes.Buffer
-	log bytes.Buffer
+	out lockedBuffer
+	log lockedBuffer
+}
+
+// lockedBuffer is written while it is read.
+type lockedBuffer struct {
+	lock sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(text []byte) (int, error) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	return b.text.Write(text)
+}
+
+func (b *lockedBuffer) String() string {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	return b.text.String()
 }
 
 // startMachine boots on job files; what they print is in dir/log. The folder
 // is the same inside.
 func startMachine(t *testing.T, jobs map[string]string) *machine {
+	t.Helper()
+	return startMachineOn(t, jobs, ":")
+}
+
+// startMachineOn has a shell prepare what process 1 will see; DIR is the
+// folder.
+func startMachineOn(t *testing.T, jobs map[string]string, prepare string) *machine {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("only root can make the namespaces of a machine")
@@ -53,9 +82,10 @@ func startMachine(t *testing.T, jobs map[string]string) *machine {
 		mount -t proc proc /proc
 		mount -t tmpfs -o mode=755 tmpfs /run
 		mount --bind "$KMSG" /dev/kmsg
-		exec unshare -C sh -ec 'umount -l /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec "$0" "$@"' \
+		exec unshare -C sh -ec 'umount -l /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup
+			eval "$PREPARE"; exec "$0" "$@"' \
 			nice -n -15 "$0" "$@"`, m.program(), "--verbose", "--confdir", filepath.Join(dir, "conf"), "--logdir", filepath.Join(dir, "log"))
-	m.cmd.Env = append(os.Environ(), "KMSG="+m.kernelLog())
+	m.cmd.Env = append(os.Environ(), "KMSG="+m.kernelLog(), "PREPARE="+strings.ReplaceAll(prepare, "DIR", dir))
 	m.cmd.Stdout, m.cmd.Stderr = &m.out, &m.out
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL,
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
@@ -145,7 +175,7 @@ func (m *machine) kernelLog() string {
 		f.Close()
 		<-read
 		if m.t.Failed() {
-			log := m.log.Bytes()
+			log := m.log.String()
 			m.t.Logf("init logged last:\n%s", log[max(0, len(log)-10000):])
 		}
 	})
@@ -163,9 +193,34 @@ func (m *machine) await(what string, true func() bool) {
 
 // run runs a command of initctl inside and returns what it prints.
 func (m *machine) run(name string, args ...string) (string, error) {
-	inside := append([]string{"-t", strconv.Itoa(m.cmd.Process.Pid), "-p", "-m", "-n", program(name)}, args...)
-	out, err := exec.Command("nsenter", inside...).CombinedOutput()
+	return m.inside(program(name), args...)
+}
+
+// inside runs a program in the namespaces of the machine.
+func (m *machine) inside(name string, args ...string) (string, error) {
+	line := append([]string{"-t", strconv.Itoa(m.cmd.Process.Pid), "-p", "-m", "-n", name}, args...)
+	out, err := exec.Command("nsenter", line...).CombinedOutput()
 	return string(out), err
+}
+
+// inNetwork calls a function in the network namespace of the machine.
+func (m *machine) inNetwork(do func() error) error {
+	m.t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	enter := func(pid int) {
+		f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/ns/net")
+		if err == nil {
+			defer f.Close()
+			err = unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)
+		}
+		if err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	enter(m.cmd.Process.Pid)
+	defer enter(os.Getpid())
+	return do()
 }
 
 // must runs a command of initctl, or a program of that name, and returns what

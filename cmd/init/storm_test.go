@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
-	"golang.org/x/sys/unix"
 )
 
 // stormTime is how long the manager is killed, every 50 ms. The full minute of
@@ -233,24 +231,14 @@ func TestFileOfEvent(t *testing.T) {
 	}
 }
 
-// dial connects to the private socket, in the network namespace of the machine.
+// dial connects to the private socket.
 func (m *machine) dial() *dbus.Conn {
 	m.t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	enter := func(pid int) {
-		f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/ns/net")
-		if err == nil {
-			defer f.Close()
-			err = unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)
-		}
-		if err != nil {
-			m.t.Fatal(err)
-		}
-	}
-	enter(m.cmd.Process.Pid)
-	conn, err := dbus.Dial("unix:abstract=/com/ubuntu/upstart")
-	enter(os.Getpid())
+	var conn *dbus.Conn
+	err := m.inNetwork(func() (err error) {
+		conn, err = dbus.Dial("unix:abstract=/com/ubuntu/upstart")
+		return err
+	})
 	if err == nil {
 		err = conn.Auth([]dbus.Auth{dbus.AuthExternal("0")})
 	}
