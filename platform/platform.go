@@ -86,10 +86,10 @@ type Processes interface {
 	Find(token uint64, s *job.Spec, known func(pid int) bool) Found
 	// Adopt takes over a process of a manager before, dead or alive, that
 	// is not known to be dead. Executed comes from Collect if it runs its
-	// program, also if that was told before. expect is what it still has to
-	// do to be ready, after that many forks: it is traced for that. All are
-	// adopted before the first Collect.
-	Adopt(token uint64, pid int, expect job.ExpectKind, forks int)
+	// program, also if that was told before. expect is that of main; with
+	// unready it is traced again as Spawn does it. All are adopted before the
+	// first Collect.
+	Adopt(token uint64, pid int, expect job.ExpectKind, unready bool)
 	// Reaped calls yield with what the death of an adopted process means,
 	// which another process reaped and tells with the code and status of
 	// waitid. The death of any other process means nothing.
@@ -110,10 +110,9 @@ type Processes interface {
 	// TokenOf returns the token of the spawn that a process comes from, as
 	// far as the kernel tells; 0 if it is gone or comes from none.
 	TokenOf(pid int) uint64
-	// Detach ends the tracing of a process and lets it run.
+	// Detach ends the tracing of a process, alive or just ended, and of all
+	// that it has made.
 	Detach(pid int)
-	// Resume lets a held traced process run on, traced.
-	Resume(pid int)
 	// Collect calls yield with what became of processes since the last
 	// call: Executed and ExecFailed before the Exited of the same process.
 	// It never blocks. The end of a process is taken from the kernel by the

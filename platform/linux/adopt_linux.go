@@ -3,9 +3,7 @@ package linux
 import (
 	"os"
 	"slices"
-	"strings"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -35,11 +33,7 @@ func (p *Processes) Find(token uint64, s *job.Spec, known func(pid int) bool) pl
 	if pid == 0 {
 		return platform.Found{Started: len(group) > 0 || p.cgroups.used(token)}
 	}
-	expect := job.ExpectNone
-	if s.Slot == job.Main {
-		expect = s.Expect.Kind
-	}
-	p.Adopt(token, pid, expect, 0)
+	p.Adopt(token, pid, s.Expect.Kind, true)
 	return platform.Found{PID: pid, Started: true}
 }
 
@@ -97,32 +91,25 @@ func stagePlan(pid int) *posix.Plan {
 }
 
 // Adopt implements platform.Processes.
-func (p *Processes) Adopt(token uint64, pid int, expect job.ExpectKind, forks int) {
+func (p *Processes) Adopt(token uint64, pid int, expect job.ExpectKind, unready bool) {
 	if pid == 0 {
 		return // gone, and nobody knows its pid
 	}
-	c := &child{token: token}
+	c := &child{token: token, forks: job.Expect{Kind: expect}.Forks()}
 	p.children[pid] = c
-	switch expect {
-	case job.ExpectFork:
-		c.forks = 1
-	case job.ExpectDaemon:
-		c.forks = 2 - forks
+	c.session, _ = unix.Getsid(pid)
+	p.anew = p.anew || parentOf(pid) == os.Getpid()
+	c.unsure = !alive(pid)
+	if !c.unsure || parentOf(pid) != 0 { // else its end was told already, or will be
+		p.overlook(pid)
 	}
-	if !alive(pid) {
-		c.unsure = true
-		if parentOf(pid) != 0 { // else its end was told already, or will be
-			p.overlook(pid)
-		}
-		return
-	}
-	p.overlook(pid)
-	staged := p.rejoin(pid)
-	if !staged {
+	if !c.unsure && !p.rejoin(pid) {
 		p.tell(engine.Executed{PID: pid})
 	}
-	if c.forks > 0 || expect == job.ExpectStop {
-		p.follow(pid, expect, staged)
+	if unready && c.forks {
+		p.seizeTree(pid, c)
+	} else if unready && expect == job.ExpectStop && seize(pid, 0) == nil {
+		p.traced[pid] = &tracee{}
 	}
 }
 
@@ -159,138 +146,41 @@ func (p *Processes) Reaped(pid, code, status int, yield func(engine.Msg)) {
 	p.flush(yield)
 }
 
-// follow traces an adopted process until it is ready.
-func (p *Processes) follow(pid int, expect job.ExpectKind, staged bool) {
-	state := running
-	switch {
-	case expect == job.ExpectStop:
-		state = pausing
-	case staged:
-		state = untried
-	}
-	switch {
-	case statusField(pid, "TracerPid") == os.Getpid(): // this program was executed anew
-		p.traced[pid] = &tracee{process: pid, state: state}
-		p.anew = true
-	case state == running:
-		p.seizeAll(tracee{process: pid, state: state})
-	default:
-		p.seize(pid, &tracee{process: pid, state: state}, unix.PTRACE_O_TRACEEXEC)
-		if staged && !isStage(pid) {
-			unix.PtraceInterrupt(pid) // its execution may be over, and never be told
+// seizeTree traces what lives of a spawn, with all threads. Who made whom is
+// known of those whose parents live.
+func (p *Processes) seizeTree(main int, c *child) {
+	t := &tree{token: c.token}
+	kins := map[int]*kin{}
+	for again := true; again; { // what was made meanwhile by one not traced yet
+		again = false
+		for pid := range p.family(main, c) {
+			if kins[pid] == nil {
+				kins[pid] = &kin{pid: pid, tree: t}
+			}
+			for _, tid := range threads(pid) {
+				if p.traced[tid] == nil && seize(tid, traceOptions) == nil {
+					p.traced[tid] = &tracee{of: kins[pid]}
+					again = true
+				}
+			}
 		}
+	}
+	for pid, k := range kins {
+		k.maker = kins[parentOf(pid)]
 	}
 }
 
-// retrace takes over what this program traced before it was executed anew. Of
-// the stops that the kernel told of then it does not tell again.
-func (p *Processes) retrace() {
-	var stopped []int
+// loseStrays lets go what this program traced before it was executed anew and
+// is of no tree that goes on being traced.
+func (p *Processes) loseStrays() {
 	for _, pid := range allProcesses() {
-		if statusField(pid, "TracerPid") != os.Getpid() {
+		if !tracedHere(pid) {
 			continue
 		}
 		for _, tid := range threads(pid) {
-			switch t := p.traced[pid]; {
-			case strings.HasPrefix(statusWord(tid, "State"), "t"):
-				stopped = append(stopped, tid)
-			case tid != pid && t != nil:
-				n := *t
-				n.state = running
-				p.traced[tid] = &n
-			case tid == pid && t == nil:
-				p.traced[tid] = &tracee{process: pid, state: running, maker: parentOf(pid), helper: true}
+			if p.traced[tid] == nil && p.early(tid) == nil {
+				p.leaveBorn(tid)
 			}
 		}
 	}
-	for _, tid := range stopped {
-		if _, told := waitChild(tid, unix.WSTOPPED|unix.WNOWAIT); told {
-			continue // Collect comes to it
-		}
-		if status, ok := stopOf(tid); ok {
-			p.trapped(tid, status)
-		}
-	}
-}
-
-// stopOf returns what wait told of the stop that a traced thread is in; there
-// is none in a stop that it only has to leave by itself.
-func stopOf(tid int) (status int, ok bool) {
-	var info childInfo // its first fields are those of every siginfo
-	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETSIGINFO, uintptr(tid), 0, uintptr(unsafe.Pointer(&info)), 0, 0)
-	if info.code>>8 != 0 {
-		return int(info.code)&^0xff | int(info.signo), errno == 0
-	}
-	return int(info.signo), errno == 0
-}
-
-// seize begins to trace a thread, without stopping it. It fails for one that
-// is gone, or was born traced meanwhile.
-func (p *Processes) seize(tid int, t *tracee, options uintptr) error {
-	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(tid), 0, options, 0, 0)
-	if errno != 0 {
-		return errno
-	}
-	p.traced[tid] = t
-	return nil
-}
-
-// seizeAll traces a process with its threads and what it has made so far,
-// which counts as made by vfork: who made it shows when its maker ends.
-func (p *Processes) seizeAll(t tracee) {
-	for again := true; again; {
-		again = false
-		for _, tid := range threads(t.process) {
-			if n := t; p.traced[tid] == nil && p.seize(tid, &n, traceOptions) == nil {
-				again = true
-			}
-		}
-	}
-	for _, pid := range allProcesses() {
-		if parentOf(pid) == t.process && p.traced[pid] == nil && alive(pid) {
-			p.seizeAll(tracee{process: pid, state: running, maker: t.process, helper: true})
-		}
-	}
-}
-
-// inherit tells who follows an adopted process that ended well and made its
-// forks while nobody looked: the last one left of its group, or of its
-// session. A session of another process that is dead is a fork in between.
-func (p *Processes) inherit(pid int, status job.Status) {
-	c := p.children[pid]
-	if c == nil || c.forks <= 0 || status != 0 {
-		return
-	}
-	heir := p.heir(pid, c.token)
-	if heir == 0 {
-		return
-	}
-	sid, err := unix.Getsid(heir)
-	if err == nil && c.forks > 1 && sid != pid && sid != heir && !alive(sid) {
-		p.forked(pid, sid)
-		p.forked(sid, heir)
-		delete(p.children, sid)
-	} else {
-		p.forked(pid, heir)
-	}
-	if p.children[heir].forks > 0 {
-		p.seizeAll(tracee{process: heir, state: running})
-	}
-}
-
-// heir returns the youngest process that one left in its group or session, or 0.
-func (p *Processes) heir(pid int, token uint64) (heir int) {
-	group := p.cgroups.processes(token)
-	if p.cgroups == nil {
-		group = slices.DeleteFunc(allProcesses(), func(other int) bool {
-			sid, err := unix.Getsid(other)
-			return err != nil || sid != pid || !alive(other)
-		})
-	}
-	for _, other := range group {
-		if other != pid && p.children[other] == nil {
-			heir = max(heir, other)
-		}
-	}
-	return heir
 }

@@ -61,6 +61,10 @@ func (c *childInfo) waitFor() int {
 	return unix.WSTOPPED
 }
 
+// maxTraps bounds how many stops of traced threads one Collect handles: a tree
+// that forks without end must not keep this init from everything else.
+const maxTraps = 64
+
 // Collect implements platform.Processes. It is due after every Wait of the
 // poller, which hears of executions, and after every SIGCHLD. The end of an
 // orphan matters to nobody and is taken at once, so a storm of them is over
@@ -70,19 +74,22 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 	p.cgroups.look()
 	if p.anew {
 		p.anew = false
-		p.retrace()
+		p.loseStrays()
 	}
 	if p.told != 0 {
 		waitChild(p.told, unix.WEXITED)
 		p.told = 0
 	}
 	p.flush(yield)
-	for p.told == 0 {
+	for traps := 0; p.told == 0 && traps < maxTraps; {
 		info, ok := waitChild(0, waitOptions|unix.WNOWAIT)
 		if !ok {
 			return false
 		}
-		if info.dead() && p.known(int(info.pid)) {
+		if info.code == childTrapped {
+			traps++
+		}
+		if info.dead() && p.children[int(info.pid)] != nil {
 			p.told = int(info.pid)
 		} else if info, ok = waitChild(int(info.pid), info.waitFor()); !ok {
 			continue // it is another report by now
@@ -91,12 +98,6 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 		p.flush(yield)
 	}
 	return true
-}
-
-// known reports whether a process may be that of a job.
-func (p *Processes) known(pid int) bool {
-	t := p.traced[pid]
-	return p.children[pid] != nil || t != nil && t.process == pid
 }
 
 func (p *Processes) flush(yield func(engine.Msg)) {
@@ -131,21 +132,36 @@ func statusOf(code, status int) job.Status {
 	return job.Killed(job.Signal(status))
 }
 
+// ended tells the end of a process: of one of a job, or of an orphan. What a
+// traced tree makes and collects itself concerns nobody.
 func (p *Processes) ended(pid int, status job.Status) {
-	if p.postpone(pid, status) {
-		return
-	}
-	thread := p.untrace(pid, status)
-	c := p.children[pid]
+	t, c := p.traced[pid], p.children[pid]
+	delete(p.traced, pid)
 	delete(p.children, pid)
-	left := 0
-	if c != nil {
-		left = p.cgroups.ended(c.token)
+	if t != nil && t.leads(pid) {
+		t.of.dead = true
 	}
-	if thread || c != nil && c.failed {
+	if c == nil {
+		if t == nil {
+			p.tell(engine.Exited{PID: pid, Status: status})
+		}
 		return
 	}
-	p.tell(engine.Exited{PID: pid, Status: status, Left: left})
+	e := engine.Exited{PID: pid, Status: status}
+	if c.forks {
+		p.inherit(&e, c, t)
+	}
+	e.Left = p.cgroups.ended(c.token)
+	if c.failed {
+		return
+	}
+	p.tell(e)
+	if e.Heir != 0 {
+		p.overlook(e.Heir)
+	}
+	if c.second && e.Left == 0 { // after the end of another that left this one
+		p.tell(engine.Emptied{Token: c.token})
+	}
 }
 
 // confirm tells what the exec stage of a process reported, if it is over.

@@ -44,7 +44,8 @@ type Processes struct {
 	traced   map[int]*tracee
 	cgroups  *cgroups
 	happened []engine.Msg // for the next Collect
-	anew     bool         // it takes over traces at the next Collect
+	anew     bool         // what it traced before it was executed anew is to be looked through
+	untraced bool         // told that tracing is forbidden
 	told     int          // dead child whose end was told, to be reaped by the next Collect
 
 	fast, staged int
@@ -52,11 +53,13 @@ type Processes struct {
 
 // child is a process of a job.
 type child struct {
-	stage  *posix.Report // of the exec stage; nil once the program runs
-	failed bool          // told by ExecFailed
-	token  uint64        // of its cgroup; 0 when a fork of it has taken that over
-	unsure bool          // taken over when it was dead: whether it ran its program is not told
-	forks  int           // taken over with so many forks to make until it is ready
+	stage   *posix.Report // of the exec stage; nil once the program runs
+	failed  bool          // told by ExecFailed
+	token   uint64        // of its cgroup
+	unsure  bool          // taken over when it was dead: whether it ran its program is not told
+	forks   bool          // main of expect fork or daemon: another may go on in its place
+	second  bool          // not the only one of its token that was or is main
+	session int           // that it was in when it was taken over, if not its own
 }
 
 var _ platform.Processes = (*Processes)(nil)
@@ -160,7 +163,8 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 		p.cgroups.remove(token)
 		return started, spawnError(err)
 	}
-	p.children[started.PID].token = token
+	c := p.children[started.PID]
+	c.token, c.forks = token, traces(s)
 	return started, nil
 }
 

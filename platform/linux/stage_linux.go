@@ -34,7 +34,7 @@ func (p *Processes) stage(n *newcomer) (platform.Started, error) {
 		err = p.watch(pid, report[0])
 	}
 	if err == nil && plan.Trace {
-		err = p.trace(pid)
+		p.trace(n.token, pid)
 	}
 	open()
 	if err != nil {
@@ -64,18 +64,6 @@ func closeAll(fds []int) {
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
-}
-
-// trace traces a stage that waits at its gate. A process that asked to be
-// traced itself would die of the trap of its execution with its manager, and
-// be traced by the keeper if the manager died before.
-func (p *Processes) trace(pid int) error {
-	err := p.seize(pid, &tracee{process: pid, state: untried}, unix.PTRACE_O_TRACEEXEC)
-	if err == nil || err == unix.ESRCH {
-		return nil // it is told that the stage has died
-	}
-	p.giveUp(pid)
-	return &platform.SpawnError{Reason: posix.StepTrace.Reason(0, err.(unix.Errno), "")}
 }
 
 // giveUp ends a process that was not told of.

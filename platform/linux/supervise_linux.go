@@ -14,6 +14,9 @@ func (p *Processes) Supervise(token uint64, pid int) {
 	if p.children[pid] == nil {
 		p.children[pid] = &child{token: token}
 	}
+	for _, c := range p.children {
+		c.second = c.second || c.token == token
+	}
 	p.overlook(pid)
 }
 

@@ -1,77 +1,119 @@
 package linux
 
 import (
+	"os"
+
 	"golang.org/x/sys/unix"
 
 	"onset/core/engine"
 	"onset/core/job"
 )
 
-// traceOptions are those of a program; what a tracee forks has them too.
+// traceOptions have what a tracee makes traced from its birth. Seized and
+// without EXITKILL, tracees run on when their tracer dies.
 const traceOptions = unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC
 
-// traceState is where a traced thread is.
-type traceState uint8
-
-const (
-	untried traceState = iota // an exec stage still
-	running                   //
-	fresh                     // born, its first stop not seen
-	early                     // first stop seen before the event of its parent
-	held                      // stopped until the engine decides
-	leaving                   // told to stop, to be let go then
-	pausing                   // it will stop itself to say that it is ready
-	gone                      // a helper that left well; its end is not told before its maker's
-)
-
-// tracee is a traced thread, known by its id.
-//
-// The engine follows one process: what fork(2) makes is told as Forked, both
-// sides held. What vfork, posix_spawn or clone make is mostly a helper that
-// its maker waits for, so that process is only watched, and so is what it
-// forks; if its maker ends well before it, it is the successor and told as
-// Forked then. Threads are traced because they fork for their process, and
-// are no processes to the engine.
-type tracee struct {
-	process int // its process
-	state   traceState
-	maker   int  // process that made it, while it is only watched or fresh
-	helper  bool // made by vfork or clone, only watched
-	birth   int  // child whose first stop it is held for; 0: none
+// tree is what the main process of expect fork or daemon has made. While it
+// is traced, who made whom is written down and nothing is held.
+type tree struct {
+	token uint64
+	ended int // its main process that ended last
 }
 
+// kin is a process of a tree. The dead are kept by their descendants only.
+type kin struct {
+	pid   int
+	tree  *tree
+	maker *kin // nil: it is the first, or was made while nobody looked
+	dead  bool
+}
+
+// tracee is a traced thread, known by its id.
+type tracee struct {
+	of      *kin // its process; nil with expect stop
+	leaving bool // to be let go at its next stop
+}
+
+// leads reports whether a thread stands for its process.
+func (t *tracee) leads(tid int) bool { return t.of != nil && t.of.pid == tid }
+
+// trace traces a stage that waits at its gate. A process that asked to be
+// traced itself would die of the trap of its execution with its manager, and
+// be traced by the keeper if the manager died before. Where tracing is
+// forbidden, trees are known by their groups alone.
+func (p *Processes) trace(token uint64, pid int) {
+	switch err := seize(pid, traceOptions); {
+	case err == nil:
+		p.traced[pid] = &tracee{of: &kin{pid: pid, tree: &tree{token: token}}}
+	case alive(pid) && !p.untraced: // else the stage died, which is told
+		p.untraced = true
+		p.o.Warn("Processes cannot be traced, expect fork and daemon do without: " + err.Error())
+	}
+}
+
+// seize begins to trace a thread, without stopping it. What this program
+// traced before it was executed anew is traced already.
+func seize(tid int, options uintptr) error {
+	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(tid), 0, options, 0, 0)
+	if errno == 0 || tracedHere(tid) {
+		return nil
+	}
+	return errno
+}
+
+func tracedHere(tid int) bool { return statusField(tid, "TracerPid") == os.Getpid() }
+
 // trapped handles a stop of a traced thread: signal and event in one status.
+// Any stop but one of job control is over at once.
 func (p *Processes) trapped(tid, status int) {
 	sig, event := status&0xff, status>>8
-	stop := event == unix.PTRACE_EVENT_STOP
 	t := p.traced[tid]
+	if t == nil && event == unix.PTRACE_EVENT_STOP {
+		t = p.early(tid)
+	}
 	switch {
-	case t == nil && stop:
-		p.traced[tid] = &tracee{process: tid, state: early, maker: parentOf(tid)}
-	case t != nil && t.state == leaving:
+	case t == nil || t.leaving:
 		p.leave(tid, sig, event)
-	case t != nil && t.state == fresh && stop:
-		p.born(tid, t)
 	case event == 0:
 		resume(tid, sig)
-	case stop && sig != int(unix.SIGTRAP):
+	case event == unix.PTRACE_EVENT_STOP && sig != int(unix.SIGTRAP):
 		p.halted(tid, t, sig)
-	case t != nil && forks(event):
+	case forks(event):
 		p.made(tid, t, event)
-	case t != nil && (event == unix.PTRACE_EVENT_EXEC || t.state == untried):
+	case event == unix.PTRACE_EVENT_EXEC:
 		p.executed(tid, t)
 	default:
 		resume(tid, 0)
 	}
 }
 
-// halted leaves a process stopped that a signal stopped. One that is to stop
-// itself is ready then.
+// early enters a thread whose first stop comes before the event of the one
+// that made it. It returns nil if that one is gone or its child was made as
+// another's: nobody knows whose it is then.
+func (p *Processes) early(tid int) *tracee {
+	process := processOf(tid)
+	by := p.traced[process]
+	if process == tid {
+		by = p.traced[parentOf(tid)]
+	}
+	if by == nil || by.of == nil || by.leaving {
+		return nil
+	}
+	t := &tracee{of: by.of}
+	if process == tid {
+		t.of = &kin{pid: tid, tree: by.of.tree, maker: by.of}
+	}
+	p.traced[tid] = t
+	return t
+}
+
+// halted leaves a process stopped that a signal stopped. With expect stop it
+// has been waited for that.
 func (p *Processes) halted(tid int, t *tracee, sig int) {
-	if t.state == pausing {
+	if t.of == nil {
 		p.tell(engine.Stopped{PID: tid, Signal: job.Signal(sig)})
 		if sig == int(unix.SIGSTOP) {
-			p.release(tid)
+			p.release(tid, 0)
 			return
 		}
 	}
@@ -85,237 +127,94 @@ func forks(event int) bool {
 // made handles the event of a thread that made a process or a thread.
 func (p *Processes) made(tid int, t *tracee, event int) {
 	msg, err := unix.PtraceGetEventMsg(tid)
-	if err != nil {
-		p.warn("Failed to obtain child process id for", tid, err)
-		resume(tid, 0)
-		return
-	}
 	id := int(msg)
-	n, seen := p.traced[id]
-	if !seen {
-		n = &tracee{process: id}
-		p.traced[id] = n
+	switch n := p.traced[id]; {
+	case err != nil: // it was killed
+	case n != nil && n.leads(id):
+		n.of.maker = t.of
+	case n == nil && event == unix.PTRACE_EVENT_CLONE && processOf(id) != id:
+		p.traced[id] = &tracee{of: t.of}
+	case n == nil:
+		p.traced[id] = &tracee{of: &kin{pid: id, tree: t.of.tree, maker: t.of}}
 	}
-	n.state, n.maker = fresh, t.process
-	switch {
-	case event == unix.PTRACE_EVENT_CLONE && processOf(id) != id:
-		n.process, n.maker, n.helper = t.process, t.maker, t.helper
-	case event == unix.PTRACE_EVENT_FORK && !t.helper:
-		t.state, t.birth = held, id
-	default:
-		n.helper = true
-	}
-	if t.state != held {
-		resume(tid, 0)
-	}
-	if seen {
-		p.born(id, n)
-	}
-}
-
-// born handles the first stop of what a tracee made.
-func (p *Processes) born(tid int, n *tracee) {
-	for _, maker := range p.traced {
-		if maker.birth == tid {
-			maker.birth, n.state = 0, held
-			p.forked(maker.process, tid)
-			return
-		}
-	}
-	n.state = running
 	resume(tid, 0)
 }
 
-// executed handles an execution, which ends all other threads. The first ones
-// are those of the stage and, by the stage, of the job's program.
+// executed handles an execution. It is told of a process whose makers have
+// all ended.
 func (p *Processes) executed(pid int, t *tracee) {
-	p.forgetThreads(pid)
-	switch {
-	case t.state == untried && isStage(pid):
-		resume(pid, 0)
-	case t.state == untried:
-		if err := unix.PtraceSetOptions(pid, traceOptions); err != nil {
-			p.warn("Failed to set ptrace options for", pid, err)
+	p.renamed(pid)
+	resume(pid, 0)
+	if t.of == nil || t.of.maker == nil {
+		return
+	}
+	for k := t.of.maker; k != nil; k = k.maker {
+		if !k.dead {
+			return
 		}
-		t.state = running
-		resume(pid, 0)
-	case t.helper || t.state == pausing:
-		resume(pid, 0)
-	default:
-		t.state = held
-		p.tell(engine.Replaced{PID: pid})
+	}
+	p.tell(engine.Replaced{PID: pid})
+}
+
+// renamed forgets the id that a thread had before it executed a program and
+// took that of its process.
+func (p *Processes) renamed(pid int) {
+	if former, err := unix.PtraceGetEventMsg(pid); err == nil && int(former) != pid {
+		delete(p.traced, int(former))
 	}
 }
 
-func (p *Processes) forgetThreads(pid int) {
-	for id, t := range p.traced {
-		if t.process == pid && id != pid {
-			delete(p.traced, id)
-		}
-	}
-}
-
-// Resume implements platform.Processes.
-func (p *Processes) Resume(pid int) {
-	for id, t := range p.traced {
-		if t.process == pid && t.state == held && t.birth == 0 {
-			t.state = running
-			resume(id, 0)
-		}
-	}
-}
-
-// Detach implements platform.Processes. A thread that runs is stopped first:
-// the kernel lets only stopped ones go.
+// Detach implements platform.Processes. Only who is stopped can be let go, so
+// whoever runs is stopped first; who waits for a vfork stops after that.
 func (p *Processes) Detach(pid int) {
+	token := uint64(0)
 	if c := p.children[pid]; c != nil {
-		c.forks = 0
+		token = c.token
 	}
 	for id, t := range p.traced {
-		if t.process == pid || t.maker == pid && (t.helper || t.state == fresh || t.state == early) {
+		if id == pid || t.of != nil && (t.of.tree.ended == pid || t.of.tree.token == token) {
 			p.letGo(id, t)
 		}
 	}
 }
 
 func (p *Processes) letGo(tid int, t *tracee) {
-	switch t.state {
-	case held, early:
-		p.release(tid)
-	case gone:
-		p.ended(tid, 0)
-	case fresh: // its first stop is on the way
-		t.state = leaving
-	case untried, running, pausing:
-		t.state = leaving
-		unix.PtraceInterrupt(tid)
+	t.leaving = true
+	if unix.PtraceInterrupt(tid) != nil { // it is gone
+		delete(p.traced, tid)
 	}
 }
 
 // leave lets a thread go at whatever it stops for, since any stop ends an
-// interruption that was asked for.
+// interruption that was asked for; and with it what it makes.
 func (p *Processes) leave(tid, sig, event int) {
 	switch {
 	case event == 0:
-		delete(p.traced, tid)
-		unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_DETACH, uintptr(tid), 0, uintptr(sig), 0, 0)
+		p.release(tid, sig)
 		return
 	case forks(event):
 		if msg, err := unix.PtraceGetEventMsg(tid); err == nil {
 			p.leaveBorn(int(msg))
 		}
 	case event == unix.PTRACE_EVENT_EXEC:
-		p.forgetThreads(tid)
+		p.renamed(tid)
 	}
-	p.release(tid)
+	p.release(tid, 0)
 }
 
-// leaveBorn lets go what a thread made that is to be let go itself.
+// leaveBorn lets go what a thread made that is let go itself.
 func (p *Processes) leaveBorn(id int) {
-	if _, seen := p.traced[id]; seen {
-		p.release(id)
-		return
-	}
-	p.traced[id] = &tracee{process: id, state: leaving}
-}
-
-func (p *Processes) release(tid int) {
-	delete(p.traced, tid)
-	if err := unix.PtraceDetach(tid); err != nil && err != unix.ESRCH {
-		p.warn("Failed to detach traced", tid, err)
-	}
-}
-
-// untrace forgets a thread that ended and reports whether it was no process.
-// What it leaves behind is told or let go.
-func (p *Processes) untrace(tid int, status job.Status) (thread bool) {
-	t := p.traced[tid]
+	t := p.traced[id]
 	if t == nil {
-		p.inherit(tid, status)
-		return false
+		t = &tracee{}
+		p.traced[id] = t
 	}
+	p.letGo(id, t)
+}
+
+func (p *Processes) release(tid, sig int) {
 	delete(p.traced, tid)
-	p.unhold(tid)
-	if t.process != tid {
-		return true
-	}
-	p.forgetThreads(tid)
-	successor := 0
-	if status == 0 && !t.helper && t.state != leaving {
-		if successor = p.successor(tid); successor == 0 {
-			p.inherit(tid, status)
-		}
-	}
-	for id, n := range p.traced {
-		if n.maker == tid && id != successor && (n.helper || n.state == fresh || n.state == early) {
-			p.letGo(id, n)
-		}
-	}
-	if n := p.traced[successor]; n != nil && n.state == gone {
-		p.ended(successor, 0)
-	}
-	return false
-}
-
-// postpone keeps the end of a helper that made another from being told: if
-// its maker ends well too, it was a link in the chain to the successor.
-func (p *Processes) postpone(pid int, status job.Status) bool {
-	t := p.traced[pid]
-	if t == nil || !t.helper || t.process != pid || t.state != running || status != 0 || p.traced[t.maker] == nil {
-		return false
-	}
-	for _, n := range p.traced {
-		if n.helper && n.maker == pid {
-			p.forgetThreads(pid)
-			t.state = gone
-			return true
-		}
-	}
-	return false
-}
-
-// unhold lets a thread run that is held for the first stop of what it made.
-func (p *Processes) unhold(child int) {
-	for id, maker := range p.traced {
-		if maker.birth == child {
-			maker.birth, maker.state = 0, running
-			resume(id, 0)
-		}
-	}
-}
-
-// forked tells of a fork; the child takes over what its maker is to the job.
-func (p *Processes) forked(pid, to int) {
-	heir := &child{}
-	if c := p.children[pid]; c != nil {
-		heir.token, heir.forks = c.token, max(0, c.forks-1)
-		c.token, c.forks = 0, 0
-	}
-	p.children[to] = heir
-	p.tell(engine.Forked{PID: pid, Child: to})
-}
-
-// successor tells of the helper that outlives its maker, the latest one.
-func (p *Processes) successor(pid int) int {
-	latest := 0
-	for id, n := range p.traced {
-		if n.helper && n.maker == pid && n.process == id {
-			latest = max(latest, id)
-		}
-	}
-	for _, n := range p.traced {
-		if latest != 0 && n.process == latest {
-			n.helper, n.maker = false, 0 // to let its maker go is not to let it go
-		}
-	}
-	if latest != 0 {
-		p.forked(pid, latest)
-	}
-	return latest
-}
-
-func (p *Processes) warn(what string, pid int, err error) {
-	p.o.Warn(what + " process (" + itoa(pid) + "): " + err.Error())
+	unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_DETACH, uintptr(tid), 0, uintptr(sig), 0, 0)
 }
 
 // resume lets a stopped thread run on, with a signal if not 0. One that was

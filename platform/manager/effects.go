@@ -26,13 +26,12 @@ func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 		m.kill(e)
 	case engine.Detach:
 		m.k.Processes.Detach(e.PID)
-	case engine.Resume:
-		m.k.Processes.Resume(e.PID)
 	case engine.Supervise:
 		m.k.Processes.Supervise(e.Token, e.PID)
 	case engine.AwaitName:
 		m.awaitName(e)
 	case engine.Release:
+		m.k.Processes.Detach(e.PID)
 		m.logs.Release(e.Token)
 		m.releaseSign(e.Token)
 		m.bus.ForgetName(e.Token)
@@ -82,7 +81,7 @@ func (m *Manager) find(e engine.Spawn) []engine.Msg {
 	found := m.k.Processes.Find(e.Token, e.Spec, m.knows)
 	if found.PID == 0 && found.Started {
 		found.PID = m.stranger()
-		m.k.Processes.Adopt(e.Token, found.PID, job.ExpectNone, 0)
+		m.k.Processes.Adopt(e.Token, found.PID, e.Spec.Expect.Kind, true)
 	}
 	if found.PID == 0 {
 		return nil

@@ -153,13 +153,13 @@ func (m *Manager) inherit() {
 func (m *Manager) adopt(s *engine.State) {
 	processes(s, func(c *engine.Class, j *engine.Instance, slot job.Slot) {
 		expect := job.ExpectNone
-		if slot == job.Main && j.State == job.Spawned {
+		if slot == job.Main {
 			expect = c.Def.Expect.Kind
 		}
 		p := j.Procs[slot]
-		m.k.Processes.Adopt(p.Token, p.PID, expect, j.TraceForks)
+		m.k.Processes.Adopt(p.Token, p.PID, expect, j.State == job.Spawned)
 		if first := j.Report.First; slot == job.Main && first != 0 {
-			m.k.Processes.Adopt(p.Token, first, job.ExpectNone, 0)
+			m.k.Processes.Adopt(p.Token, first, job.ExpectNone, false)
 		}
 	})
 }

@@ -280,10 +280,15 @@ func crashBeforeFork(w *world) {
 	c.adopt(strconv.Itoa(pid), job.ExpectFork, 0)
 	c.await(fmt.Sprintf(`Executed{PID:%d}`, pid))
 	c.release()
-	c.await(fmt.Sprintf(`Replaced{PID:%d}`, pid))
-	child := c.await(fmt.Sprintf(`Forked{PID:%d Child:(\d+)}`, pid))
+	child := c.heir(pid)
 	c.await("ready " + child)
 	c.rests(child)
+}
+
+// heir waits for the end of a process that another goes on for.
+func (c *crash) heir(pid int) string {
+	c.Helper()
+	return c.await(fmt.Sprintf(`Exited{PID:%d Status:0 Heir:([1-9]\d*) .*}`, pid))
 }
 
 // rests waits until a process sleeps untraced.
@@ -302,7 +307,7 @@ func crashForked(w *world) {
 	c.adopt(strconv.Itoa(pid), job.ExpectFork, 0)
 	c.await(fmt.Sprintf(`Executed{PID:%d}`, pid))
 	c.release()
-	child := c.await(fmt.Sprintf(`Forked{PID:%d Child:(\d+)}`, pid))
+	child := c.heir(pid)
 	c.await("ready " + child)
 	c.rests(child)
 	if got := strings.TrimSpace(w.read("pid")); got != child {
@@ -324,22 +329,22 @@ func crashForkedGone(w *world) {
 	c.start()
 	c.adopt(strconv.Itoa(pid), job.ExpectFork, 0)
 	c.retell()
-	child := c.await(fmt.Sprintf(`Forked{PID:%d Child:(\d+)}`, pid))
+	child := c.heir(pid)
 	c.await("ready " + child)
-	c.await(fmt.Sprintf(`Exited{PID:%d Status:0 .*}`, pid))
 	c.rests(child)
 }
 
 func crashBetweenForks(w *world) {
 	c := newCrash(w)
 	pid := c.spawn(job.ExpectDaemon, "-", "-", "(", c.readLine(), "sleep 1000 & ) &", "exit 0")
-	second := c.await(fmt.Sprintf(`Forked{PID:%d Child:(\d+)}`, pid))
+	second := c.heir(pid)
 	c.kill()
 	c.start()
 	c.adopt(second, job.ExpectDaemon, 1)
 	c.await(fmt.Sprintf(`Executed{PID:%s}`, second))
 	c.release()
-	child := c.await(fmt.Sprintf(`Forked{PID:%s Child:(\d+)}`, second))
+	from, _ := strconv.Atoi(second)
+	child := c.heir(from)
 	c.await("ready " + child)
 	c.rests(child)
 }
@@ -386,8 +391,7 @@ func crashDaemonGone(w *world) {
 	c.start()
 	c.adopt(strconv.Itoa(pid), job.ExpectDaemon, 0)
 	c.retell()
-	second := c.await(fmt.Sprintf(`Forked{PID:%d Child:(\d+)}`, pid))
-	child := c.await(fmt.Sprintf(`Forked{PID:%s Child:(\d+)}`, second))
-	c.await("ready " + child)
+	child := c.heir(pid)
+	c.order("detach %s", child)
 	c.rests(child)
 }

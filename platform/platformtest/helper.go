@@ -3,7 +3,9 @@ package platformtest
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"sort"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -21,18 +23,35 @@ func Main(backend Backend) {
 	if len(os.Args) < 3 || os.Args[1] != helperArg {
 		return
 	}
-	args := os.Args[3:]
-	switch os.Args[2] {
+	if os.Args[2] == "manager" {
+		manage(backend)
+	}
+	runHelper(os.Args[2:])
+	os.Exit(0)
+}
+
+// runHelper is the life of a process under test.
+func runHelper(words []string) {
+	args := words[1:]
+	switch words[0] {
 	case "report":
 		report(args[0])
 	case "fork":
 		forkTimes(args)
 	case "spawn":
 		spawnSelf(args)
-	case "manager":
-		manage(backend)
+	case "thread":
+		runtime.LockOSThread() // so that it is another
+		go func() {
+			runtime.LockOSThread()
+			runHelper(args)
+		}()
+		select {}
+	case "storm":
+		n, _ := strconv.Atoi(args[0])
+		storm(n)
+		runHelper(args[1:])
 	}
-	os.Exit(0)
 }
 
 // report writes what the process sees of itself, a line a fact.

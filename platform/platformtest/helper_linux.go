@@ -3,6 +3,7 @@ package platformtest
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +51,7 @@ func inherited(fd int) bool {
 	return err == nil && flags&unix.FD_CLOEXEC == 0
 }
 
-// forkTimes forks as often as told, by fork or by clone without a signal at
+// forkTimes forks as often as told, by fork, by vfork or by clone without a signal at
 // the end; each parent ends and the last child stays. "exec" in the list
 // executes the helper anew with what is left of the list.
 func forkTimes(kinds []string) {
@@ -65,7 +66,7 @@ func forkTimes(kinds []string) {
 			syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(self)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
 			syscall.RawSyscall(unix.SYS_EXIT_GROUP, 99, 0, 0)
 		}
-		flags := map[string]uintptr{"fork": uintptr(unix.SIGCHLD), "clone": 0}[kind]
+		flags := map[string]uintptr{"fork": uintptr(unix.SIGCHLD), "clone": 0, "vfork": uintptr(unix.SIGCHLD | unix.CLONE_VFORK)}[kind]
 		pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, flags, 0, 0, 0, 0, 0)
 		if errno != 0 || pid != 0 {
 			syscall.RawSyscall(unix.SYS_EXIT_GROUP, uintptr(errno), 0, 0)
@@ -88,6 +89,55 @@ func spawnSelf(args []string) {
 	case "fail":
 		os.Exit(1)
 	}
+}
+
+// storm makes children that end at once, some by executing a program.
+func storm(n int) {
+	program, _ := syscall.BytePtrFromString("/bin/true")
+	argv, env := []*byte{program, nil}, []*byte{nil}
+	for i := range n {
+		pid, _, _ := syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+		if pid == 0 {
+			if i%8 == 0 {
+				syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(program)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
+			}
+			syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+		}
+		unix.Wait4(int(pid), nil, 0, nil)
+	}
+}
+
+// traced returns the threads that are traced.
+func traced() (tids []string) {
+	names, _ := filepath.Glob("/proc/[0-9]*/task/*/status")
+	return slices.DeleteFunc(names, func(name string) bool {
+		text, err := os.ReadFile(name)
+		return err != nil || strings.Contains(string(text), "\nTracerPid:\t0\n")
+	})
+}
+
+// alone reports whether no other processes than these live.
+func alone(pids ...int) bool {
+	names, _ := filepath.Glob("/proc/[0-9]*")
+	return !slices.ContainsFunc(names, func(name string) bool {
+		pid, _ := strconv.Atoi(filepath.Base(name))
+		return !slices.Contains(pids, pid) && !inState(pid, "Z")
+	})
+}
+
+// childOf returns a child of a process, or 0.
+func childOf(pid int) int {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	child, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return child
+}
+
+func inState(pid int, state string) bool { return statusHas(pid, "State", state) }
+
+// statusHas reports whether what the kernel says of a process begins so.
+func statusHas(pid int, name string, value any) bool {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return strings.Contains(string(text), fmt.Sprintf("\n%s:\t%v", name, value))
 }
 
 // resting says whether all threads of a process sleep, and are not traced.

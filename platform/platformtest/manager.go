@@ -20,7 +20,7 @@ import (
 
 // A manager under test is a process that may be killed. It reads orders, one
 // a line, and writes what it is told, one a line; see order. Of a process
-// with expect it does what the engine would (UPSTART §2.8).
+// with expect it does what the engine would (EXTENSIONS §4).
 type underling struct {
 	poller platform.Poller
 	procs  platform.Processes
@@ -78,6 +78,8 @@ func (u *underling) say(format string, args ...any) { fmt.Fprintf(u.out, format+
 //	spawn|find TOKEN EXPECT TMPFILES USER TEXT    ("-" for none)
 //	adopt TOKEN PID EXPECT FORKS
 //	reaped PID CODE STATUS
+//	supervise TOKEN PID
+//	detach PID
 //	fatal
 func (u *underling) order(line string) {
 	var token uint64
@@ -101,11 +103,17 @@ func (u *underling) order(line string) {
 	case "adopt":
 		fmt.Sscan(rest, &token, &pid, &expect, &a)
 		u.expect[pid] = &expectation{job.ExpectKind(expect), a}
-		u.procs.Adopt(token, pid, job.ExpectKind(expect), a)
+		u.procs.Adopt(token, pid, job.ExpectKind(expect), true)
 		u.say("adopted %d", pid)
 	case "reaped":
 		fmt.Sscan(rest, &pid, &a, &b)
 		u.procs.Reaped(pid, a, b, u.hear)
+	case "supervise":
+		fmt.Sscan(rest, &token, &pid)
+		u.procs.Supervise(token, pid)
+	case "detach":
+		fmt.Sscan(rest, &pid)
+		u.procs.Detach(pid)
 	case "fatal":
 		u.fatal = true
 	}
@@ -134,28 +142,29 @@ func (u *underling) hear(m engine.Msg) {
 		if u.fatal {
 			unix.Kill(unix.Getpid(), syscall.SIGKILL)
 		}
-	case engine.Forked:
-		u.procs.Detach(m.PID)
-		e := u.expect[m.PID]
-		if e == nil {
-			u.procs.Detach(m.Child)
-			return
-		}
-		delete(u.expect, m.PID)
-		u.expect[m.Child] = e
-		e.forks++
-		u.trace(m.Child, e.kind == job.ExpectFork || e.forks > 1)
+		u.exited(m)
 	case engine.Replaced:
-		e := u.expect[m.PID]
-		u.trace(m.PID, e == nil || e.forks > 0)
+		if e := u.expect[m.PID]; e != nil && e.forks > 0 {
+			u.ready(m.PID)
+		}
 	}
 }
 
-func (u *underling) trace(pid int, ready bool) {
-	if ready {
-		u.procs.Detach(pid)
-		u.say("ready %d", pid)
+func (u *underling) exited(m engine.Exited) {
+	e := u.expect[m.PID]
+	delete(u.expect, m.PID)
+	if e == nil || m.Status != 0 || m.Heir == 0 {
+		u.procs.Detach(m.PID)
 		return
 	}
-	u.procs.Resume(pid)
+	u.expect[m.Heir] = e
+	e.forks += max(1, m.Forks)
+	if e.kind == job.ExpectFork || e.forks > 1 {
+		u.ready(m.Heir)
+	}
+}
+
+func (u *underling) ready(pid int) {
+	u.procs.Detach(pid)
+	u.say("ready %d", pid)
 }
