@@ -138,8 +138,8 @@ func (p *Processes) Counts() (fast, staged int) { return p.fast, p.staged }
 
 // Spawn implements platform.Processes.
 func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platform.Started, error) {
-	program := posix.ProgramOf(s.Process)
-	if program.Script != "" && len(io.Files) > posix.ScriptFD-3 || len(io.Files) > firstOwnFD-8 {
+	program := posix.ProgramOf(s.Process, len(io.Files))
+	if len(io.Files) > firstOwnFD-8 {
 		return platform.Started{}, &platform.SpawnError{Reason: posix.StepScript.Reason(0, unix.EMFILE, "")}
 	}
 	if err := signFault(s, program, io); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -240,10 +241,14 @@ func testDescriptors(w *world) {
 			w.Errorf("descriptors are %q", got)
 		}
 	}
-	s := w.script("a", "b")
-	_, err := w.procs.Spawn(99, s, platform.Streams{Log: -1, Files: []int{0, 0, 0, 0, 0, 0, 0}})
+	s := w.script("test -p /proc/self/fd/12", "echo there > "+w.dir+"/many")
+	many := slices.Repeat([]int{fds[1]}, 10)
+	if status := w.awaitExit(w.spawn(s, platform.Streams{Log: -1, Files: many})); status != 0 || w.file("many") != "there\n" {
+		w.Errorf("a script beside ten descriptors: status %d", status)
+	}
+	_, err := w.procs.Spawn(99, s, platform.Streams{Log: -1, Files: make([]int, 600)})
 	if e, ok := err.(*platform.SpawnError); !ok || e.Temporary || e.Reason != "unable to move script fd: Too many open files" {
-		w.Errorf("seven descriptors beside a script: %v", err)
+		w.Errorf("six hundred descriptors: %v", err)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"onset/core/env"
 )
 
 // sign is where the socket of expect listen is.
@@ -18,8 +20,8 @@ func (s *stage) sign() int {
 // sd_listen_fds(3) has it: names for all from the first on.
 func (s *stage) handOver() *SetupError {
 	if n := len(s.ListenNames); n > 0 {
-		s.Env = append(s.Env, "LISTEN_FDS="+strconv.Itoa(n), "LISTEN_FDNAMES="+strings.Join(s.ListenNames, ":"),
-			"LISTEN_PID="+strconv.Itoa(os.Getpid()))
+		s.Env = env.Table(s.Env).Set("LISTEN_FDS="+strconv.Itoa(n), true).
+			Set("LISTEN_FDNAMES="+strings.Join(s.ListenNames, ":"), true).Set("LISTEN_PID="+strconv.Itoa(os.Getpid()), true)
 	}
 	return nil
 }

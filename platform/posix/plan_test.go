@@ -12,7 +12,7 @@ var fullPlan = Plan{
 	Argv: []string{"a", "", "\xff"}, Env: []string{"A=1"}, Script: true, Trace: true, Debug: true,
 	Console: job.ConsoleOwner, ConsolePath: "/c", Profile: "p", Bare: true, Umask: -1, Nice: -20, HasNice: true, OOM: -1000,
 	Limits: [job.NumLimits]job.Limit{3: {Set: true, Soft: 1, Hard: job.Unlimited}},
-	Root:   "/r", Chroot: "/c", Dir: "/d", Setuid: "u", Setgid: "g", Tmpfiles: []string{"/t"},
+	Root:   "/r", Chroot: "/c", Dir: "/d", Setuid: "u", Setgid: "g", Tmpfiles: []string{"/t"}, Listen: true, ListenNames: []string{"l"},
 	Isolation: job.Isolation{IOPrio: "idle", CPUAffinity: "0", Sched: "fifo", SchedPrio: 9,
 		Namespaces: []job.Namespace{{Kind: "net", Path: "/n", Optional: true}}, Private: []string{"tmp"}, ReadOnly: []string{"/r"},
 		Hide: []string{"/h"}, Bind: []job.Setting{{Key: "/a", Value: "/b"}}, CapBounding: []string{"cap_chown"}, CapAmbient: []string{"cap_kill"},

@@ -27,8 +27,9 @@ type Program struct {
 	Script string   // what ScriptFD yields; empty without a script there
 }
 
-// ProgramOf chooses what to execute for a process (UPSTART §4.1).
-func ProgramOf(p job.Process) Program {
+// ProgramOf chooses what to execute for a process (UPSTART §4.1) that gets so
+// many files: those may take the place of the script, which is an argument then.
+func ProgramOf(p job.Process, files int) Program {
 	text := p.Text
 	if !p.Script {
 		if !strings.ContainsAny(text, shellCharacter) {
@@ -36,7 +37,7 @@ func ProgramOf(p job.Process) Program {
 		}
 		text = "exec " + text
 	}
-	if line := strings.TrimRight(text, "\n"); !strings.Contains(line, "\n") {
+	if line := strings.TrimRight(text, "\n"); !strings.Contains(line, "\n") || files > ScriptFD-3 {
 		return Program{Argv: []string{shell, "-e", "-c", line, shell}}
 	}
 	return Program{
