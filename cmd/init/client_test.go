@@ -22,7 +22,7 @@ import (
 //	child WORDS              another service, separated by commas, until it ends
 //	await FILE               until it is there
 //	write FILE TEXT
-//	sleep                    for ever
+//	sleep                    for an hour
 const clientMark = "ONSET_TEST_CLIENT"
 
 // client is how a job runs the service with these arguments.
@@ -65,7 +65,7 @@ func beClient(args []string) {
 		case "write":
 			err = os.WriteFile(next(), []byte(next()), 0o644)
 		case "sleep":
-			select {}
+			time.Sleep(time.Hour)
 		default:
 			err = fmt.Errorf("unknown word %q", verb)
 		}

@@ -16,6 +16,7 @@ import (
 func TestMain(m *testing.M) {
 	platformtest.Main(backend)
 	probeMain()
+	listenMain()
 	unix.Umask(0o022)
 	os.Exit(m.Run())
 }
