@@ -2,6 +2,7 @@ package linux
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,14 +46,18 @@ func isStage(pid int) bool {
 }
 
 // hasEnvironment reports whether a process was executed with the environment
-// of a spec.
+// of a spec. What the exec stage may add or replace is left out.
 func hasEnvironment(pid int, s *job.Spec) bool {
 	text, err := os.ReadFile(procPath(pid, "environ"))
-	environ := strings.TrimSuffix(string(text), "\x00")
-	if len(s.ListenNames) > 0 { // the stage told of them
-		environ, _, _ = strings.Cut(environ, "\x00LISTEN_FDS=")
+	if err != nil || !alive(pid) {
+		return false
 	}
-	return err == nil && alive(pid) && environ == strings.Join(s.Env, "\x00")
+	has, wants := strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"), slices.Clone(s.Env)
+	if i := s.Attrs.Isolation; len(s.ListenNames) > 0 || i != nil && len(i.EnvFiles)+len(i.Credentials) > 0 {
+		other := func(v string) bool { return !strings.HasPrefix(v, "UPSTART_") }
+		has, wants = slices.DeleteFunc(has, other), slices.DeleteFunc(wants, other)
+	}
+	return slices.Equal(has, wants)
 }
 
 // runsSelf reports whether a process runs our program.

@@ -130,9 +130,6 @@ func (p *Processes) plan(n *newcomer) (*posix.Plan, error) {
 		plan.Profile = a.AppArmor
 	}
 	if i := a.Isolation; i != nil && !plan.Bare {
-		if what := unsupported(i); what != "" {
-			return nil, &platform.SpawnError{Reason: "unable to set up " + what + ": " + posix.Strerror(unix.ENOSYS)}
-		}
 		plan.Isolation = *i
 		plan.Isolation.Namespaces = posix.Namespaces(i, p.privileged)
 		if err := p.processOne(n, plan); err != nil {
@@ -140,23 +137,6 @@ func (p *Processes) plan(n *newcomer) (*posix.Plan, error) {
 		}
 	}
 	return plan, nil
-}
-
-// unsupported names a stanza of isolation that cannot be honoured. To run the
-// job without it would be worse than not to run it.
-func unsupported(i *job.Isolation) string {
-	for _, c := range []struct {
-		what string
-		used bool
-	}{
-		{"seccomp", i.Seccomp != ""},
-		{"credentials", len(i.Credentials) > 0},
-	} {
-		if c.used {
-			return c.what
-		}
-	}
-	return ""
 }
 
 func underlying(err error) error {

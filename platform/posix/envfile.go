@@ -60,7 +60,7 @@ func readBounded(name string, most int64) ([]byte, error) {
 // leave it alone.
 func ofInit(key string) bool {
 	switch key {
-	case "NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "CREDENTIALS_DIRECTORY":
+	case "NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", credentialsVar:
 		return true
 	}
 	return strings.HasPrefix(key, "UPSTART_")

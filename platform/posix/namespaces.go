@@ -25,7 +25,7 @@ func Namespaces(i *job.Isolation, privileged bool) []job.Namespace {
 	if n := findNamespace(list, "pid"); n >= 0 {
 		need("mount", list[n].Optional) // for its /proc
 	}
-	if len(i.Bind)+len(i.ReadOnly)+len(i.Hide) > 0 || slices.Contains(i.Private, "tmp") || slices.Contains(i.Private, "dev") {
+	if len(i.Bind)+len(i.ReadOnly)+len(i.Hide)+len(i.Credentials) > 0 || slices.Contains(i.Private, "tmp") || slices.Contains(i.Private, "dev") {
 		need("mount", false)
 	}
 	if !privileged && len(list) > 0 {

@@ -77,6 +77,8 @@ type stage struct {
 	listening
 	privilege
 	mounting
+	callFilter
+	opened []credential
 }
 
 // run does the steps of UPSTART §4.3 that the caller's fork did not, and
@@ -85,7 +87,7 @@ func (s *stage) run() *SetupError {
 	steps := []func() *SetupError{s.console, s.profile}
 	if !s.Bare {
 		steps = append(steps, s.mask, s.priority, s.oom, s.scheduling, s.namespaces, s.session, s.sources,
-			s.envFiles, s.root, s.mounts, s.unprivileged, s.directory, s.tmpfiles, s.identify, s.chown, s.privileges)
+			s.envFiles, s.compile, s.openCredentials, s.root, s.mounts, s.unprivileged, s.directory, s.tmpfiles, s.identify, s.chown, s.credentials, s.privileges)
 	}
 	for _, step := range append(steps, s.handOver, s.prepareListens, s.prepare) {
 		if err := step(); err != nil {
@@ -239,6 +241,9 @@ func (s *stage) execute() *SetupError {
 		if errno := beTraced(s.report + 1); errno != 0 {
 			return &SetupError{Step: StepTrace, Errno: errno}
 		}
+	}
+	if errno := s.install(); errno != 0 {
+		return &SetupError{Step: StepText, Text: noProfile, Errno: errno}
 	}
 	return &SetupError{Step: StepExecute, Errno: s.become()}
 }
