@@ -9,7 +9,7 @@ import (
 func Run(t *testing.T, backend Backend) {
 	ConsolePath = t.TempDir() + "/console"
 	t.Setenv(consoleEnv, ConsolePath)
-	for _, c := range slices.Concat(specCases, failureCases, endCases, traceCases, crashCases) {
+	for _, c := range slices.Concat(specCases, failureCases, endCases, traceCases, signCases, crashCases) {
 		t.Run(c.name, func(t *testing.T) { c.run(newWorld(t, backend)) })
 	}
 }
