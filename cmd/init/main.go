@@ -128,15 +128,18 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 		warn("Unable to become a subreaper: " + err.Error())
 		c.Told = append(c.Told, engine.SubreaperFailed)
 	}
-	groups := linux.JobCgroups(kept != nil, func(text string) {
-		if kept != nil || o.priority <= engine.Info { // that a session has none is no news
-			warn(text)
-		}
-	})
-	defer linux.RemoveCgroups(groups)
+	groups := ""
+	if !o.noCgroups {
+		groups = linux.JobCgroups(kept != nil, func(text string) {
+			if kept != nil || o.priority <= engine.Info { // that a session has none is no news
+				warn(text)
+			}
+		})
+		defer linux.RemoveCgroups(groups)
+	}
 	var m *manager.Manager
 	kernel, err := newKernel(linux.Options{
-		CgroupRoot: groups, Warn: warn, Left: func(token uint64, n int) { m.Left(token, n) },
+		CgroupRoot: groups, NoCgroups: o.noCgroups, Alone: kept != nil, Warn: warn, Left: func(token uint64, n int) { m.Left(token, n) },
 		Notice: func(token uint64, text string) { m.Remark(token, text) },
 	})
 	if err != nil {
@@ -265,6 +268,7 @@ The init of a machine, or of a session.
       --chroot-sessions       let chroots have jobs of their own
       --default-console=WHAT  console of jobs that name none [log]
       --logdir=DIR            where job output is logged [/var/log/upstart]
+      --no-cgroups            do not use cgroups, neither to limit jobs nor to track them
       --no-dbus               do not connect to a message bus
       --no-inherit-env        start jobs with PATH and TERM only (session)
       --no-log                do not log job output

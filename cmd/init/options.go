@@ -16,6 +16,7 @@ type options struct {
 	dirs        manager.Dirs
 	console     job.Console
 	chroots     bool
+	noCgroups   bool
 	noDBus      bool
 	noInherit   bool
 	noLog       bool
@@ -104,6 +105,8 @@ func (o *options) flag(arg string) {
 	switch arg {
 	case "--chroot-sessions":
 		o.chroots = true
+	case "--no-cgroups":
+		o.noCgroups = true
 	case "--no-dbus":
 		o.noDBus = true
 	case "--no-inherit-env":

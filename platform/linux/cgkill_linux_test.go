@@ -160,13 +160,22 @@ func TestSignalTree(t *testing.T) {
 		return
 	}
 	w := newGroupWorld(t)
-	const counts = `trap 'echo got >>$DIR/count' USR1; trap 'exit 0' TERM; echo >>$DIR/up; while :; do sleep 1000 & wait; done`
+	const counts = `trap 'echo got >>$DIR/count' USR1; trap 'exit 0' TERM; sleep 1000 & echo >>$DIR/up; while :; do wait; done`
 	token, pid := w.spawn(w.spec(`setsid sh -c "` + counts + `" &
 		mkdir -p $GROUP/$TOKEN/sub
 		sh -c "echo 0 >$GROUP/$TOKEN/sub/cgroup.procs; ` + counts + `" &
 		while [ "$(wc -l <$DIR/up)" != 2 ]; do :; done
 		trap '' USR1; echo >$DIR/ready
-		while :; do sleep 1000 & wait; done`))
+		exec sleep 1000`))
+	w.until("those that sleep do, so that no signal is lost in a shell", func() bool {
+		sleepers := 0
+		for _, pid := range w.procs.cgroups.processes(token) {
+			if argv := arguments(pid); len(argv) > 0 && argv[0] == "sleep" {
+				sleepers++
+			}
+		}
+		return sleepers == 3
+	})
 	w.kill(token, pid, unix.SIGUSR1)
 	lines := func() string { text, _ := os.ReadFile(w.dir + "/count"); return string(text) }
 	w.until("both got it", func() bool { return len(lines()) >= len("got\ngot\n") })

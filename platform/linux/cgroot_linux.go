@@ -17,15 +17,13 @@ var cgroupMounts = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
 // hierarchy if nothing is there. Where there can be no group, it returns ""
 // and warns once.
 func JobCgroups(machine bool, warn func(string)) string {
-	name := "onset" + containerMark()
-	if !machine {
-		name += fmt.Sprintf("-%d", os.Getpid()) // a user may have several inits in one group
-	} else {
-		// A failure shows below.
-		mount("cgroup2", cgroupMounts[0], unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, "")
+	name := groupName(machine)
+	if machine {
+		mountGroups()
 	}
 	dir, err := ownGroup()
 	if err == nil {
+		dir = strings.TrimSuffix(dir, "/"+name+asideSuffix)
 		removeGroups(dir)
 		dir += "/" + name
 		err = os.Mkdir(dir, 0o755)
@@ -40,13 +38,33 @@ func JobCgroups(machine bool, warn func(string)) string {
 	return dir
 }
 
+// groupName is that of the directory with the groups of jobs.
+func groupName(machine bool) string {
+	name := "onset" + containerMark()
+	if !machine {
+		name += fmt.Sprintf("-%d", os.Getpid()) // a user may have several inits in one group
+	}
+	return name
+}
+
+// mountGroups mounts the hierarchy, beside v1 if that is there already. A
+// failure shows when it is used.
+func mountGroups() {
+	const flags = unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOSUID
+	mount("cgroup2", cgroupMounts[0], flags, "")
+	if !isCgroup2(cgroupMounts[0]) {
+		os.Mkdir(cgroupMounts[1], 0o755)
+		mount("cgroup2", cgroupMounts[1], flags, "")
+	}
+}
+
 // removeGroups removes those that inits of sessions left which are gone, as far
 // as nothing lives in them.
 func removeGroups(dir string) {
 	mark := "onset" + containerMark() + "-"
 	below, _ := os.ReadDir(dir)
 	for _, d := range below {
-		text, ok := strings.CutPrefix(d.Name(), mark)
+		text, ok := strings.CutPrefix(strings.TrimSuffix(d.Name(), asideSuffix), mark)
 		pid, err := strconv.Atoi(text)
 		if ok && err == nil && unix.Kill(pid, 0) == unix.ESRCH {
 			RemoveCgroups(dir + "/" + d.Name())
@@ -59,7 +77,7 @@ func RemoveCgroups(dir string) {
 	groups, _ := os.ReadDir(dir)
 	for _, g := range groups {
 		if g.IsDir() {
-			unix.Rmdir(dir + "/" + g.Name())
+			prune(dir + "/" + g.Name())
 		}
 	}
 	unix.Rmdir(dir)
@@ -81,9 +99,8 @@ func ownGroup() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, own, ok := strings.Cut("\n"+string(text), "\n0::")
-	own, _, _ = strings.Cut(own, "\n")
-	if !ok || strings.HasPrefix(own, "/..") {
+	own, ok := ownGroupOf(string(text), "")
+	if !ok {
 		return "", fmt.Errorf("no cgroup v2 group of this process is visible")
 	}
 	err = &os.PathError{Op: "use", Path: cgroupMounts[0], Err: unix.ENOTSUP}

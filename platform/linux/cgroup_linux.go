@@ -2,8 +2,10 @@ package linux
 
 import (
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -17,12 +19,13 @@ import (
 // spawn, and removes it when nothing of it lives. A nil *cgroups has none.
 type cgroups struct {
 	root      string
-	notify    int              // inotify descriptor, or -1
-	waiting   map[int32]uint64 // watch to token, of groups whose process is gone while others live
-	unwatched map[uint64]bool  // tokens of such groups that inotify does not take; each Collect looks
+	below     map[uint64]string // directory of the group of a token that is not in the root
+	notify    int               // inotify descriptor, or -1
+	waiting   map[int32]uint64  // watch to token, of groups whose process is gone while others live
+	unwatched map[uint64]bool   // tokens of such groups that inotify does not take; each Collect looks
+	clones    bool              // a process can be born in a group
 	left      func(token uint64, n int)
 	emptied   func(token uint64) // told once nothing lives in such a group
-	before    bool               // groups of a manager before may be there
 }
 
 // newCgroups returns nil where the root is no writable directory of a cgroup
@@ -35,8 +38,13 @@ func newCgroups(p platform.Poller, o Options, emptied func(token uint64)) *cgrou
 		o.Warn("no cgroups for jobs: " + err.Error())
 		return nil
 	}
-	c := &cgroups{root: o.CgroupRoot, notify: -1, waiting: map[int32]uint64{}, unwatched: map[uint64]bool{},
-		left: o.Left, emptied: emptied, before: true}
+	c := &cgroups{root: o.CgroupRoot, notify: -1, below: map[uint64]string{}, waiting: map[int32]uint64{},
+		unwatched: map[uint64]bool{}, clones: clones(), left: o.Left, emptied: emptied}
+	tokensBelow(c.root, func(token uint64, group string) {
+		if dir := filepath.Dir(group); dir != c.root {
+			c.below[token] = dir
+		}
+	})
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err == nil {
 		if err = p.Add(fd, platform.Readable, func(platform.Ready) { c.changed() }); err != nil {
@@ -67,28 +75,38 @@ func usableGroup(dir string) error {
 	return nil
 }
 
-func (c *cgroups) path(token uint64) string { return c.root + "/" + strconv.FormatUint(token, 10) }
+func (c *cgroups) path(token uint64) string {
+	dir, ok := c.below[token]
+	if !ok {
+		dir = c.root
+	}
+	return dir + "/" + strconv.FormatUint(token, 10)
+}
 
-// create returns a descriptor of a new group, or -1.
-func (c *cgroups) create(token uint64) int {
+// create returns a descriptor of a new group in a directory, or -1; "" is the
+// root.
+func (c *cgroups) create(token uint64, below string) (fd int, err error) {
 	if c == nil {
-		return -1
+		return -1, nil
+	}
+	if below != "" {
+		c.below[token] = below
 	}
 	if err := unix.Mkdir(c.path(token), 0o755); err != nil && err != unix.EEXIST {
-		return -1
+		return -1, err
 	}
-	fd, err := unix.Open(c.path(token), unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1
-	}
-	return fd
+	return unix.Open(c.path(token), unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
 }
 
 // ended is told that the process of a token ended, and returns how many others
 // of its group live on. If any do, emptied is told once they are gone. Zombies
 // keep no group.
 func (c *cgroups) ended(token uint64) int {
-	if c == nil || token == 0 || unix.Rmdir(c.path(token)) == nil { // the rule: it left nothing behind
+	if c == nil || token == 0 {
+		return 0
+	}
+	if unix.Rmdir(c.path(token)) == nil { // the rule: it left nothing behind
+		c.gone(token)
 		return 0
 	}
 	n := len(c.processes(token))
@@ -102,7 +120,7 @@ func (c *cgroups) ended(token uint64) int {
 // remove removes a group, or has it removed as soon as it is empty. It reports
 // whether nothing lives in it.
 func (c *cgroups) remove(token uint64) bool {
-	if c == nil || prune(c.path(token)) {
+	if c == nil || c.prune(token) {
 		return true
 	}
 	wd, err := unix.InotifyAddWatch(c.notify, c.path(token)+"/cgroup.events", unix.IN_MODIFY)
@@ -111,12 +129,31 @@ func (c *cgroups) remove(token uint64) bool {
 	} else {
 		c.unwatched[token] = true
 	}
-	if !prune(c.path(token)) { // it may have become empty before the watch
+	if !c.prune(token) { // it may have become empty before the watch
 		return false
 	}
 	delete(c.waiting, int32(wd))
 	delete(c.unwatched, token)
 	return true
+}
+
+// prune removes the group of a token, unless processes live in it, and reports
+// whether none does.
+func (c *cgroups) prune(token uint64) bool {
+	if !prune(c.path(token)) {
+		return false
+	}
+	c.gone(token)
+	return true
+}
+
+// gone removes the groups that the one of a token was in, as far as nothing
+// else is in them.
+func (c *cgroups) gone(token uint64) {
+	if dir, ok := c.below[token]; ok {
+		delete(c.below, token)
+		tidy(dir, c.root)
+	}
 }
 
 // prune removes a group and those a service made in it, unless one of them
@@ -154,7 +191,7 @@ func (c *cgroups) changed() {
 		for at := 0; at < n; {
 			e := (*unix.InotifyEvent)(unsafe.Pointer(&buf[at]))
 			at += unix.SizeofInotifyEvent + int(e.Len)
-			if token, ok := c.waiting[e.Wd]; ok && (e.Mask&unix.IN_IGNORED != 0 || prune(c.path(token))) {
+			if token, ok := c.waiting[e.Wd]; ok && (e.Mask&unix.IN_IGNORED != 0 || c.prune(token)) {
 				delete(c.waiting, e.Wd)
 				c.emptied(token)
 			}
@@ -169,29 +206,31 @@ func (c *cgroups) look() {
 		return
 	}
 	for token := range c.unwatched {
-		if prune(c.path(token)) {
+		if c.prune(token) {
 			delete(c.unwatched, token)
 			c.emptied(token)
 		}
 	}
 }
 
-// sweep removes the groups of a manager before that nobody claims, once.
-func (c *cgroups) sweep(claimed map[int]*child) {
-	if c == nil || !c.before {
+// sweep removes the groups of a manager before that no process has, once.
+func (p *Processes) sweep() {
+	if p.swept {
 		return
 	}
-	c.before = false
+	p.swept = true
 	own := map[uint64]bool{}
-	for _, child := range claimed {
-		own[child.token] = true
+	for _, c := range p.children {
+		own[c.token] = true
 	}
-	entries, _ := os.ReadDir(c.root)
-	for _, e := range entries {
-		if token, err := strconv.ParseUint(e.Name(), 10, 64); err == nil && !own[token] {
-			c.remove(token)
-		}
+	if c := p.cgroups; c != nil {
+		tokensBelow(c.root, func(token uint64, _ string) {
+			if !own[token] {
+				c.remove(token)
+			}
+		})
 	}
+	p.limits.takeOver(own)
 }
 
 // processes are those in the group of a token and in groups below it.
@@ -200,18 +239,72 @@ func (c *cgroups) processes(token uint64) (pids []int) {
 		return nil
 	}
 	filepath.WalkDir(c.path(token), func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.IsDir() {
-			return nil
-		}
-		text, _ := os.ReadFile(path + "/cgroup.procs")
-		for line := range strings.Lines(string(text)) {
-			if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 0 {
-				pids = append(pids, pid)
-			}
+		if err == nil && e.IsDir() {
+			pids = append(pids, pidsIn(path)...)
 		}
 		return nil
 	})
 	return pids
+}
+
+// pidsIn are the processes in a group.
+func pidsIn(dir string) (pids []int) {
+	text, _ := os.ReadFile(dir + "/cgroup.procs")
+	for line := range strings.Lines(string(text)) {
+		if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// clones reports whether a process can be born in a group (since Linux 5.7),
+// by asking for a descriptor that cannot be.
+func clones() bool {
+	args := [11]uint64{0: unix.CLONE_INTO_CGROUP, 4: uint64(unix.SIGCHLD), 10: math.MaxInt32}
+	_, _, errno := unix.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0)
+	return errno == unix.EBADF
+}
+
+// frozen reports whether a group is: who is born in it does not get as far as
+// its program, for which its maker would wait.
+func frozen(group int) bool {
+	var buf [256]byte
+	fd, err := unix.Openat(group, "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	n, _ := unix.Read(fd, buf[:])
+	return strings.Contains(string(buf[:max(n, 0)]), "frozen 1")
+}
+
+// starved reports whether the kernel killed a process of a token for want of
+// memory, where the memory of its group is counted.
+func (l *limits) starved(token uint64) bool {
+	if l == nil {
+		return false
+	}
+	files := []string{}
+	if l.tree != nil {
+		files = append(files, l.tree.path(token)+"/memory.events")
+	}
+	for _, dir := range l.v1[token] {
+		files = append(files, dir+"/memory.oom_control")
+	}
+	return slices.ContainsFunc(files, func(file string) bool { n, ok := counter(file, "oom_kill"); return ok && n > 0 })
+}
+
+// counter returns a number by its name in a file of a group.
+func counter(file, name string) (n uint64, ok bool) {
+	text, _ := os.ReadFile(file)
+	_, rest, ok := strings.Cut("\n"+string(text), "\n"+name+" ")
+	if !ok {
+		return 0, false
+	}
+	line, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.ParseUint(line, 10, 64)
+	return n, err == nil
 }
 
 // used reports whether a process ever ran in the group of a token: the kernel
@@ -220,6 +313,6 @@ func (c *cgroups) used(token uint64) bool {
 	if c == nil {
 		return false
 	}
-	text, err := os.ReadFile(c.path(token) + "/cpu.stat")
-	return err == nil && !strings.Contains("\n"+string(text), "\nusage_usec 0\n")
+	n, ok := counter(c.path(token)+"/cpu.stat", "usage_usec")
+	return ok && n > 0
 }

@@ -70,8 +70,9 @@ const maxTraps = 64
 // orphan matters to nobody and is taken at once, so a storm of them is over
 // in one call; a process of a job is reaped by the next.
 func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
-	p.cgroups.sweep(p.children)
+	p.sweep()
 	p.cgroups.look()
+	p.limits.look()
 	if p.anew {
 		p.anew = false
 		p.loseStrays()
@@ -151,7 +152,9 @@ func (p *Processes) ended(pid int, status job.Status) {
 	if c.forks {
 		p.inherit(&e, c, t)
 	}
+	e.OOM = status == job.Killed(job.Signal(unix.SIGKILL)) && p.limits.starved(c.token)
 	e.Left = p.cgroups.ended(c.token)
+	p.limits.release(c.token)
 	if c.failed {
 		return
 	}

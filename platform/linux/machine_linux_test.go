@@ -47,7 +47,8 @@ func TestJobCgroups(t *testing.T) {
 			os.Mkdir("/sys/fs/cgroup/unified", 0o755)
 			mustMount(t, "cgroup2", "/sys/fs/cgroup/unified", 0)
 		}, "/sys/fs/cgroup/unified/onset" + containerMark()},
-		{"only v1", true, func(t *testing.T) { mustMount(t, "tmpfs", "/sys/fs/cgroup", 0) }, ""},
+		{"only v1 until now", true, func(t *testing.T) { mustMount(t, "tmpfs", "/sys/fs/cgroup", 0) }, "/sys/fs/cgroup/unified/onset" + containerMark()},
+		{"only v1 in a session", false, func(t *testing.T) { mustMount(t, "tmpfs", "/sys/fs/cgroup", 0) }, ""},
 		{"read-only", true, func(t *testing.T) { mustMount(t, "cgroup2", "/sys/fs/cgroup", unix.MS_RDONLY) }, ""},
 		{"no directory", true, func(t *testing.T) { os.RemoveAll("/sys/fs") }, ""},
 	} {

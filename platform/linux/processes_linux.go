@@ -18,6 +18,8 @@ import (
 type Options struct {
 	Umask      int          // of this init, which is the default of its jobs
 	CgroupRoot string       // writable cgroup v2 directory for jobs; empty: none
+	NoCgroups  bool         // cgroup stanzas have no effect either
+	Alone      bool         // no process of others is in the cgroup of this init
 	Console    string       // empty: /dev/console
 	Warn       func(string) // may be nil
 	// Left is told that the process of a token ended and n others of its
@@ -43,6 +45,8 @@ type Processes struct {
 	children map[int]*child // started and not collected yet
 	traced   map[int]*tracee
 	cgroups  *cgroups
+	limits   *limits
+	swept    bool         // groups that a manager before left are taken care of
 	happened []engine.Msg // for the next Collect
 	anew     bool         // what it traced before it was executed anew is to be looked through
 	untraced bool         // told that tracing is forbidden
@@ -102,6 +106,7 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 		children:   map[int]*child{}, traced: map[int]*tracee{},
 	}
 	all.cgroups = newCgroups(p, o, all.emptied)
+	all.limits = newLimits(all.cgroups, all.o)
 	return all, nil
 }
 
@@ -153,7 +158,10 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 		}
 		defer unix.Close(script)
 	}
-	n := &newcomer{token: token, spec: s, program: program, script: script, sign: io.Sign, group: p.cgroups.create(token)}
+	n := &newcomer{token: token, spec: s, program: program, script: script, sign: io.Sign}
+	if err := p.enroll(n); err != nil {
+		return platform.Started{}, err
+	}
 	n.files = n.withSign(p.files(n, io))
 	started, err := p.start(n)
 	if n.group >= 0 {
@@ -161,6 +169,7 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 	}
 	if err != nil {
 		p.cgroups.remove(token)
+		p.limits.release(token)
 		return started, spawnError(err)
 	}
 	c := p.children[started.PID]
@@ -173,10 +182,34 @@ type newcomer struct {
 	token   uint64
 	spec    *job.Spec
 	program posix.Program
-	script  int // descriptor to be ScriptFD, or -1
-	group   int // descriptor of its cgroup, or -1
+	script  int      // descriptor to be ScriptFD, or -1
+	group   int      // descriptor of its cgroup, or -1
+	join    []string // files of further cgroups, which it has to enter itself
 	files   []uintptr
 	sign    int // see platform.Streams
+}
+
+// enroll makes the cgroups of a process.
+func (p *Processes) enroll(n *newcomer) error {
+	below, join, err := p.limits.place(n.token, n.spec)
+	n.join = join
+	if err != nil {
+		p.limits.release(n.token)
+		return err
+	}
+	n.group, err = p.cgroups.create(n.token, below)
+	if below != "" && err != nil { // else it is only not tracked
+		p.limits.release(n.token)
+		return setupError(below, err)
+	}
+	if n.group >= 0 && (!p.cgroups.clones || frozen(n.group)) {
+		unix.Close(n.group)
+		n.group, n.join = -1, append(n.join, p.cgroups.path(n.token)+"/cgroup.procs")
+	}
+	if below != "" {
+		delegate(p.cgroups.path(n.token), n.spec)
+	}
+	return nil
 }
 
 func (p *Processes) start(n *newcomer) (platform.Started, error) {
@@ -213,7 +246,7 @@ func (p *Processes) files(n *newcomer, io platform.Streams) []uintptr {
 // are enough for a spec; else "".
 func (p *Processes) simple(n *newcomer) (string, *syscall.ProcAttr) {
 	s, a := n.spec, &n.spec.Attrs
-	if len(n.program.Argv) == 0 || a.Console == job.ConsoleOutput || a.Console == job.ConsoleOwner || s.Debug || traces(s) || n.listens() || len(s.ListenNames) > 0 {
+	if len(n.program.Argv) == 0 || a.Console == job.ConsoleOutput || a.Console == job.ConsoleOwner || s.Debug || traces(s) || n.listens() || len(s.ListenNames)+len(n.join) > 0 {
 		return "", nil
 	}
 	name := n.program.Argv[0]

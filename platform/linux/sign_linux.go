@@ -83,22 +83,19 @@ func (p *Processes) TokenOf(pid int) uint64 {
 
 // tokenOf returns the token of the group that a process is in or below, or 0.
 // Its path may begin elsewhere than the root does here, so the first directory
-// that is called like the root counts.
+// that is called like the root counts. A number is that of a token.
 func (c *cgroups) tokenOf(pid int) uint64 {
-	text, err := os.ReadFile(procPath(pid, "cgroup"))
-	if err != nil {
-		return 0
+	text, _ := os.ReadFile(procPath(pid, "cgroup"))
+	path, _ := ownGroupOf(string(text), "")
+	_, below, _ := strings.Cut(path+"/", "/"+filepath.Base(c.root)+"/")
+	for name := range strings.SplitSeq(below, "/") {
+		token, err := strconv.ParseUint(name, 10, 64)
+		if err == nil && there(c.path(token)) {
+			return token
+		}
+		if err == nil {
+			break
+		}
 	}
-	_, path, _ := strings.Cut("\n"+string(text), "\n0::")
-	path, _, _ = strings.Cut(path, "\n")
-	_, below, ok := strings.Cut(path+"/", "/"+filepath.Base(c.root)+"/")
-	if !ok {
-		return 0
-	}
-	name, _, _ := strings.Cut(below, "/")
-	token, err := strconv.ParseUint(name, 10, 64)
-	if err != nil || unix.Access(c.path(token), unix.F_OK) != nil {
-		return 0
-	}
-	return token
+	return 0
 }

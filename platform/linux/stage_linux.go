@@ -123,7 +123,7 @@ func (p *Processes) plan(n *newcomer) (*posix.Plan, error) {
 		Console: a.Console, ConsolePath: p.o.Console, Bare: s.Slot == job.Security,
 		Umask: a.Umask, Nice: a.Nice, HasNice: a.HasNice, OOM: a.OOM,
 		Root: s.Root, Chroot: a.Chroot, Dir: directory(s), Setuid: a.Setuid, Setgid: a.Setgid,
-		Tmpfiles: a.Tmpfiles, Listen: n.listens(), ListenNames: s.ListenNames,
+		Tmpfiles: a.Tmpfiles, Listen: n.listens(), ListenNames: s.ListenNames, Cgroups: n.join,
 	}
 	copy(plan.Limits[:], a.Limits)
 	if s.Slot == job.Main && a.AppArmor != "" && AppArmorUsable() {

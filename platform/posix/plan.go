@@ -33,10 +33,11 @@ type Plan struct {
 	Isolation   job.Isolation
 	Listen      bool     // have listen calls told over the descriptor behind those of the stage
 	ListenNames []string // see sd_listen_fds(3)
+	Cgroups     []string // files of groups to enter
 }
 
 // planFormat guards against a plan of another version of the program.
-const planFormat = 3
+const planFormat = 4
 
 const maxPlan = 16 << 20 // bytes
 
@@ -92,6 +93,7 @@ func (c *planCodec) plan(p *Plan) {
 	c.isolation(&p.Isolation)
 	c.bool(&p.Listen)
 	c.list(&p.ListenNames)
+	c.list(&p.Cgroups)
 }
 
 func (c *planCodec) isolation(i *job.Isolation) {

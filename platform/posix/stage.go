@@ -84,7 +84,7 @@ type stage struct {
 // run does the steps of UPSTART §4.3 that the caller's fork did not, and
 // returns only with the one that failed.
 func (s *stage) run() *SetupError {
-	steps := []func() *SetupError{s.console, s.profile}
+	steps := []func() *SetupError{s.cgroups, s.console, s.profile}
 	if !s.Bare {
 		steps = append(steps, s.mask, s.priority, s.oom, s.scheduling, s.namespaces, s.session, s.sources,
 			s.envFiles, s.compile, s.openCredentials, s.root, s.mounts, s.unprivileged, s.directory, s.tmpfiles, s.identify, s.chown, s.credentials, s.privileges)
@@ -141,6 +141,15 @@ func (s *stage) console() *SetupError {
 		}
 	}
 	return fault(StepConsole, unix.Close(fd))
+}
+
+func (s *stage) cgroups() *SetupError {
+	for _, file := range s.Cgroups {
+		if err := os.WriteFile(file, []byte("0"), 0); err != nil {
+			return failure("unable to enter cgroup", err)
+		}
+	}
+	return nil
 }
 
 func (s *stage) mask() *SetupError {
