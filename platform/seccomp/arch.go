@@ -86,21 +86,42 @@ func (p *profile) archs(m *Machine) ([]*arch, error) {
 	return list, nil
 }
 
-// calls returns the numbers of an architecture by name, with -1 for those it
-// does not have.
-func (a *arch) calls() map[string]int {
-	calls, column := map[string]int{}, 0
-	for line := range strings.Lines(syscallTable) {
-		f := strings.Fields(line)
-		if column == 0 {
-			column = slices.Index(f, a.name)
-			continue
+// column returns where the table has the numbers of an architecture.
+func (a *arch) column() int {
+	first, _, _ := strings.Cut(syscallTable, "\n")
+	return slices.Index(strings.Fields(first), a.name)
+}
+
+// lookUp returns the line of a name, which is empty if there is none, by
+// bisection: the lines are in the order of their names.
+func lookUp(name string) string {
+	low, high := strings.IndexByte(syscallTable, '\n')+1, len(syscallTable)
+	for low < high {
+		middle := low + (high-low)/2
+		start := low + strings.LastIndexByte(syscallTable[low:middle], '\n') + 1
+		end := start + strings.IndexByte(syscallTable[start:], '\n')
+		line := syscallTable[start:end]
+		switch found, _, _ := strings.Cut(line, " "); {
+		case found == name:
+			return line
+		case found < name:
+			low = end + 1
+		default:
+			high = start
 		}
-		number, err := strconv.Atoi(f[column])
-		if err != nil {
-			number = -1
-		}
-		calls[f[0]] = number
 	}
-	return calls
+	return ""
+}
+
+// number returns what a line has in a column, or -1.
+func number(line string, column int) int {
+	for range column {
+		_, line, _ = strings.Cut(line, " ")
+	}
+	word, _, _ := strings.Cut(line, " ")
+	n, err := strconv.Atoi(word)
+	if err != nil {
+		return -1
+	}
+	return n
 }

@@ -32,6 +32,9 @@ const (
 	maxArgs      = 6
 )
 
+// maxTable is about how many calls an architecture has.
+const maxTable = 512
+
 // maxProgram is the kernel's limit.
 const maxProgram = 4096
 
@@ -95,8 +98,8 @@ func Compile(text string, m Machine) (*Filter, error) {
 
 // decide applies the rules in their order.
 func (p *profile) decide(a *arch, m *Machine, fallback uint32) ([]*call, error) {
-	numbers := a.calls()
-	calls := map[int]*call{}
+	column := a.column()
+	calls := make(map[int]*call, maxTable)
 	for i := range p.Syscalls {
 		r, path := &p.Syscalls[i], fmt.Sprintf("syscalls[%d]", i)
 		act, err := action(r.Action, r.ErrnoRet, path+".action", path+".errnoRet")
@@ -118,11 +121,12 @@ func (p *profile) decide(a *arch, m *Machine, fallback uint32) ([]*call, error) 
 			continue
 		}
 		for k, name := range names {
-			n, known := numbers[name]
-			if !known && (fallback == retAllow || fallback == retLog) {
+			line := lookUp(name)
+			if line == "" && (fallback == retAllow || fallback == retLog) {
 				return nil, fmt.Errorf("%s.names[%d]: unknown system call %q", path, k, name)
 			}
-			if !known || n < 0 {
+			n := number(line, column)
+			if n < 0 {
 				continue
 			}
 			if calls[n] == nil {

@@ -27,11 +27,11 @@ func verdict(t *testing.T, text string, m Machine, audit uint32, name string, ar
 		t.Fatal(err)
 	}
 	i := slices.IndexFunc(archs[:], func(a arch) bool { return a.audit == audit })
-	number, ok := archs[i].calls()[name]
-	if !ok || number < 0 {
+	n := number(lookUp(name), archs[i].column())
+	if n < 0 {
 		t.Fatalf("there is no call %s", name)
 	}
-	d := data{number: uint32(number), arch: audit}
+	d := data{number: uint32(n), arch: audit}
 	copy(d.args[:], args)
 	return run(f.Program, d)
 }

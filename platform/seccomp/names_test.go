@@ -20,8 +20,8 @@ var constant = regexp.MustCompile(`(?m)^\tSYS_([A-Z0-9_]+) +=\s*(\d+)$`)
 // privateCalls of 32-bit ARM are in no list of the kernel's.
 const privateCalls = "breakpoint 983041\ncacheflush 983042\nusr26 983043\nusr32 983044\nset_tls 983045\n"
 
-// callsOf returns the numbers by name of an architecture of Go.
-func callsOf(t *testing.T, dir, goarch string) map[string]string {
+// constantsOf returns the numbers by name of an architecture of Go.
+func constantsOf(t *testing.T, dir, goarch string) map[string]string {
 	text, err := os.ReadFile(filepath.Join(dir, "unix", "zsysnum_linux_"+goarch+".go"))
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestNamesAreThoseOfTheKernel(t *testing.T) {
 	columns := strings.Fields(first)[1:]
 	calls, names := map[string]map[string]string{}, []string{}
 	for _, c := range columns {
-		calls[c] = callsOf(t, strings.TrimSpace(string(dir)), c)
+		calls[c] = constantsOf(t, strings.TrimSpace(string(dir)), c)
 		for name := range calls[c] {
 			names = append(names, name)
 		}
