@@ -18,6 +18,7 @@ import (
 //
 //	listen NETWORK ADDRESS   and keep listening
 //	notify TEXT              over sd_notify; "+" stands for a newline
+//	barrier                  waits until all of that has been handled
 //	store NAME TEXT          a file with that text, over sd_notify, with a barrier
 //	child WORDS              another service, separated by commas, until it ends
 //	await FILE               until it is there
@@ -50,6 +51,8 @@ func beClient(args []string) {
 			}
 		case "notify":
 			err = sendNotice(strings.ReplaceAll(next(), "+", "\n"))
+		case "barrier":
+			err = barrier()
 		case "store":
 			err = storeFile(next(), next())
 		case "child":
