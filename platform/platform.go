@@ -11,6 +11,7 @@ package platform
 import (
 	"time"
 
+	"onset/core/control"
 	"onset/core/engine"
 	"onset/core/job"
 )
@@ -76,6 +77,14 @@ type SpawnError struct {
 
 func (e *SpawnError) Error() string { return e.Reason }
 
+// Process is one of the processes of a spawn.
+type Process struct {
+	PID     int
+	Parent  int           // 0: none of the spawn
+	Command string        // its command line, or its name in brackets
+	Started time.Duration // after the boot
+}
+
 // Processes starts, signals, traces and collects processes.
 type Processes interface {
 	// Spawn starts the process of a spec. token is put where Find finds it.
@@ -110,6 +119,12 @@ type Processes interface {
 	// TokenOf returns the token of the spawn that a process comes from, as
 	// far as the kernel tells; 0 if it is gone or comes from none.
 	TokenOf(pid int) uint64
+	// Tree returns the living processes of a spawn, each after its parent; pid
+	// is the one that its slot has.
+	Tree(token uint64, pid int) []Process
+	// Usage returns what all processes of a spawn use, or nil if nobody
+	// counts it.
+	Usage(token uint64) *control.Usage
 	// Detach ends the tracing of a process, alive or just ended, and of all
 	// that it has made.
 	Detach(pid int)

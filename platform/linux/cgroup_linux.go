@@ -282,14 +282,11 @@ func frozen(group int) bool {
 // starved reports whether the kernel killed a process of a token for want of
 // memory, where the memory of its group is counted.
 func (l *limits) starved(token uint64) bool {
-	if l == nil {
-		return false
-	}
 	files := []string{}
-	if l.tree != nil {
+	if l != nil && l.tree != nil {
 		files = append(files, l.tree.path(token)+"/memory.events")
 	}
-	for _, dir := range l.v1[token] {
+	for _, dir := range l.groups(token) {
 		files = append(files, dir+"/memory.oom_control")
 	}
 	return slices.ContainsFunc(files, func(file string) bool { n, ok := counter(file, "oom_kill"); return ok && n > 0 })

@@ -32,6 +32,14 @@ func (l *limits) release(token uint64) {
 	delete(l.stale, token)
 }
 
+// groups are those of v1 that a token has.
+func (l *limits) groups(token uint64) []string {
+	if l == nil {
+		return nil
+	}
+	return l.v1[token]
+}
+
 // pruneV1 removes a group with those in it, and reports whether it is gone.
 func pruneV1(dir string) bool {
 	err := unix.Rmdir(dir)
