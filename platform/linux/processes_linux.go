@@ -344,6 +344,7 @@ func spawnError(err error) error {
 
 // Kill implements platform.Processes (UPSTART §2.9, EXTENSIONS §4).
 func (p *Processes) Kill(token uint64, pid int, sig job.Signal, scope engine.Scope) error {
+	compel(pid, unix.Signal(sig))
 	if scope != engine.Tree || p.cgroups == nil {
 		return signal(pid, unix.Signal(sig), scope != engine.Process)
 	}

@@ -20,6 +20,7 @@ type mounting struct {
 	binds     []*mount    // with what they show
 	nodes     []*mount    // of private dev
 	links     [][2]string // targets and names of those that are links
+	proc      int         // directory of processes, if anything is to be read-only
 	hollow    int         // file system of what hides others; 0 before the first
 }
 
@@ -53,6 +54,9 @@ func (s *stage) sources() *SetupError {
 			return NoIsolation("bind "+from, err)
 		}
 		s.binds = append(s.binds, &mount{rank: rankBind, what: "bind", path: b.Value, tree: tree, make: (*stage).bind})
+	}
+	if len(s.Isolation.ReadOnly) > 0 {
+		s.proc, _ = unix.Open("/proc", unix.O_PATH|unix.O_CLOEXEC, 0)
 	}
 	if !slices.Contains(s.Isolation.Private, "dev") {
 		return nil

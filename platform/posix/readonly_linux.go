@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -11,7 +12,7 @@ import (
 // readOnly makes a place and all mounts below it read-only. What is no mount
 // becomes one.
 func (s *stage) readOnly(m *mount) error {
-	err := setReadOnly(unix.AT_FDCWD, m.path, 0)
+	err := s.setReadOnly(unix.AT_FDCWD, m.path, 0)
 	if err != unix.EINVAL {
 		return err
 	}
@@ -29,28 +30,35 @@ func (s *stage) readOnly(m *mount) error {
 			return err
 		}
 	}
-	return setReadOnly(tree, "", unix.AT_EMPTY_PATH)
+	return s.setReadOnly(tree, "", unix.AT_EMPTY_PATH)
 }
 
 // setReadOnly fails with EINVAL for what is no mount. Before Linux 5.12 the
 // mounts are taken one by one.
-func setReadOnly(dir int, name string, flags uint) error {
+func (s *stage) setReadOnly(dir int, name string, flags uint) error {
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	err := unix.MountSetattr(dir, name, flags|unix.AT_RECURSIVE, &attr)
 	if err != unix.ENOSYS {
 		return err
 	}
+	var link [unix.PathMax]byte
 	if name == "" {
-		if name, err = os.Readlink("/proc/self/fd/" + strconv.Itoa(dir)); err != nil {
+		n, err := unix.Readlinkat(s.proc, "self/fd/"+strconv.Itoa(dir), link[:])
+		if err != nil {
 			return err
 		}
+		name = string(link[:n])
 	}
-	points, err := mountPoints(name)
+	points, err := s.mountPoints(name)
 	if err != nil {
 		return err
 	}
 	for _, p := range points {
-		if err := remountReadOnly(p); err != nil {
+		err := remountReadOnly(p)
+		if p != name && (missing(err) || err == unix.EINVAL) {
+			continue // another mount covers it
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -70,8 +78,14 @@ func remountReadOnly(path string) error {
 
 // mountPoints are the one at a path, which comes first and has to be one, and
 // those below it.
-func mountPoints(at string) (points []string, err error) {
-	text, err := os.ReadFile("/proc/self/mountinfo")
+func (s *stage) mountPoints(at string) (points []string, err error) {
+	fd, err := unix.Openat(s.proc, "self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), "mountinfo")
+	defer file.Close()
+	text, err := io.ReadAll(file)
 	if err != nil {
 		return nil, err
 	}
