@@ -80,6 +80,7 @@ type Manager struct {
 	files   map[int]bool // that came with events, or to be stored
 	signs   map[uint64]*sign
 	over    []*sign         // to be closed
+	address string          // of the sd_notify socket, as the engine knows it
 	notify  []*notifySocket // in the order they were bound
 	notice  []byte          // for reading from them
 	remarks map[string]bool // made already
@@ -106,6 +107,7 @@ func New(k Kernel, c Config) (*Manager, error) {
 		m.listens = k.NewListens(k.Poller, m.listenMemory(), m)
 	}
 	m.newEngine()
+	m.address = m.engine.State().Options.NotifySocket
 	m.loop = loop.Loop{Engine: m.engine, Platform: m, Dump: m.dump}
 	m.meaning = requests(c.Engine)
 	c.Signals.start(k.Poller.Wake)

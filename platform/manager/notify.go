@@ -78,7 +78,7 @@ func NotifyAddress(mode engine.Mode, own env.Table, pid int) string {
 func (m *Manager) withNotifySocket(s *job.Spec) (*job.Spec, error) {
 	const key = "NOTIFY_SOCKET"
 	address, _ := s.Env.Lookup(key)
-	if address == "" || address != m.engine.State().Options.NotifySocket {
+	if address == "" || address != m.address {
 		return s, nil
 	}
 	err := error(nil)
@@ -259,11 +259,13 @@ func noticeLines(b []byte, flags int) ([]string, error) {
 func (m *Manager) tellNotice(n engine.Notified, files []int) {
 	stores := slices.Contains(n.Lines, "FDSTORE=1")
 	var stored []job.StoredFile
-	processes(m.engine.State(), func(_ *engine.Class, j *engine.Instance, slot job.Slot) {
-		if j.Procs[slot].Token == n.Token {
-			stored = j.Stored
-		}
-	})
+	if stores {
+		processes(m.engine.State(), func(_ *engine.Class, j *engine.Instance, slot job.Slot) {
+			if j.Procs[slot].Token == n.Token {
+				stored = j.Stored
+			}
+		})
+	}
 	for _, fd := range files {
 		known := slices.IndexFunc(stored, func(f job.StoredFile) bool { return sameFile(fd, f.File) })
 		switch {
