@@ -19,11 +19,14 @@ func TestMain(m *testing.M) {
 }
 
 // starter is the init that starts a stage.
-type starter struct{ uid uint32 }
+type starter struct {
+	uid   uint32
+	flags uintptr // what it makes a process with
+}
 
 var (
-	asRoot = starter{0}
-	asUser = starter{4711} // has no account
+	asRoot = starter{}
+	asUser = starter{uid: 4711} // has no account
 )
 
 // isolated is a plan that asks for isolation alone.
@@ -90,7 +93,7 @@ func (s starter) start(t *testing.T, p *Plan) (pid, report int, out string) {
 	must(err)
 	defer null.Close()
 	attr := &syscall.ProcAttr{Dir: "/", Env: StageEnv, Files: []uintptr{null.Fd(), f.Fd(), f.Fd(), uintptr(plan), uintptr(pipe[1])},
-		Sys: &syscall.SysProcAttr{Setsid: true}}
+		Sys: &syscall.SysProcAttr{Setsid: true, Cloneflags: s.flags}}
 	if s.uid != 0 {
 		attr.Sys.Credential = &syscall.Credential{Uid: s.uid, Gid: s.uid}
 	}
