@@ -139,7 +139,7 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 	}
 	var m *manager.Manager
 	kernel, err := newKernel(linux.Options{
-		CgroupRoot: groups, NoCgroups: o.noCgroups, Alone: kept != nil, Warn: warn, Left: func(token uint64, n int) { m.Left(token, n) },
+		CgroupRoot: groups, NoCgroups: o.noCgroups, Alone: kept != nil, Warn: warn,
 		Notice: func(token uint64, text string) { m.Remark(token, text) },
 	})
 	if err != nil {

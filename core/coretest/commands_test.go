@@ -167,6 +167,8 @@ func (r *runner) option(a args) {
 			r.options.LogDir = value
 		case "chroot-sessions":
 			r.options.ChrootSessions = true
+		case "no-groups":
+			r.world.NoGroups = true
 		case "no-apparmor":
 			r.options.AppArmor = false
 		case "no-notify":

@@ -31,7 +31,7 @@ const (
 	showEvents    = "events"    // events that are finished
 	showSpawns    = "spawns"    // spawned processes
 	showKills     = "kills"     // signals to processes
-	showTraces    = "traces"    // detach and resume
+	showTraces    = "traces"    // detach
 	showReplies   = "replies"   // to calls
 	showJobs      = "jobs"      // JobAdded, JobRemoved, Failed, Restarted
 	showInstances = "instances" // InstanceAdded, InstanceRemoved
@@ -75,11 +75,13 @@ func (p *printer) effect(e engine.Effect, results []engine.Msg) {
 		p.spawn(e, results[0])
 	case engine.Kill:
 		name, _ := sim.Signals.Name(e.Signal)
-		p.say(showKills, "kill %d %s%s", e.PID, name, map[engine.Scope]string{engine.Process: " alone"}[e.Scope])
+		if e.PID == 0 {
+			p.say(showKills, "kill what %d left %s", p.r.world.First(e.Token).PID, name)
+			return
+		}
+		p.say(showKills, "kill %d %s%s", e.PID, name, map[engine.Scope]string{engine.Process: " alone", engine.Tree: " and tree"}[e.Scope])
 	case engine.Detach:
 		p.say(showTraces, "detach %d", e.PID)
-	case engine.Resume:
-		p.say(showTraces, "resume %d", e.PID)
 	case engine.Release:
 		p.say(showReleases, "release %d %d", e.Token, e.PID)
 	case engine.Respond:

@@ -238,18 +238,20 @@ func (e *Engine) inspect(r *request, j *Instance) *control.Reply {
 	return nil
 }
 
-// stopForce stops an instance and ends what it waits for: a hung hook, or a
-// main process within its kill timeout (DECISIONS 13).
+// stopForce stops an instance and ends what it waits for: a hung hook, a main
+// process that is not ready or within its kill timeout, and with kill modes
+// that allow it all they left (DECISIONS 13).
 func (e *Engine) stopForce(r *request, j *Instance) *control.Reply {
 	e.asked(r, "stop --force")
 	reply := e.waitFor(r, j, job.VerbStop, false)
 	e.changeGoal(j, job.GoalStop)
-	kill, _ := e.s.Options.Signals.Number("KILL")
+	j.Sweep, j.Force, j.KillDue = true, true, 0
 	for slot := range j.Procs {
 		if j.Procs[slot].PID != 0 {
-			e.signalSlot(j, job.Slot(slot), kill)
+			e.killSlot(j, job.Slot(slot))
 		}
 	}
+	e.signalLeft(j, e.killSignal())
 	return reply
 }
 

@@ -47,13 +47,8 @@ type (
 		PID   int
 	}
 
-	// Detach stops tracing a process and lets it go on; the engine follows
-	// it no further through forks.
+	// Detach stops tracing a process and all that came of the same spawn.
 	Detach struct{ PID int }
-
-	// Resume lets a traced process that was held at a fork or an exec go
-	// on, still traced.
-	Resume struct{ PID int }
 
 	// Release says that a slot is done with its process: its log is
 	// finished and its login record closed. PID is 0 when none ever ran.
@@ -154,7 +149,6 @@ func (Kill) effect()             {}
 func (AwaitName) effect()        {}
 func (Supervise) effect()        {}
 func (Detach) effect()           {}
-func (Resume) effect()           {}
 func (Release) effect()          {}
 func (Respond) effect()          {}
 func (Publish) effect()          {}

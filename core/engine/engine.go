@@ -44,8 +44,9 @@ type Engine struct {
 	instances map[job.ID]*Instance
 	byPID     map[int]procRef
 	byToken   map[uint64]procRef
-	starts    conditionIndex // classes by what their start on and stop on name
-	whiles    factIndex      // classes by the facts their while names
+	left      map[uint64]*Instance // by the spawns they remember
+	starts    conditionIndex       // classes by what their start on and stop on name
+	whiles    factIndex            // classes by the facts their while names
 	aliases   map[classKey]*conf.Alias
 	fileUses  map[int]int
 	timers    timerHeap
@@ -82,6 +83,7 @@ func newEngine(s State) *Engine {
 		instances: make(map[job.ID]*Instance),
 		byPID:     make(map[int]procRef),
 		byToken:   make(map[uint64]procRef),
+		left:      make(map[uint64]*Instance),
 		starts:    make(conditionIndex),
 		whiles:    make(factIndex),
 		aliases:   make(map[classKey]*conf.Alias),
@@ -145,8 +147,6 @@ func (e *Engine) apply(msg Msg) {
 		e.stopped(m)
 	case Continued:
 		e.logSignal(m.PID, m.Signal, "continued")
-	case Forked:
-		e.forked(m)
 	case Replaced:
 		e.replaced(m.PID)
 	case Called:

@@ -106,11 +106,8 @@ type (
 		Signal job.Signal
 	}
 
-	// Forked says that a traced process forked; the child is traced and
-	// held until the engine decides.
-	Forked struct{ PID, Child int }
-
-	// Replaced says that a traced process executed another program.
+	// Replaced says that a traced process executed another program, and
+	// that main and all between them have ended.
 	Replaced struct{ PID int }
 
 	// Called is a request over the control API.
@@ -165,7 +162,6 @@ func (Ready) input()         {}
 func (Notified) input()      {}
 func (Stopped) input()       {}
 func (Continued) input()     {}
-func (Forked) input()        {}
 func (Replaced) input()      {}
 func (Called) input()        {}
 func (Hungup) input()        {}

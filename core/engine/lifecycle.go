@@ -125,6 +125,7 @@ func (e *Engine) enterRunning(j *Instance, old job.State) {
 	e.gainFacts(j)
 	if old == job.InPreStop { // the stop was called off
 		j.StopEnv, j.Dependents = nil, nil
+		j.Sweep, j.Force = false, false
 		e.record(j.class, cause.Cancel, j.Name)
 		e.finishWaiters(j, true)
 		return
@@ -156,18 +157,6 @@ func (e *Engine) enterWaiting(j *Instance) {
 	e.emitJobEvent(j, "stopped", true)
 	e.finishWaiters(j, true)
 	e.removeInstance(j)
-}
-
-// killMain is the entry of killed: it signals a living main process and
-// reports whether there is none to wait for (UPSTART §2.9).
-func (e *Engine) killMain(j *Instance) (gone bool) {
-	p := &j.Procs[job.Main]
-	if p.PID == 0 {
-		e.forgetProc(j, job.Main)
-		return j.Procs[job.Health].Token == 0
-	}
-	e.terminate(j, job.Main)
-	return false
 }
 
 // emitJobEvent queues one of the instance's own events.
@@ -278,6 +267,9 @@ func (e *Engine) removeInstance(j *Instance) {
 	e.dropFiles(j.StartFiles)
 	for _, f := range j.Stored {
 		e.dropFile(f.File)
+	}
+	for _, token := range j.Remembered() {
+		delete(e.left, token)
 	}
 	delete(e.instances, j.ID)
 	delete(c.byName, j.Name)

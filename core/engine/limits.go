@@ -68,24 +68,3 @@ func (e *Engine) limitOver(j *Instance) {
 	j.Cause, j.Overdue = e.cause, slot
 	e.terminate(j, slot)
 }
-
-// terminate asks a process to end, and after the kill timeout makes it
-// (UPSTART §2.9).
-func (e *Engine) terminate(j *Instance, slot job.Slot) {
-	e.signalSlot(j, slot, j.Class.KillSignal)
-	j.KillSlot = slot
-	j.KillDue = e.after(time.Duration(j.Class.KillTimeout) * time.Second)
-	e.arm(timer{due: j.KillDue, kind: killTimer, id: j.ID})
-}
-
-func (e *Engine) killTimeout(j *Instance) {
-	j.KillDue = 0
-	kill, _ := e.s.Options.Signals.Number("KILL")
-	e.signalSlot(j, j.KillSlot, kill)
-}
-
-func (e *Engine) signalSlot(j *Instance, slot job.Slot, sig job.Signal) {
-	p := &j.Procs[slot]
-	e.logf(Info, "Sending %s signal to %s %s process (%d)", e.signalName(sig), j, slot, p.PID)
-	e.do(Kill{p.Token, p.PID, sig, Group})
-}

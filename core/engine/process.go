@@ -28,7 +28,7 @@ func (e *Engine) spawnSlot(j *Instance, slot job.Slot) {
 	p.Token, p.RetryAt = e.s.LastToken, 0
 	e.byToken[p.Token] = procRef{j, slot}
 	if slot == job.Main && j.Class.Expect.Forks() {
-		j.TraceForks, j.TraceState = 0, job.TraceNew
+		j.TraceState = job.TraceNew
 	}
 	e.do(Spawn{p.Token, e.spec(j, slot)})
 }
@@ -195,6 +195,7 @@ func (e *Engine) forgetProc(j *Instance, slot job.Slot) {
 		delete(e.byPID, j.Report.First)
 		j.Report, j.SignDue = job.Report{}, 0
 		j.TraceForks, j.TraceState = 0, job.TraceNone
+		j.Settle, j.Assumed = 0, false
 	}
 }
 
@@ -205,16 +206,22 @@ func (e *Engine) exited(m Exited) {
 		return
 	}
 	j, slot := r.inst, r.slot
-	if slot == job.Main && e.besideMain(j, m) {
+	if slot == job.Main && (e.besideMain(j, m) || e.follow(j, m)) {
 		return
 	}
 	e.logEnd(j, slot, m)
+	if slot == job.Main && j.TraceState != job.TraceNone {
+		e.do(Detach{m.PID}) // what it leaves is traced still
+	}
 	v := j.Ended(slot, m.Status, e.now(), e.s.Respawning)
 	e.because(cause.Exit, j.Cause, slot.String()+" process "+e.statusText(m.Status))
+	token, due := j.Procs[slot].Token, j.KillDue
 	e.releaseProc(j, slot)
+	e.ended(j, slot, token, due, m)
 	if slot == job.Health {
 		e.checkEnded(j, m.Status)
 	}
+	v.Advance = v.Advance && len(j.Sweeping) == 0
 	e.carryOut(j, slot, m.Status, v)
 }
 

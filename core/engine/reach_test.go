@@ -28,6 +28,7 @@ var reachable = []struct{ name, conf string }{
 	{"respawn service with expect stop", "stop on down\nrespawn\nrespawn limit 1 5\nexpect stop\npost-start exec b\nexec c"},
 	{"respawn service with pre-stop", "start on up\nrespawn\nrespawn limit 1 5\nexec c\npre-stop exec d"},
 	{"respawn service with expect daemon", "stop on down\nrespawn\nrespawn limit 1 5\nexpect daemon\nexec c\npost-stop exec e"},
+	{"service that ends its tree", "stop on down\nkill mode tree\nexec c\npre-stop exec d\npost-stop exec e"},
 	{"respawn task", "start on up\ntask\nrespawn\nrespawn limit 1 5\nnormal exit 2\nexec c\npre-stop exec d"},
 	{"hooks without main", "start on up\nstop on down\npre-start exec a\npost-start exec b\npre-stop exec d\npost-stop exec e"},
 }
@@ -67,6 +68,8 @@ type kernel struct {
 	e        *Engine
 	now      time.Duration
 	procs    []*process // alive, by age
+	heir     *process   // that may be followed
+	left     []uint64   // spawns of which something lives, but not its first process
 	lastPID  int
 	lastCall uint64
 	pending  map[uint64]bool // calls that are not answered
@@ -120,12 +123,13 @@ func (k *kernel) perform(effect Effect) []Msg {
 		}
 		return []Msg{Spawned{p.token, p.pid}}
 	case Release:
-		if slices.ContainsFunc(k.procs, func(p *process) bool { return p.token == e.Token }) {
+		if slices.ContainsFunc(k.procs, func(p *process) bool { return p.token == e.Token && p != k.heir }) {
 			k.t.Errorf("spawn %d is released and its process alive", e.Token)
 		}
 	case Kill:
-		if !slices.ContainsFunc(k.procs, func(p *process) bool { return p.pid == e.PID }) {
-			k.t.Errorf("signal %d for process %d, which is gone", e.Signal, e.PID)
+		lives := slices.ContainsFunc(k.procs, func(p *process) bool { return p.pid == e.PID })
+		if !lives && !(e.PID == 0 && e.Scope == Tree && slices.Contains(k.left, e.Token)) {
+			k.t.Errorf("signal %d for process %d of spawn %d, which is gone", e.Signal, e.PID, e.Token)
 		}
 	case Respond:
 		if !k.pending[e.Call] {
@@ -159,6 +163,9 @@ func (k *kernel) choices() []string {
 	if k.failing == "" && !armed { // one at a time
 		acts = append(acts, "shortage")
 	}
+	if len(k.left) > 0 {
+		acts = append(acts, "empty")
+	}
 	for _, p := range k.procs {
 		switch {
 		case p.name == "gate/main":
@@ -169,7 +176,7 @@ func (k *kernel) choices() []string {
 			continue
 		case p.name == "s/main":
 			acts = append(acts, "STOP "+p.name)
-			if p.forks < 2 && k.state() == job.Spawned {
+			if c := k.instance("s").Class; p.forks < 2 && len(k.left) == 0 && (c.Expect.Forks() || c.KillMode != job.KillDefault || c.Process[job.PreStop].Defined() && c.Respawn) {
 				acts = append(acts, "fork "+p.name)
 			}
 		default:
@@ -202,6 +209,8 @@ func (k *kernel) do(act string) {
 		k.call(control.EmitEvent, control.Object{}, verb)
 	case "shortage", "refusal":
 		k.failing = verb
+	case "empty":
+		k.empty()
 	case "time":
 		k.now, _ = k.e.Deadline()
 		k.send(Tick{})
@@ -225,14 +234,7 @@ func (k *kernel) process(verb, name string) {
 	case "STOP":
 		k.send(Stopped{p.pid, 19})
 	case "fork":
-		p.forks++
-		k.lastPID++
-		old := p.pid
-		p.pid = k.lastPID
-		k.send(Forked{old, p.pid})
-		if !slices.Contains(k.pids(), p.pid) { // it was not followed
-			p.pid = old
-		}
+		k.fork(i, p)
 	case "noexec":
 		gone(ExecFailed{p.pid, "no"})
 	case "exit":
@@ -240,6 +242,33 @@ func (k *kernel) process(verb, name string) {
 	case "fail":
 		gone(Exited{PID: p.pid, Status: 1})
 	}
+}
+
+// fork lets a process end and another of the same spawn go on.
+func (k *kernel) fork(i int, p *process) {
+	k.lastPID++
+	m := Exited{PID: p.pid, Left: 1}
+	if k.instance("s").Class.Expect.Forks() {
+		m.Heir, m.Forks = k.lastPID, 1
+	}
+	child := &process{name: p.name, token: p.token, pid: k.lastPID, ready: true, forks: p.forks + 1}
+	k.procs[i] = child
+	k.heir = child
+	k.left = append(k.left, p.token)
+	k.send(m)
+	k.heir = nil
+	if slices.Contains(k.pids(), child.pid) { // it was followed
+		k.left = slices.DeleteFunc(k.left, func(t uint64) bool { return t == p.token })
+	} else {
+		k.procs = slices.DeleteFunc(k.procs, func(q *process) bool { return q == child })
+	}
+}
+
+// empty ends what an ended process had left.
+func (k *kernel) empty() {
+	token := k.left[0]
+	k.left = k.left[1:]
+	k.send(Emptied{token})
 }
 
 func (k *kernel) instances() (all []*Instance) {
@@ -274,10 +303,11 @@ func (k *kernel) situation() string {
 	for _, p := range k.procs {
 		fmt.Fprint(&b, p.name, p.ready, p.forks, " ")
 	}
-	fmt.Fprint(&b, k.failing, len(k.pending))
+	fmt.Fprint(&b, k.failing, len(k.pending), len(k.left))
 	for _, j := range k.instances() {
 		fmt.Fprint(&b, "\n", j, j.Goal, j.State, j.Blocker != 0, j.Restarting, j.Failed, j.StartEnv != nil, j.StopEnv != nil,
-			j.KillDue != 0, min(j.RespawnCount, 2), k.now-j.RespawnSince < 5*time.Second, j.TraceForks)
+			j.KillDue != 0, min(j.RespawnCount, 2), k.now-j.RespawnSince < 5*time.Second, j.TraceForks,
+			j.Settle != 0, j.Settle > k.now, j.Assumed, len(j.Left), len(j.Sweeping), j.Sweep, j.Force)
 		for _, p := range j.Procs {
 			fmt.Fprint(&b, " ", p.Token != 0, p.PID != 0, p.RetryAt != 0, p.Tries)
 		}
@@ -336,6 +366,8 @@ func (k *kernel) checkInstance(j *Instance) {
 	hook, inHook := j.State.HookSlot()
 	ok := false
 	switch {
+	case len(j.Sweeping) > 0:
+		ok = j.State == job.InKilled || j.State == job.InPostStop
 	case inHook:
 		ok = j.Procs[hook].Token != 0
 	case j.State == job.Starting, j.State == job.Stopping:
@@ -353,7 +385,7 @@ func (k *kernel) checkInstance(j *Instance) {
 	if j.Goal == job.GoalRespawn && (main.PID != 0 || j.State != job.InPostStart && j.State != job.InPreStop) {
 		k.t.Errorf("%s is respawning in %s", j, j.State)
 	}
-	if j.KillDue != 0 && j.State != job.InKilled {
+	if j.KillDue != 0 && j.State != job.InKilled && len(j.Sweeping) == 0 {
 		k.t.Errorf("%s is %s/%s and its main process about to be killed", j, j.Goal, j.State)
 	}
 	for _, f := range k.e.State().Facts {
@@ -372,6 +404,9 @@ func (k *kernel) drain() {
 		}
 		for len(k.procs) > 0 {
 			k.process("exit", k.procs[0].name)
+		}
+		for len(k.left) > 0 {
+			k.empty()
 		}
 		if _, ok := k.e.Deadline(); ok {
 			k.do("time")

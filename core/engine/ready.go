@@ -11,7 +11,7 @@ func (e *Engine) executed(pid int) {
 	}
 	switch {
 	case r.inst.Class.Expect.Forks():
-		r.inst.TraceState = job.TraceNormal
+		e.traced(r.inst)
 	case r.inst.Class.Expect.Kind == job.ExpectNone:
 		e.ready(r.inst)
 	case r.inst.Class.Expect.Kind != job.ExpectStop:
@@ -45,56 +45,4 @@ func (e *Engine) stopped(m Stopped) {
 	cont, _ := e.s.Options.Signals.Number("CONT")
 	e.do(Kill{r.inst.Procs[job.Main].Token, m.PID, cont, Process})
 	e.ready(r.inst)
-}
-
-// tracked returns the instance that waits for the process to fork.
-func (e *Engine) tracked(pid int) (*Instance, bool) {
-	r, ok := e.byPID[pid]
-	if !ok || r.slot != job.Main || r.inst.State != job.Spawned || !r.inst.Class.Expect.Forks() {
-		return nil, false
-	}
-	return r.inst, true
-}
-
-// forked follows main into its child.
-func (e *Engine) forked(m Forked) {
-	j, ok := e.tracked(m.PID)
-	e.do(Detach{m.PID})
-	if !ok {
-		e.do(Detach{m.Child})
-		return
-	}
-	e.logf(Info, "%s main process (%d) became new process (%d)", j, m.PID, m.Child)
-	delete(e.byPID, m.PID)
-	j.Procs[job.Main].PID = m.Child
-	e.byPID[m.Child] = procRef{j, job.Main}
-	j.TraceForks++
-	if j.Class.Expect.Kind == job.ExpectFork || j.TraceForks > 1 {
-		e.trackedReady(j)
-		return
-	}
-	j.TraceState = job.TraceNormal
-	e.do(Resume{m.Child})
-}
-
-// replaced sees main execute another program; after the first fork that ends
-// the tracking even of expect daemon.
-func (e *Engine) replaced(pid int) {
-	j, ok := e.tracked(pid)
-	if !ok {
-		e.do(Detach{pid})
-		return
-	}
-	e.logf(Info, "%s main process (%d) executable changed", j, pid)
-	if j.TraceForks > 0 {
-		e.trackedReady(j)
-		return
-	}
-	e.do(Resume{pid})
-}
-
-func (e *Engine) trackedReady(j *Instance) {
-	e.do(Detach{j.Procs[job.Main].PID})
-	j.TraceState = job.TraceNone
-	e.ready(j)
 }

@@ -228,6 +228,9 @@ func (e *Engine) adopt(c *Class, j *Instance) {
 	if j.Report.First != 0 {
 		e.byPID[j.Report.First] = procRef{j, job.Main}
 	}
+	for _, token := range j.Remembered() {
+		e.left[token] = j
+	}
 	for _, f := range append(slices.Clone(j.Files), j.StartFiles...) {
 		e.useFile(f)
 	}

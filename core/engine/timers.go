@@ -20,6 +20,7 @@ const (
 	signTimer                      // main is slow to become ready; id is the instance
 	watchdogTimer                  // of main; id is the instance
 	healthTimer                    // next check, or end of the time of one; id is the instance
+	settleTimer                    // main is taken for ready; id is the instance
 )
 
 // timer is an entry of the heap. The truth is in the state; an entry whose
@@ -79,6 +80,9 @@ func (e *Engine) alive(t timer) bool {
 	case healthTimer:
 		j := e.instances[t.id]
 		return j != nil && j.Checkup.Due == t.due
+	case settleTimer:
+		j := e.instances[t.id]
+		return j != nil && j.State == job.Spawned && j.Settle == t.due
 	case graceTimer:
 		for _, g := range e.s.Graces {
 			if g.Conn == t.id && g.Due == t.due {
@@ -118,6 +122,8 @@ func (e *Engine) fire(t timer) {
 		e.lookAtWatchdog(e.instances[t.id])
 	case healthTimer:
 		e.checkDue(e.instances[t.id])
+	case settleTimer:
+		e.assume(e.instances[t.id])
 	case graceTimer:
 		e.graceOver(t.id)
 	case quiesceTimer:
@@ -133,6 +139,9 @@ func (e *Engine) rebuildTimers() {
 			}
 			if j.Due != 0 {
 				e.arm(timer{due: j.Due, kind: limitTimer, id: j.ID})
+			}
+			if j.State == job.Spawned && j.Settle != 0 {
+				e.arm(timer{due: j.Settle, kind: settleTimer, id: j.ID})
 			}
 			e.rebuildWatch(j)
 			for slot := range j.Procs {

@@ -18,6 +18,12 @@ type Verdict struct {
 // NormalExits reports whether status is listed in normal exit.
 func (c *Class) NormalExits(status Status) bool { return slices.Contains(c.NormalExit, status) }
 
+// ExitedWell reports whether a process has ended by itself, with success.
+func (c *Class) ExitedWell(status Status) bool {
+	_, killed := status.Signal()
+	return status == 0 || !killed && c.NormalExits(status)
+}
+
 // Ended decides what the end of the process in slot means. It is asked while
 // the slot still knows its pid, and changes only what is kept for respawns.
 // Respawning is off for all jobs during session shutdown.

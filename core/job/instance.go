@@ -1,6 +1,7 @@
 package job
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -97,7 +98,14 @@ type Instance struct {
 	Delay    time.Duration // before the last respawn; 0 starts anew
 	Delayed  bool          // the next cycle begins after Delay
 
+	Left     []uint64 // spawns of this and earlier cycles whose process ended and left others
+	Sweeping []uint64 // such spawns that the state waits for the end of
+	Sweep    bool     // a stop ends what is left, as main did not end by itself
+	Force    bool     // and at once
+
 	TraceForks int
+	Settle     time.Duration // in spawned: when main is taken for ready; later: until when it is followed; 0 = never
+	Assumed    bool          // main was taken for ready, and is followed whenever
 
 	Report  Report
 	Checkup Checkup
@@ -119,6 +127,9 @@ func (j *Instance) String() string {
 	}
 	return j.Class.Name + " (" + j.Name + ")"
 }
+
+// Remembered returns the spawns whose last process is to be told of.
+func (j *Instance) Remembered() []uint64 { return slices.Concat(j.Left, j.Sweeping) }
 
 // Busy reports whether any process of the instance is alive or about to be.
 func (j *Instance) Busy() bool {
@@ -152,6 +163,7 @@ func (j *Instance) BeginCycle() (dropped []int) {
 	j.StopEnv = nil
 	j.Restarting, j.Overdue, j.RunSince, j.Starved = false, NoSlot, 0, false
 	j.Checkup = Checkup{}
+	j.Sweep, j.Force = false, false
 	j.Failed, j.FailedSlot, j.FailedStatus = false, NoSlot, NoStatus
 	return dropped
 }

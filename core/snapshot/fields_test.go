@@ -105,6 +105,9 @@ func TestEveryFieldOfEveryInputIsKept(t *testing.T) {
 	w, r := &codec{version: version}, &codec{reading: true, version: version}
 	var scratch [len(messages)]any
 	for i, kind := range messages {
+		if _, ok := kind.(reserved[engine.Msg]); ok {
+			continue
+		}
 		v := reflect.New(reflect.TypeOf(zeroOf(kind)))
 		fillValue(v.Elem())
 		in := v.Elem().Interface().(engine.Msg)
@@ -123,7 +126,7 @@ func TestEveryFieldOfEveryInputIsKept(t *testing.T) {
 func zeroOf(k kind[engine.Msg]) any {
 	for _, m := range []engine.Msg{engine.Loaded{}, engine.SourceLoaded{}, engine.FileChanged{}, engine.FileRemoved{}, engine.SourceRemoved{},
 		engine.Tick{}, engine.Spawned{}, engine.SpawnFailed{}, engine.Executed{}, engine.ExecFailed{}, engine.Exited{}, engine.Stopped{},
-		engine.Continued{}, engine.Forked{}, engine.Replaced{}, engine.Called{}, engine.Hungup{}, engine.Done{}, engine.Told{}, engine.Emptied{}, engine.Ready{}, engine.Notified{}} {
+		engine.Continued{}, engine.Replaced{}, engine.Called{}, engine.Hungup{}, engine.Done{}, engine.Told{}, engine.Emptied{}, engine.Ready{}, engine.Notified{}} {
 		if k.is(m) {
 			return m
 		}

@@ -39,6 +39,13 @@ func (r row[I, T]) visit(c *codec, v *I, scratch *any) {
 	*t = zero
 }
 
+// reserved is the row of a type that is no more; it keeps the numbers of those
+// behind it.
+type reserved[I any] struct{}
+
+func (reserved[I]) is(I) bool                    { return false }
+func (reserved[I]) visit(c *codec, _ *I, _ *any) { c.fail(errRange) }
+
 // variant visits a value of one of the types of a table; its number there is
 // part of the format.
 func variant[I any](c *codec, v *I, table []kind[I], scratch []any) {
@@ -97,10 +104,7 @@ var messages = [...]kind[engine.Msg]{
 	}},
 	row[engine.Msg, engine.Stopped]{func(c *codec, m *engine.Stopped) { c.signalled(&m.PID, &m.Signal) }},
 	row[engine.Msg, engine.Continued]{func(c *codec, m *engine.Continued) { c.signalled(&m.PID, &m.Signal) }},
-	row[engine.Msg, engine.Forked]{func(c *codec, m *engine.Forked) {
-		num(c, &m.PID)
-		num(c, &m.Child)
-	}},
+	reserved[engine.Msg]{}, // Forked, up to format 2
 	row[engine.Msg, engine.Replaced]{func(c *codec, m *engine.Replaced) { num(c, &m.PID) }},
 	row[engine.Msg, engine.Called]{func(c *codec, m *engine.Called) {
 		c.caller(&m.Caller)

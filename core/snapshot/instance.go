@@ -48,7 +48,18 @@ func (c *codec) instance(j *engine.Instance) {
 	c.bool(&j.Delayed)
 	if c.version >= 3 {
 		c.service(j)
+		c.tree(j)
 	}
+}
+
+// tree visits how main is followed, and what is left of the job's processes.
+func (c *codec) tree(j *engine.Instance) {
+	num(c, &j.Settle)
+	c.bool(&j.Assumed)
+	list(c, &j.Left, num[uint64])
+	list(c, &j.Sweeping, num[uint64])
+	c.bool(&j.Sweep)
+	c.bool(&j.Force)
 }
 
 // service visits what main says of itself and how it is watched.

@@ -143,7 +143,7 @@ func (w *walk) process() engine.Msg {
 	case 1:
 		w.pid++
 		w.alive[i] = w.pid
-		return engine.Forked{PID: pid, Child: w.pid}
+		return engine.Exited{PID: pid, Heir: w.pid, Forks: w.rng.IntN(3), Left: 1}
 	case 2:
 		return engine.Replaced{PID: pid}
 	}

@@ -160,20 +160,6 @@ func (m *Manager) countPaths() {
 	}
 }
 
-// Left tells that processes of a job go on after the one that init started.
-func (m *Manager) Left(token uint64, n int) {
-	if m.engine.LogPriority() > engine.Info {
-		return
-	}
-	name := "A job"
-	processes(m.engine.State(), func(_ *engine.Class, j *engine.Instance, slot job.Slot) {
-		if j.Procs[slot].Token == token {
-			name = j.String()
-		}
-	})
-	m.say(engine.Info, fmt.Sprintf("%s left %d processes behind", name, n))
-}
-
 func failed(token uint64, reason string, temporary bool) []engine.Msg {
 	return []engine.Msg{engine.SpawnFailed{Token: token, Reason: reason, Temporary: temporary}}
 }

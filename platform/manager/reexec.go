@@ -149,7 +149,8 @@ func (m *Manager) inherit() {
 	m.adopt(s)
 }
 
-// adopt takes over the processes there are.
+// adopt takes over the processes there are, and waits for the end of what
+// others left.
 func (m *Manager) adopt(s *engine.State) {
 	processes(s, func(c *engine.Class, j *engine.Instance, slot job.Slot) {
 		expect := job.ExpectNone
@@ -162,6 +163,13 @@ func (m *Manager) adopt(s *engine.State) {
 			m.k.Processes.Adopt(p.Token, first, job.ExpectNone, false)
 		}
 	})
+	for _, c := range s.Classes {
+		for _, j := range c.Instances {
+			for _, token := range j.Remembered() {
+				m.k.Processes.Await(token)
+			}
+		}
+	}
 }
 
 // connections returns those that anything in a state belongs to.

@@ -377,9 +377,7 @@ func (w *walker) disturb() {
 		w.world.End(p.PID, job.Killed(9))
 	case 2:
 		w.tell("process %d forks", p.PID)
-		if !p.Held() {
-			w.world.Fork(p.PID)
-		}
+		w.world.Fork(p.PID)
 	case 3:
 		sig := []job.Signal{1, 15, 18, 19}[w.rng.IntN(4)]
 		w.tell("process %d gets signal %d", p.PID, sig)

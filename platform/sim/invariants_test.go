@@ -41,9 +41,6 @@ func (w *walker) check() {
 		}
 	}
 	for _, p := range w.world.Processes() {
-		if p.Held() {
-			w.fail("held: process %d waits for its tracer for ever", p.PID)
-		}
 		if first := w.world.First(p.Token); first == p && !tokens[p.Token] && !w.world.Released(p.Token) {
 			w.fail("lost: process %d of %s is known to nobody", p.PID, p.Spec.Job)
 		}

@@ -183,6 +183,13 @@ func (m *Manager) restart() {
 	r.Log.Grow = true
 	m.log = r.Log
 	m.run(r.Engine)
+	for _, c := range r.Engine.State().Classes {
+		for _, j := range c.Instances {
+			for _, token := range j.Remembered() {
+				m.World.Await(token)
+			}
+		}
+	}
 	m.loop.Resume(r.Backlog.Left())
 }
 

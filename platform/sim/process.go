@@ -16,12 +16,14 @@ type machine struct {
 	procs   []*Process // by pid; the dead until they are reaped
 	lastPID int
 	tokens  map[uint64]*Process // first process of each spawn, dead or alive
+	awaited map[uint64]bool     // spawns whose last process will be told of
+	told    map[uint64]bool     // spawns whose last process was told of
 	closed  map[uint64]bool     // tokens that were released
 	failing []SpawnError
 }
 
 func newMachine() machine {
-	return machine{lastPID: 100, tokens: map[uint64]*Process{}, closed: map[uint64]bool{}}
+	return machine{lastPID: 100, tokens: map[uint64]*Process{}, awaited: map[uint64]bool{}, told: map[uint64]bool{}, closed: map[uint64]bool{}}
 }
 
 // SpawnError is how one spawn will fail.
@@ -49,9 +51,10 @@ type Process struct {
 	Listening          bool
 
 	condition condition
-	traced    bool // its forks and executions are told
-	held      bool // at a fork or an execution, until the tracer lets go
-	asleep    bool // the program waits for time or the owner
+	parent    *Process // that forked it; nil for the first of a spawn
+	traced    bool     // init sees its forks and executions
+	asleep    bool     // the program waits for time or the owner
+	starved   bool     // died for want of memory
 	noexec    string
 	program   program
 	pc        int
@@ -63,9 +66,6 @@ type Process struct {
 
 // Alive reports whether the process has not ended.
 func (p *Process) Alive() bool { return p.condition != dead }
-
-// Held reports whether a traced process waits for its tracer.
-func (p *Process) Held() bool { return p.held }
 
 // Find returns the process, also while it is dead and not reaped; or nil.
 func (w *World) Find(pid int) *Process {
@@ -205,7 +205,7 @@ func (w *World) FailExecute(pid int, reason string) {
 
 // run lets a process go on with its program until something stops it.
 func (w *World) run(p *Process) {
-	for p.condition == running && !p.held && !p.asleep {
+	for p.condition == running && !p.asleep {
 		if p.pc == len(p.program) {
 			w.end(p, job.Exit(0))
 			return
@@ -241,6 +241,12 @@ func (w *World) perform(p *Process, s step) {
 	case opForkExit:
 		w.fork(p, p.program[p.pc:], p.Group)
 		p.program, p.pc = program{{op: opExit}}, 0
+	case opLinger:
+		w.fork(p, p.program[p.pc:], p.Group)
+		p.program, p.pc = program{{op: opSleep, after: s.after}, {op: opExit, status: s.status}}, 0
+	case opWrap:
+		w.fork(p, p.program[p.pc:], p.Group)
+		p.program, p.pc = program{{op: opHang}}, 0
 	case opLeak:
 		w.fork(p, program{{op: opHang}}, p.Group)
 	case opEscape:
@@ -251,14 +257,9 @@ func (w *World) perform(p *Process, s step) {
 // fork makes a child that runs prog; group 0 is one of its own.
 func (w *World) fork(p *Process, prog program, group int) *Process {
 	c := w.add(&Process{Parent: p.PID, Group: group, Token: p.Token, Spec: p.Spec, program: prog,
-		condition: running, ignored: p.ignored, handled: p.handled})
+		condition: running, parent: p, traced: p.traced, ignored: p.ignored, handled: p.handled})
 	if group == 0 {
 		c.Group = c.PID
-	}
-	if p.traced {
-		c.traced, c.held, p.held = true, true, true
-		w.happen(engine.Forked{PID: p.PID, Child: c.PID})
-		return c
 	}
 	w.after(0, func() { w.run(c) })
 	return c
@@ -273,23 +274,16 @@ func (w *World) Fork(pid int) int {
 	return 0
 }
 
+// replace executes another program. Of the first process of a spawn, and of
+// one whose forebears live, that means nothing.
 func (w *World) replace(p *Process) {
-	if p.traced {
-		p.held = true
+	alone := p.traced && p.parent != nil
+	for q := p.parent; q != nil; q = q.parent {
+		alone = alone && !q.Alive()
+	}
+	if alone {
 		w.happen(engine.Replaced{PID: p.PID})
 	}
-}
-
-// release lets a held process go on.
-func (w *World) release(pid int, traced bool) {
-	p := w.Find(pid)
-	if p == nil || !p.Alive() {
-		return
-	}
-	p.held = false
-	p.traced = p.traced && traced
-	w.takePending(p)
-	w.run(p)
 }
 
 // End lets a process exit or die.
@@ -306,29 +300,29 @@ func (w *World) end(p *Process, status job.Status) {
 	if p.condition == settingUp { // its pipe closes without a word
 		w.happen(engine.Executed{PID: p.PID})
 	}
-	p.condition, p.status, p.held = dead, status, false
-	if w.told(p) {
-		w.happen(engine.Exited{PID: p.PID, Status: status})
+	p.condition, p.status = dead, status
+	for _, c := range w.procs {
+		if c.Parent == p.PID && c.Alive() {
+			c.Parent = initPID
+		}
+	}
+	if p.Parent == initPID {
+		w.happen(w.exit(p))
 	}
 	for _, c := range w.procs {
 		if c.Parent == p.PID {
 			w.orphan(c)
 		}
 	}
+	w.emptied(p.Token)
 }
 
-// orphan gives a process to init, which is told if it is dead already:
-// programs of this world wait for none of their children.
+// orphan gives a dead process to init: programs of this world wait for none
+// of their children.
 func (w *World) orphan(p *Process) {
-	untold := p.condition == dead && !w.told(p)
 	p.Parent = initPID
-	if untold {
-		w.happen(engine.Exited{PID: p.PID, Status: p.status})
-	}
+	w.happen(w.exit(p))
 }
-
-// told reports whether init learns what becomes of a process.
-func (w *World) told(p *Process) bool { return p.Parent == initPID || p.traced }
 
 func (w *World) reap(pid int) {
 	if p := w.Find(pid); p != nil && p.condition == dead {
@@ -342,6 +336,12 @@ func (w *World) forget(p *Process) {
 }
 
 func (w *World) kill(e engine.Kill) {
+	if e.Scope == engine.Tree && !w.NoGroups {
+		for _, q := range w.members(e.Token) {
+			w.signal(q, e.Signal)
+		}
+		return
+	}
 	p := w.Find(e.PID)
 	if p == nil {
 		return
@@ -377,7 +377,7 @@ func (w *World) signal(p *Process, sig job.Signal) {
 	case sig == sigCONT:
 		w.resume(p)
 	case sig != sigSTOP && (p.ignored.has(sig) || p.handled.has(sig)), harmless.has(sig):
-	case p.held, p.condition == stopped:
+	case p.condition == stopped:
 		p.pending |= setOf(sig)
 	case stopSignals.has(sig):
 		w.stop(p, sig)
@@ -391,7 +391,7 @@ func (w *World) stop(p *Process, sig job.Signal) {
 		return
 	}
 	p.condition = stopped
-	if w.told(p) {
+	if p.Parent == initPID {
 		w.happen(engine.Stopped{PID: p.PID, Signal: sig})
 	}
 }
@@ -401,7 +401,7 @@ func (w *World) resume(p *Process) {
 		return
 	}
 	p.condition = running
-	if w.told(p) {
+	if p.Parent == initPID {
 		w.happen(engine.Continued{PID: p.PID, Signal: sigCONT})
 	}
 	w.takePending(p)

@@ -21,6 +21,8 @@ import (
 //	die SIG        end by that signal
 //	crash 5s       go on, and die by SEGV at a random moment within that time
 //	daemon N       fork N times in a row, each parent exits with 0
+//	linger 2s [N]  fork; the child goes on, the parent exits with N after that time
+//	wrap           fork; the child goes on, the parent hangs
 //	leak N         fork N children of the same group that hang
 //	escape N       the same, each in a group of its own
 //	exec           execute another program
@@ -41,6 +43,8 @@ const (
 	opRaise
 	opCrash
 	opForkExit
+	opLinger
+	opWrap
 	opLeak
 	opEscape
 	opExec
@@ -109,6 +113,14 @@ func parseStep(words []string) (steps program, ok bool) {
 		return program{{op: opExit, status: job.Killed(signal(arg))}}, true
 	case "daemon":
 		return repeat(opForkExit, arg), true
+	case "linger":
+		code := 0
+		if len(words) > 2 {
+			code = count(words[2])
+		}
+		return program{{op: opLinger, after: duration(arg), status: job.Exit(code)}}, true
+	case "wrap":
+		return program{{op: opWrap}}, true
 	case "leak":
 		return repeat(opLeak, arg), true
 	case "escape":

@@ -13,7 +13,7 @@
 //
 // All chance comes from the seed: the same seed and the same calls give the
 // same world. Misuse by the engine (a second reply to a call, a token used
-// twice, a process still held when all is at rest) is recorded as a
+// twice) is recorded as a
 // violation, never silently accepted.
 package sim
 
@@ -41,6 +41,10 @@ type World struct {
 	Limit time.Duration
 	// Manual leaves every execution and every process to its owner.
 	Manual bool
+	// NoGroups is a kernel that does not track what came of a spawn.
+	NoGroups bool
+	// Forgets is a manager that does not see what forked whom before it began.
+	Forgets bool
 	// Jitter is how long a process takes at most until it is executed.
 	Jitter time.Duration
 	// Faults are the chances of bad luck.
@@ -107,9 +111,7 @@ func (w *World) do(e engine.Effect) []engine.Msg {
 	case engine.Kill:
 		w.kill(e)
 	case engine.Detach:
-		w.release(e.PID, false)
-	case engine.Resume:
-		w.release(e.PID, true)
+		w.detach(e.PID)
 	case engine.Release:
 		w.released(e)
 	case engine.Respond:
@@ -185,7 +187,7 @@ func rank(m engine.Msg) int {
 		return 1
 	case engine.Told:
 		return 2
-	case engine.Exited, engine.Stopped, engine.Continued, engine.Forked, engine.Replaced:
+	case engine.Exited, engine.Stopped, engine.Continued, engine.Replaced, engine.Emptied:
 		return 3
 	}
 	return 0
@@ -198,6 +200,9 @@ func (w *World) Taken(m engine.Msg) {
 	case engine.Tick, engine.Loaded, engine.SourceLoaded, engine.Spawned, engine.SpawnFailed, engine.Done:
 		return
 	case engine.Exited:
+		if p := w.Find(m.PID); p != nil && m.Left > 0 && !w.told[p.Token] {
+			w.Await(p.Token)
+		}
 		w.reap(m.PID)
 	case engine.Hungup:
 		w.bus.conns[m.Conn] = gone
@@ -214,6 +219,13 @@ func (w *World) Crashed() {
 		w.ready = append([]engine.Msg{m}, w.ready...)
 	}
 	w.offered, w.last, w.Ended = nil, nil, nil
+	clear(w.awaited)
+	clear(w.told)
+	for _, p := range w.procs {
+		if w.Forgets {
+			p.parent = nil
+		}
+	}
 }
 
 // Reexecuted gives way to the next image of the manager.

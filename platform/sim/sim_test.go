@@ -125,16 +125,34 @@ func TestGroupKillReachesChildrenButNotThoseThatLeft(t *testing.T) {
 	pid := spawn(t, w, 1, "leak 2; escape; hang", job.ExpectNone)
 	until(w, 0)
 	w.Do(engine.Kill{PID: pid, Signal: sigTERM, Scope: engine.Process})
-	want(t, until(w, 0), engine.Exited{PID: pid, Status: job.Killed(sigTERM)})
+	want(t, until(w, 0), engine.Exited{PID: pid, Status: job.Killed(sigTERM), Left: 3})
 
 	pid = spawn(t, w, 2, "leak 2; escape; hang", job.ExpectNone)
 	until(w, 0)
 	w.Do(engine.Kill{PID: pid, Signal: sigTERM})
-	want(t, until(w, 0), engine.Exited{PID: pid, Status: job.Killed(sigTERM)},
-		engine.Exited{PID: pid + 1, Status: job.Killed(sigTERM)}, engine.Exited{PID: pid + 2, Status: job.Killed(sigTERM)})
+	want(t, until(w, 0), engine.Exited{PID: pid, Status: job.Killed(sigTERM), Left: 3},
+		engine.Exited{PID: pid + 1, Status: job.Killed(sigTERM), Left: 2}, engine.Exited{PID: pid + 2, Status: job.Killed(sigTERM), Left: 1})
 	if n := len(w.Processes()); n != 4 { // three of the first, one of the second
 		t.Errorf("%d processes are left", n)
 	}
+}
+
+func TestTreeKillReachesAllOfASpawnAndItsEndIsTold(t *testing.T) {
+	w := New(1)
+	pid, other := spawn(t, w, 1, "leak; escape; exit 0", job.ExpectNone), spawn(t, w, 2, "hang", job.ExpectNone)
+	want(t, until(w, 0), engine.Executed{PID: pid}, engine.Executed{PID: other}, engine.Exited{PID: pid, Left: 2})
+	w.Do(engine.Kill{Token: 1, Signal: sigTERM, Scope: engine.Tree})
+	want(t, until(w, 0), engine.Exited{PID: other + 1, Status: job.Killed(sigTERM), Left: 1},
+		engine.Exited{PID: other + 2, Status: job.Killed(sigTERM)}, engine.Emptied{Token: 1})
+	w.Await(1)
+	want(t, until(w, 0), engine.Emptied{Token: 1})
+
+	w = New(1)
+	w.NoGroups = true
+	pid = spawn(t, w, 1, "leak; escape; hang", job.ExpectNone)
+	until(w, 0)
+	w.Do(engine.Kill{Token: 1, PID: pid, Signal: sigTERM, Scope: engine.Tree})
+	want(t, until(w, 0), engine.Exited{PID: pid, Status: job.Killed(sigTERM)}, engine.Exited{PID: pid + 1, Status: job.Killed(sigTERM)})
 }
 
 func TestDeadChildIsToldWhenItsParentIsGone(t *testing.T) {
@@ -157,23 +175,15 @@ func TestStoppedProcessKeepsSignalsUntilContinued(t *testing.T) {
 	want(t, until(w, time.Minute), engine.Continued{PID: pid, Signal: sigCONT}, engine.Exited{PID: pid, Status: job.Killed(sigTERM)})
 }
 
-func TestTracedForksAndExecutionsAreHeld(t *testing.T) {
+func TestEndOfATracedProcessTellsWhatGoesOn(t *testing.T) {
 	w := New(1)
-	pid := spawn(t, w, 1, "daemon; exec; daemon; hang", job.ExpectDaemon)
-	child := pid + 1
-	want(t, until(w, time.Second), engine.Executed{PID: pid}, engine.Forked{PID: pid, Child: child})
-	w.Do(engine.Detach{PID: pid})
-	want(t, until(w, 2*time.Second), engine.Exited{PID: pid})
-	w.Do(engine.Resume{PID: child})
-	want(t, until(w, 3*time.Second), engine.Replaced{PID: child})
-	if !w.Find(child).Held() {
-		t.Error("it is not held at its execution")
-	}
-	w.Do(engine.Detach{PID: child})
-	want(t, until(w, 4*time.Second), engine.Exited{PID: child})
-	if live := w.Processes(); len(live) != 1 || live[0].PID != child+1 {
-		t.Errorf("what is left: %v", live)
-	}
+	pid := spawn(t, w, 1, "linger 1s; exec; daemon; sleep 1s; exec; leak 2; linger 2s 3; hang", job.ExpectDaemon)
+	// pid forks pid+1, which forks pid+2 and ends first; that forks three.
+	want(t, until(w, 9*time.Second), engine.Executed{PID: pid},
+		engine.Exited{PID: pid, Heir: pid + 2, Forks: 2, Left: 1},
+		engine.Exited{PID: pid + 1, Heir: pid + 2, Forks: 1, Left: 1},
+		engine.Replaced{PID: pid + 2},
+		engine.Exited{PID: pid + 2, Status: job.Exit(3), Heir: pid + 3, Forks: 1, Left: 3})
 }
 
 func TestSpawnAndSetupFailures(t *testing.T) {

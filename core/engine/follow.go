@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"time"
+
+	"onset/core/job"
+)
+
+// A main process with expect fork or daemon is looked for in the tree of its
+// processes (EXTENSIONS §4): when it ends well, what goes on without it is
+// main. How many forks led there says whether it is ready; where that never
+// comes to what the job file says, time decides, and the log names the line
+// that fits.
+
+// settleTime is how long main may go on before it is taken for ready without
+// having told, and how long after it told what goes on without it is main.
+const settleTime = 10 * time.Second
+
+// traced begins to wait for what main forks, once its program runs.
+func (e *Engine) traced(j *Instance) {
+	j.TraceState = job.TraceNormal
+	if j.Settle == 0 {
+		e.settleLater(j)
+	}
+}
+
+// settleLater sets the time at which main is taken for ready. A job with an
+// expect timeout has chosen to fail instead.
+func (e *Engine) settleLater(j *Instance) {
+	if j.Class.Expect.Timeout == 0 {
+		j.Settle = e.after(settleTime)
+		e.arm(timer{due: j.Settle, kind: settleTimer, id: j.ID})
+	}
+}
+
+// assume takes main for ready, which has not told in time.
+func (e *Engine) assume(j *Instance) {
+	hint := `remove "expect fork"`
+	switch {
+	case j.TraceForks > 0:
+		hint = `"expect fork" fits`
+	case j.Class.Expect.Kind == job.ExpectDaemon:
+		hint = `remove "expect daemon"`
+	}
+	e.logf(Warn, "%s main process (%d) has not ended within %d s and is taken for ready: %s",
+		j, j.Procs[job.Main].PID, int(settleTime.Seconds()), hint)
+	j.Assumed = true
+	e.readyByFork(j)
+}
+
+// readyByFork ends the tracing of main and moves on.
+func (e *Engine) readyByFork(j *Instance) {
+	e.do(Detach{j.Procs[job.Main].PID})
+	j.TraceState = job.TraceNone
+	j.Settle = e.after(settleTime)
+	e.ready(j)
+}
+
+// follow makes what goes on of main without it the main process. It reports
+// whether there is such a process and the end of the old one meant that.
+func (e *Engine) follow(j *Instance, m Exited) bool {
+	if m.Heir == 0 || !j.Class.Expect.Forks() || !j.Class.ExitedWell(m.Status) || !e.mayFollow(j) {
+		return false
+	}
+	e.logf(Info, "%s main process (%d) became new process (%d)", j, m.PID, m.Heir)
+	delete(e.byPID, m.PID)
+	j.Procs[job.Main].PID = m.Heir
+	e.byPID[m.Heir] = procRef{j, job.Main}
+	j.TraceForks += max(m.Forks, 1)
+	if j.State == job.Spawned && j.TraceForks == 1 && j.Class.Expect.Kind == job.ExpectDaemon {
+		e.settleLater(j)
+		return true
+	}
+	e.compare(j)
+	if j.State == job.Spawned {
+		e.readyByFork(j)
+	}
+	return true
+}
+
+// mayFollow reports whether the end of main can be its way into the
+// background.
+func (e *Engine) mayFollow(j *Instance) bool {
+	switch {
+	case j.State == job.InKilled, j.Overdue != job.NoSlot: // init has asked it to end
+		return false
+	case j.State == job.Spawned, j.Assumed:
+		return true
+	}
+	return e.now() < j.Settle
+}
+
+// compare warns of an expect line that the forks of main do not fit.
+func (e *Engine) compare(j *Instance) {
+	fits, times := job.ExpectDaemon, "twice"
+	if j.TraceForks == 1 {
+		fits, times = job.ExpectFork, "once"
+	}
+	if fits != j.Class.Expect.Kind {
+		e.logf(Warn, "%s forked %s until its main process was (%d): %q fits", j, times, j.Procs[job.Main].PID, "expect "+expectNames[fits])
+	}
+}
+
+var expectNames = map[job.ExpectKind]string{job.ExpectFork: "fork", job.ExpectDaemon: "daemon"}
+
+// replaced sees a process execute another program that main and all between
+// them have left alone. That ends the wait even of expect daemon.
+func (e *Engine) replaced(pid int) {
+	r, ok := e.byPID[pid]
+	if !ok || r.slot != job.Main || r.inst.State != job.Spawned || r.inst.TraceForks == 0 {
+		return
+	}
+	e.logf(Info, "%s main process (%d) executable changed", r.inst, pid)
+	r.inst.Assumed = true
+	e.readyByFork(r.inst)
+}
