@@ -150,7 +150,7 @@ func textOr(text string, err error) string {
 
 // lab starts jobs on a back end of its own.
 type lab struct {
-	*testing.T
+	testing.TB
 	poller  *Poller
 	procs   *Processes
 	self    string // the test binary
@@ -159,9 +159,9 @@ type lab struct {
 	told    []engine.Msg
 }
 
-func newLab(t *testing.T, groups string) *lab {
+func newLab(t testing.TB, groups string) *lab {
 	runtime.LockOSThread()
-	l := &lab{T: t, self: "/mnt/probe"}
+	l := &lab{TB: t, self: "/mnt/probe"}
 	var err error
 	if l.poller, err = NewPoller(); err == nil {
 		l.procs, err = NewProcesses(l.poller, Options{Umask: 0o022, CgroupRoot: groups, Warn: func(s string) { t.Log(s) },
@@ -306,7 +306,7 @@ func (l *lab) run(c *isolationCase) {
 func (l *lab) runAll(t *testing.T, cases []isolationCase) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			l.T = t
+			l.TB = t
 			l.run(&c)
 		})
 	}

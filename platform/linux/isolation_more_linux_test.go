@@ -76,7 +76,7 @@ func TestStopProcessOne(t *testing.T) {
 		{name: "waited for", text: l.self + " " + probeArg + " sigwait:", signal: unix.SIGTERM, deaf: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l.T = t
+			l.TB = t
 			s := l.spec(c.text, &job.Isolation{Namespaces: namespaces("pid")})
 			s.Process.Script = !strings.HasPrefix(c.text, "/")
 			pid := l.ready(s)
@@ -260,6 +260,31 @@ func TestFindInNamespaces(t *testing.T) {
 			t.Errorf("it ended with %v", status)
 		}
 	}
+}
+
+// TestExpectInNamespaces follows forks in all namespaces that a daemon can be
+// in.
+func TestExpectInNamespaces(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	prepareTree(t)
+	l := newLab(t, cgroupRoot(t))
+	s := l.spec("setsid sleep 1000 &", &job.Isolation{Namespaces: namespaces("net", "uts", "ipc", "cgroup", "mount", "user"), Private: []string{"tmp", "dev"}})
+	s.Process.Script, s.Expect.Kind = true, job.ExpectFork
+	pid, reason := l.start(s)
+	if reason != "" {
+		t.Fatal(reason)
+	}
+	if status := l.ended(pid); status != 0 {
+		t.Errorf("status %v", status)
+	}
+	for _, m := range l.told {
+		if e, ok := m.(engine.Exited); ok && e.PID == pid && (e.Left != 1 || e.Heir == 0) {
+			t.Errorf("its end is told as %+v, want an heir and one process left", e)
+		}
+	}
+	l.procs.Kill(l.token, 0, job.Signal(unix.SIGKILL), engine.Tree)
 }
 
 // TestIsolationWithScripts has the rest of a job's set-up in its namespaces: a
