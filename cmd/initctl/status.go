@@ -19,6 +19,7 @@ type status struct {
 	RespawnAt string    `json:"respawn_at,omitempty"`
 	Phase     string    `json:"phase,omitempty"`
 	Text      string    `json:"status_text,omitempty"`
+	OOMKills  int32     `json:"oom_kills,omitempty"`
 	// Tree is told by status alone, if something runs.
 	Tree *control.Tree `json:"tree,omitempty"`
 }
@@ -37,14 +38,15 @@ func (s status) String() string {
 	for i, p := range s.Processes {
 		processes[i] = control.ProcessInfo(p)
 	}
-	return control.StatusLine(s.Job, s.Instance, s.Goal, s.State, s.RespawnAt, processes) + control.StatusNotes(s.Phase, s.Text)
+	return control.StatusLine(s.Job, s.Instance, s.Goal, s.State, s.RespawnAt, processes) + control.StatusNotes(s.Phase, s.Text, s.OOMKills)
 }
 
 // newStatus reads the properties of an instance.
 func newStatus(path control.ObjectPath, p properties) status {
 	s := status{Job: className(path), Instance: get[string](p, "name"),
 		Goal: get[string](p, "goal"), State: get[string](p, "state"), Processes: []process{},
-		RespawnAt: get[string](p, "respawn_at"), Phase: get[string](p, "phase"), Text: get[string](p, "status_text")}
+		RespawnAt: get[string](p, "respawn_at"), Phase: get[string](p, "phase"), Text: get[string](p, "status_text"),
+		OOMKills: get[int32](p, "oom_kills")}
 	for _, row := range get[[][]any](p, "processes") {
 		if len(row) == 2 {
 			name, _ := row[0].(string)

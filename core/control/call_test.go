@@ -225,7 +225,7 @@ func TestPermissionRule(t *testing.T) {
 
 func TestRepliesMustFit(t *testing.T) {
 	instance := Object{Kind: Instance}
-	all := []Property{{"name", "x"}, {"goal", "start"}, {"state", "running"}, {"processes", []ProcessInfo{{"main", 1}}}, {"respawn_at", ""}, {"phase", ""}, {"status_text", ""}}
+	all := []Property{{"name", "x"}, {"goal", "start"}, {"state", "running"}, {"processes", []ProcessInfo{{"main", 1}}}, {"respawn_at", ""}, {"phase", ""}, {"status_text", ""}, {"oom_kills", int32(0)}}
 	tests := []struct {
 		why    string
 		call   Call

@@ -45,8 +45,8 @@ func TestIntrospectionContainsTheOriginal(t *testing.T) {
 		{Object{}, []string{"jobs"}, 4*4 + 3 + 4 + 4},
 		// start_on_expanded stop_on_expanded while provides
 		{ClassObject("", "foo"), []string{"_"}, 4},
-		// respawn_at phase status_text
-		{InstanceObject("", "foo", ""), nil, 6 + 3},
+		// respawn_at phase status_text oom_kills
+		{InstanceObject("", "foo", ""), nil, 6 + 4},
 	}
 	for i, tt := range tests {
 		_, want, _ := strings.Cut(sections[i], "\n")

@@ -238,6 +238,7 @@ var Properties = [...]PropertySpec{
 	{InterfaceInstance, "respawn_at", "s", ""},  // RFC 3339; empty unless a respawn is delayed
 	{InterfaceInstance, "phase", "s", ""},       // what readiness waits for, or what main is about; else empty
 	{InterfaceInstance, "status_text", "s", ""}, // what main says of itself
+	{InterfaceInstance, "oom_kills", "i", ""},   // processes of slots that ended for want of memory
 }
 
 // LogPriorities are the values of the property log_priority, least first.

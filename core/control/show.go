@@ -40,14 +40,18 @@ func StatusLine(class, instance, goal, state, respawnAt string, processes []Proc
 }
 
 // StatusNotes is what initctl prints below the status line of what main waits
-// for or is about, and says of itself.
-func StatusNotes(phase, text string) string {
+// for or is about, and says of itself, and of how often the job has lost
+// processes for want of memory.
+func StatusNotes(phase, text string, oomKills int32) string {
 	s := ""
 	if phase != "" {
 		s = "\n\t" + phase
 	}
 	if text != "" {
 		s += "\n\t" + strconv.Quote(text)
+	}
+	if oomKills > 0 {
+		s += fmt.Sprintf("\n\tkilled for want of memory: %d", oomKills)
 	}
 	return s
 }

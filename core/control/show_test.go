@@ -43,13 +43,17 @@ func TestStatusLines(t *testing.T) {
 }
 
 func TestStatusNotes(t *testing.T) {
-	for _, tt := range []struct{ phase, text, want string }{
-		{"", "", ""},
-		{"waiting for READY=1", "", "\n\twaiting for READY=1"},
-		{"reloading", `reads "a"`, "\n\treloading\n\t" + `"reads \"a\""`},
+	for _, tt := range []struct {
+		phase, text string
+		oomKills    int32
+		want        string
+	}{
+		{"", "", 0, ""},
+		{"waiting for READY=1", "", 0, "\n\twaiting for READY=1"},
+		{"reloading", `reads "a"`, 2, "\n\treloading\n\t" + `"reads \"a\""` + "\n\tkilled for want of memory: 2"},
 	} {
-		if got := StatusNotes(tt.phase, tt.text); got != tt.want {
-			t.Errorf("StatusNotes(%q, %q) = %q, want %q", tt.phase, tt.text, got, tt.want)
+		if got := StatusNotes(tt.phase, tt.text, tt.oomKills); got != tt.want {
+			t.Errorf("StatusNotes(%q, %q, %d) = %q, want %q", tt.phase, tt.text, tt.oomKills, got, tt.want)
 		}
 	}
 }

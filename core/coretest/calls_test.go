@@ -204,7 +204,7 @@ func (r *runner) status(a args) {
 	props := r.allProperties(a.client, instance)
 	r.out.say("", "%s", control.StatusLine(class.Class, instance.Instance, props["goal"].(string),
 		props["state"].(string), props["respawn_at"].(string), props["processes"].([]control.ProcessInfo))+
-		control.StatusNotes(props["phase"].(string), props["status_text"].(string)))
+		control.StatusNotes(props["phase"].(string), props["status_text"].(string), props["oom_kills"].(int32)))
 }
 
 func (r *runner) allProperties(client string, o control.Object) map[string]any {

@@ -101,8 +101,9 @@ func init() {
 
 		// What the kernel and the processes do. A process is a pid or
 		// JOB[:INSTANCE]/SLOT, the oldest living one of it.
-		"exit":      {false, (*runner).exit}, // exit PROCESS [CODE]
-		"die":       {false, (*runner).die},  // die PROCESS SIGNAL
+		"exit":      {false, (*runner).exit},                                                       // exit PROCESS [CODE]
+		"die":       {false, (*runner).die},                                                        // die PROCESS SIGNAL
+		"oom":       {false, func(r *runner, a args) { r.world.Starve(r.process(a.word(0)).PID) }}, // oom PROCESS
 		"raise":     {false, (*runner).raise},
 		"fork":      {false, func(r *runner, a args) { r.out.say("", "child %d", r.world.Fork(r.process(a.word(0)).PID)) }},
 		"exec":      {false, func(r *runner, a args) { r.world.Execute(r.process(a.word(0)).PID) }},

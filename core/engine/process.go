@@ -214,7 +214,16 @@ func (e *Engine) exited(m Exited) {
 		e.do(Detach{m.PID}) // what it leaves is traced still
 	}
 	v := j.Ended(slot, m.Status, e.now(), e.s.Respawning)
-	e.because(cause.Exit, j.Cause, slot.String()+" process "+e.statusText(m.Status))
+	oom := m.OOM && m.Status == job.Killed(e.killSignal())
+	if oom {
+		j.OOMKills++
+		e.because(cause.Exit, j.Cause, slot.String()+" process killed for want of memory")
+	} else {
+		e.because(cause.Exit, j.Cause, slot.String()+" process "+e.statusText(m.Status))
+	}
+	if !j.Failed {
+		j.FailedOOM = oom
+	}
 	token, due := j.Procs[slot].Token, j.KillDue
 	e.releaseProc(j, slot)
 	e.ended(j, slot, token, due, m)

@@ -103,6 +103,8 @@ func (j *Instance) property(name string, now cause.Clock) any {
 		return j.Report.Phase.String()
 	case "status_text":
 		return j.Report.Text
+	case "oom_kills":
+		return int32(j.OOMKills)
 	}
 	procs := []control.ProcessInfo{}
 	for slot, p := range j.Procs {

@@ -90,6 +90,8 @@ type Instance struct {
 	Overdue Slot          // whose process was ended by its time limit in this cycle
 
 	FailedStatus Status
+	FailedOOM    bool // the kernel killed the process that failed for want of memory
+	OOMKills     int  // ends of processes that came of that, over all cycles
 
 	RespawnSince time.Duration // start of the respawn window; 0 = none yet
 	RespawnCount int
@@ -164,7 +166,7 @@ func (j *Instance) BeginCycle() (dropped []int) {
 	j.Restarting, j.Overdue, j.RunSince, j.Starved = false, NoSlot, 0, false
 	j.Checkup = Checkup{}
 	j.Sweep, j.Force = false, false
-	j.Failed, j.FailedSlot, j.FailedStatus = false, NoSlot, NoStatus
+	j.Failed, j.FailedSlot, j.FailedStatus, j.FailedOOM = false, NoSlot, NoStatus, false
 	return dropped
 }
 
@@ -185,7 +187,7 @@ func (j *Instance) Fail(slot Slot, status Status) bool {
 func (j *Instance) EventEnv(ending bool, signals Signals) env.Table {
 	n := 2
 	if ending {
-		n = 7
+		n = 8
 	}
 	t := make(env.Table, 0, n+len(j.Class.Export))
 	t = append(t, "JOB="+j.Class.Name, "INSTANCE="+j.Name)
@@ -214,6 +216,9 @@ func (j *Instance) appendResult(t env.Table, signals Signals) env.Table {
 		t = append(t, "EXIT_SIGNAL="+name)
 	} else {
 		t = append(t, "EXIT_SIGNAL="+strconv.Itoa(int(sig)))
+	}
+	if j.FailedOOM {
+		t = append(t, "OOM=1")
 	}
 	if name := j.overdueBy(); name != "" {
 		t = append(t, "TIMEOUT="+name)

@@ -60,6 +60,8 @@ func (c *codec) tree(j *engine.Instance) {
 	list(c, &j.Sweeping, num[uint64])
 	c.bool(&j.Sweep)
 	c.bool(&j.Force)
+	c.bool(&j.FailedOOM)
+	num(c, &j.OOMKills)
 }
 
 // service visits what main says of itself and how it is watched.

@@ -293,6 +293,14 @@ func (w *World) End(pid int, status job.Status) {
 	}
 }
 
+// Starve lets the kernel kill a process for want of memory.
+func (w *World) Starve(pid int) {
+	if p := w.Find(pid); p != nil && p.Alive() {
+		p.starved = true
+		w.end(p, job.Killed(sigKILL))
+	}
+}
+
 func (w *World) end(p *Process, status job.Status) {
 	if p.condition == dead {
 		return
