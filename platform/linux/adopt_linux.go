@@ -174,11 +174,8 @@ func (p *Processes) seizeTree(main int, c *child) {
 // is of no tree that goes on being traced.
 func (p *Processes) loseStrays() {
 	for _, pid := range allProcesses() {
-		if !tracedHere(pid) {
-			continue
-		}
 		for _, tid := range threads(pid) {
-			if p.traced[tid] == nil && p.early(tid) == nil {
+			if p.traced[tid] == nil && tracedHere(tid) && p.early(tid) == nil {
 				p.leaveBorn(tid)
 			}
 		}

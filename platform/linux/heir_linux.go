@@ -26,7 +26,7 @@ func (p *Processes) inherit(e *engine.Exited, c *child, t *tracee) {
 	p.children[heir] = h
 	e.Heir = heir
 	if t != nil && t.of != nil {
-		t.of.tree.ended = e.PID
+		t.of.tree.ended = append(t.of.tree.ended, e.PID)
 		e.Forks = p.generations(t.of, heir)
 	}
 }

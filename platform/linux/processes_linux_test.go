@@ -25,6 +25,12 @@ func TestMain(m *testing.M) {
 // namespace, and reports whether this is that run.
 func inNamespace(t *testing.T) bool {
 	t.Helper()
+	return namespaced(t, "/proc/self/exe")
+}
+
+// namespaced does so by another path of the test binary.
+func namespaced(t *testing.T, program string) bool {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: namespaces and ids")
 	}
@@ -37,7 +43,7 @@ func inNamespace(t *testing.T) bool {
 		}
 		return true
 	}
-	run := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v="+verbose(), "-test.timeout=5m")
+	run := exec.Command(program, "-test.run=^"+t.Name()+"$", "-test.v="+verbose(), "-test.timeout=5m")
 	run.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC}
 	out, err := run.CombinedOutput()
 	if err != nil {

@@ -2,6 +2,7 @@ package linux
 
 import (
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -17,7 +18,7 @@ const traceOptions = unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.P
 // is traced, who made whom is written down and nothing is held.
 type tree struct {
 	token uint64
-	ended int // its main process that ended last
+	ended []int // main processes that another goes on for
 }
 
 // kin is a process of a tree. The dead are kept by their descendants only.
@@ -172,7 +173,7 @@ func (p *Processes) Detach(pid int) {
 		token = c.token
 	}
 	for id, t := range p.traced {
-		if id == pid || t.of != nil && (t.of.tree.ended == pid || t.of.tree.token == token) {
+		if id == pid || t.of != nil && (t.of.tree.token == token || slices.Contains(t.of.tree.ended, pid)) {
 			p.letGo(id, t)
 		}
 	}

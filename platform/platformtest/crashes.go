@@ -29,6 +29,10 @@ var crashCases = []testCase{
 	{"crash: expect fork, forked and gone", crashForkedGone},
 	{"crash: expect daemon, forked twice and gone", crashDaemonGone},
 	{"crash: expect daemon, between the forks", crashBetweenForks},
+	{"crash: expect fork, ready", crashReady},
+	{"crash: expect fork, in all states", func(w *world) { crashStates(w, (*crash).crash) }},
+	{"re-execution: expect fork, in all states", func(w *world) { crashStates(w, (*crash).reexec) }},
+	{"re-execution: expect fork, ready", reexecReady},
 	{"crash: expect stop", crashStop},
 	{"crash: expect stop, stopped meanwhile", crashStopped},
 }
@@ -97,6 +101,22 @@ func (c *crash) find(want int, expect job.ExpectKind, tmpfiles, user string, lin
 	if found := c.await(`found (.*)`); found != fmt.Sprint(want, " true") {
 		c.Fatalf("found %s, want %d", found, want)
 	}
+}
+
+// crash has another manager in the place of this one.
+func (c *crash) crash() {
+	c.Helper()
+	c.kill()
+	c.start()
+}
+
+// reexec has the manager execute itself anew.
+func (c *crash) reexec() {
+	c.Helper()
+	c.await("up")
+	unix.Kill(c.manager, unix.SIGCONT)
+	c.order("reexec")
+	c.await("up")
 }
 
 func (c *crash) adopt(pid string, expect job.ExpectKind, forks int) {
@@ -194,8 +214,7 @@ func (c *crash) release() {
 func (c *crash) readLine() string { return "read x < " + c.dir + "/fifo" }
 
 func (c *crash) there(name string) bool {
-	_, err := os.Stat(c.dir + "/" + name)
-	return err == nil
+	return there(c.dir+"/"+name) == nil
 }
 
 func crashUnnoted(w *world) {

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,11 +48,38 @@ func runHelper(words []string) {
 			runHelper(args)
 		}()
 		select {}
+	case "pace":
+		pace(args)
 	case "storm":
 		n, _ := strconv.Atoi(args[0])
 		storm(n)
 		runHelper(args[1:])
+	case "weather": // storms until a file is there
+		for there(args[0]) != nil {
+			storm(8)
+		}
+		runHelper(args[1:])
 	}
+}
+
+func there(name string) error {
+	_, err := os.Stat(name)
+	return err
+}
+
+// pace makes children when a pipe can be opened, and writes how long that took.
+func pace(args []string) {
+	os.ReadFile(args[0])
+	n, _ := strconv.Atoi(args[1])
+	start := time.Now()
+	storm(n)
+	writeFile(args[2], strconv.Itoa(int(time.Since(start))))
+}
+
+// writeFile makes a file that is complete once it is there.
+func writeFile(name, text string) {
+	os.WriteFile(name+".new", []byte(text), 0o644)
+	os.Rename(name+".new", name)
 }
 
 // report writes what the process sees of itself, a line a fact.
@@ -72,8 +100,7 @@ func report(name string) {
 	for _, k := range sortedKeys(facts) {
 		fmt.Fprintf(&b, "%s=%s\n", k, facts[k])
 	}
-	os.WriteFile(name+".new", []byte(b.String()), 0o644)
-	os.Rename(name+".new", name)
+	writeFile(name, b.String())
 }
 
 func describe(n int, err error) string {

@@ -116,6 +116,14 @@ func traced() (tids []string) {
 	})
 }
 
+// held returns the threads that are stopped for their tracer.
+func held() []string {
+	return slices.DeleteFunc(traced(), func(name string) bool {
+		text, _ := os.ReadFile(name)
+		return !strings.Contains(string(text), "\nState:\tt")
+	})
+}
+
 // alone reports whether no other processes than these live.
 func alone(pids ...int) bool {
 	names, _ := filepath.Glob("/proc/[0-9]*")
@@ -126,9 +134,12 @@ func alone(pids ...int) bool {
 }
 
 // childOf returns a child of a process, or 0.
-func childOf(pid int) int {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	child, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+func childOf(pid int) (child int) {
+	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, name := range names {
+		text, _ := os.ReadFile(name)
+		fmt.Sscan(string(text), &child)
+	}
 	return child
 }
 

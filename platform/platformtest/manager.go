@@ -45,6 +45,7 @@ func manage(backend Backend) {
 	u := &underling{expect: map[int]*expectation{}, out: os.Stdout}
 	u.poller, u.procs = backend()
 	orders := make(chan string)
+	u.say("up")
 	go func() {
 		in := bufio.NewScanner(os.Stdin)
 		for in.Buffer(nil, 1<<20); in.Scan(); {
@@ -78,7 +79,9 @@ func (u *underling) say(format string, args ...any) { fmt.Fprintf(u.out, format+
 //	spawn|find TOKEN EXPECT TMPFILES USER TEXT    ("-" for none)
 //	adopt TOKEN PID EXPECT FORKS
 //	reaped PID CODE STATUS
+//	keep TOKEN PID EXPECT                         (adopt what is ready)
 //	supervise TOKEN PID
+//	reexec
 //	detach PID
 //	fatal
 func (u *underling) order(line string) {
@@ -108,6 +111,12 @@ func (u *underling) order(line string) {
 	case "reaped":
 		fmt.Sscan(rest, &pid, &a, &b)
 		u.procs.Reaped(pid, a, b, u.hear)
+	case "keep":
+		fmt.Sscan(rest, &token, &pid, &expect)
+		u.procs.Adopt(token, pid, job.ExpectKind(expect), false)
+		u.say("adopted %d", pid)
+	case "reexec":
+		syscall.Exec(os.Args[0], os.Args, os.Environ())
 	case "supervise":
 		fmt.Sscan(rest, &token, &pid)
 		u.procs.Supervise(token, pid)
