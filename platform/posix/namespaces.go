@@ -3,8 +3,6 @@ package posix
 import (
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"onset/core/job"
 )
 
@@ -62,6 +60,3 @@ func (s *stage) without(n job.Namespace, err error) *SetupError {
 	LeftOut(what, err).send(s.report)
 	return nil
 }
-
-// notAbsolute is the error of a path that would depend on where init is.
-const notAbsolute = unix.EINVAL
