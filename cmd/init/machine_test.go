@@ -53,7 +53,7 @@ func startMachine(t *testing.T, jobs map[string]string) *machine {
 	return startMachineOn(t, jobs, ":")
 }
 
-// startMachineOn has a shell prepare what process 1 will see; DIR is the
+// startMachineOn has a shell prepare what process 1 will see; DIR/ is the
 // folder.
 func startMachineOn(t *testing.T, jobs map[string]string, prepare string) *machine {
 	t.Helper()
@@ -73,7 +73,7 @@ func startMachineOn(t *testing.T, jobs map[string]string, prepare string) *machi
 	}
 	m.install()
 	for name, text := range jobs {
-		if err := os.WriteFile(filepath.Join(dir, "conf", name), []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "conf", name), []byte(strings.ReplaceAll(text, "DIR/", dir+"/")), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -85,7 +85,7 @@ func startMachineOn(t *testing.T, jobs map[string]string, prepare string) *machi
 		exec unshare -C sh -ec 'umount -l /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup
 			eval "$PREPARE"; exec "$0" "$@"' \
 			nice -n -15 "$0" "$@"`, m.program(), "--verbose", "--confdir", filepath.Join(dir, "conf"), "--logdir", filepath.Join(dir, "log"))
-	m.cmd.Env = append(os.Environ(), "KMSG="+m.kernelLog(), "PREPARE="+strings.ReplaceAll(prepare, "DIR", dir))
+	m.cmd.Env = append(os.Environ(), "KMSG="+m.kernelLog(), "PREPARE="+strings.ReplaceAll(prepare, "DIR/", dir+"/"))
 	m.cmd.Stdout, m.cmd.Stderr = &m.out, &m.out
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL,
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}

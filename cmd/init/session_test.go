@@ -30,18 +30,31 @@ func startSession(t *testing.T, jobs map[string]string) *session {
 // startSessionOn starts a session with the address of its message bus; empty
 // is none.
 func startSessionOn(t *testing.T, bus string, jobs map[string]string) *session {
-	s := &session{t: t, dir: t.TempDir()}
+	return startSessionAs(t, t.TempDir(), bus, jobs, &syscall.SysProcAttr{})
+}
+
+// startSessionAs has init run with attributes, as the last of a command, in a
+// folder that is DIR/ in the job files.
+func startSessionAs(t *testing.T, dir, bus string, jobs map[string]string, attr *syscall.SysProcAttr, before ...string) *session {
+	t.Helper()
+	s := &session{t: t, dir: dir}
 	for _, d := range []string{"conf", "log", "run"} {
-		if err := os.Mkdir(s.path(d), 0o700); err != nil {
+		err := os.Mkdir(s.path(d), 0o700)
+		if err == nil && (attr.Credential != nil || attr.UidMappings != nil) {
+			err = os.Chown(s.path(d), int(nobody.Uid), int(nobody.Gid))
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	for name, text := range jobs {
-		if err := os.WriteFile(s.path("conf", name), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(s.path("conf", name), []byte(strings.ReplaceAll(text, "DIR/", dir+"/")), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.cmd = exec.Command(program("init"), "--user", "--confdir", s.path("conf"), "--logdir", s.path("log"))
+	line := append(before, program("init"), "--user", "--confdir", s.path("conf"), "--logdir", s.path("log"))
+	s.cmd = exec.Command(line[0], line[1:]...)
+	s.cmd.SysProcAttr = attr
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "XDG_RUNTIME_DIR=" + s.path("run")}
 	if bus == "" {
 		s.cmd.Args = append(s.cmd.Args, "--no-dbus")
@@ -58,9 +71,9 @@ func startSessionOn(t *testing.T, bus string, jobs map[string]string) *session {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.end)
-	file := s.path("run", "upstart", "sessions", fmt.Sprintf("%d.session", s.cmd.Process.Pid))
 	s.await("a session file", func() bool {
-		text, _ := os.ReadFile(file)
+		files, _ := filepath.Glob(s.path("run", "upstart", "sessions", "*.session"))
+		text, _ := os.ReadFile(strings.Join(files, ""))
 		s.address = strings.TrimSpace(strings.TrimPrefix(string(text), "UPSTART_SESSION="))
 		return s.address != "" && s.tryRun("version") == nil
 	})
