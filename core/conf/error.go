@@ -36,6 +36,7 @@ const (
 	illegalIOLevel   = "Illegal I/O priority level, expected 0 to 7"
 	illegalCPUs      = "Illegal CPU list, expected numbers and ranges"
 	illegalSchedPrio = "Illegal scheduling priority, expected 1 to 99"
+	unknownCap       = "Unknown capability"
 )
 
 // Error is a fault in a job, override or alias file.

@@ -130,6 +130,7 @@ var rejected = []struct{ text, said string }{
 	{"bind /a", "1: Expected token"},
 	{"credential a b c", "1: Unexpected token"},
 	{"capability bounding", "1: Expected token"},
+	{"capability bounding chown\ncapability ambient CAP_KILL cap_chwn", "2: Unknown capability"},
 	{"env file -", "1: Expected token"},
 	{"env file /a /b", "1: Unexpected token"},
 	{"respawn delay", "1: Expected token"},

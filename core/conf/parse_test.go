@@ -207,8 +207,8 @@ var extensionTexts = []accepted{
 	{"paths", "readonly /a\nreadonly /b /c\nhide /d\nbind /e /f\nbind /e /g", isolation(job.Isolation{
 		ReadOnly: []string{"/a", "/b", "/c"}, Hide: []string{"/d"},
 		Bind: []job.Setting{{Key: "/e", Value: "/f"}, {Key: "/e", Value: "/g"}}})},
-	{"capabilities", "capability bounding a b\ncapability ambient c\nno new privileges", isolation(job.Isolation{
-		CapBounding: []string{"a", "b"}, CapAmbient: []string{"c"}, NoNewPrivs: true})},
+	{"capabilities", "capability bounding chown CAP_KILL\ncapability bounding Cap_Net_Raw\ncapability ambient kill\nno new privileges", isolation(job.Isolation{
+		CapBounding: []string{"chown", "CAP_KILL", "Cap_Net_Raw"}, CapAmbient: []string{"kill"}, NoNewPrivs: true})},
 	{"seccomp and groups", "seccomp @default\nsetgroups a b", isolation(job.Isolation{Seccomp: "@default", Setgroups: []string{"a", "b"}})},
 	{"credentials replace by name", "credential a /1\ncredential b /2\ncredential a /3", isolation(job.Isolation{
 		Credentials: []job.Setting{{Key: "a", Value: "/3"}, {Key: "b", Value: "/2"}}})},

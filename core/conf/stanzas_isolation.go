@@ -122,6 +122,20 @@ func (p *parser) private() {
 	p.end()
 }
 
+// capabilities reads NAME….
+func (p *parser) capabilities(dst []string) []string {
+	for first := true; p.err == nil && (first || p.more()); first = false {
+		name := p.arg()
+		if p.err == nil && job.Capability(name) < 0 {
+			p.fail(unknownCap)
+			p.suggest("", strings.Fields(job.CapabilityNames))
+		}
+		dst = append(dst, name)
+	}
+	p.end()
+	return dst
+}
+
 // envFile reads the path of env file; a minus before it allows it to miss.
 func (p *parser) envFile() {
 	path, optional := strings.CutPrefix(p.only(), "-")

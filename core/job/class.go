@@ -2,6 +2,7 @@ package job
 
 import (
 	"slices"
+	"strings"
 
 	"onset/core/env"
 	"onset/core/expr"
@@ -229,6 +230,18 @@ type Isolation struct {
 	CPUAffinity string
 	Sched       string // policy
 	SchedPrio   int
+}
+
+// CapabilityNames are the capabilities of Linux by number.
+const CapabilityNames = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable " +
+	"net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct " +
+	"sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap " +
+	"mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore"
+
+// Capability returns the number of a capability, whose name may be in any
+// case and begin with "cap_"; -1 for an unknown one.
+func Capability(name string) int {
+	return slices.Index(strings.Fields(CapabilityNames), strings.TrimPrefix(strings.ToLower(name), "cap_"))
 }
 
 // Namespace is one kind of namespace to create, or to join at Path.

@@ -3,10 +3,15 @@ package linux
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"onset/core/job"
+	"onset/platform/seccomp"
 )
 
 func init() {
@@ -76,6 +81,63 @@ func TestPrivilegesOfUser(t *testing.T) {
 		t.Fatalf("as a user: %v\n%s", err, out)
 	}
 	t.Logf("%s", out)
+}
+
+// TestFindWithVariablesOfAFile looks for a process by what init gave it.
+func TestFindWithVariablesOfAFile(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	preparePrivileges(t)
+	l := newLab(t, "")
+	s := l.spec("sleep 1000", &job.Isolation{EnvFiles: []job.EnvFile{{Path: "/mnt/open-vars"}}})
+	s.Env = append(s.Env, "UPSTART_JOB=this")
+	pid, reason := l.start(s)
+	if reason != "" {
+		t.Fatal(reason)
+	}
+	unknown := func(int) bool { return false }
+	if found := l.procs.Find(99, s, unknown); found.PID != pid {
+		t.Errorf("found %+v, want %d", found, pid)
+	}
+	s.Env = append(s.Env[:len(s.Env)-1:len(s.Env)-1], "UPSTART_JOB=other")
+	if found := l.procs.Find(99, s, unknown); found.PID != 0 {
+		t.Errorf("found %+v for another job", found)
+	}
+	unix.Kill(pid, unix.SIGKILL)
+	l.ended(pid)
+}
+
+// TestPrivilegesRefused has a kernel, or a container, that can none of it.
+func TestPrivilegesRefused(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	preparePrivileges(t)
+	lacking(t, `
+		{"names": ["seccomp"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+		{"names": ["prctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": 22, "args": [{"index": 0, "value": 38, "op": "SCMP_CMP_EQ"}, {"index": 0, "value": 47, "op": "SCMP_CMP_EQ"}]},
+		{"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errnoRet": 19, "args": [{"index": 3, "value": 14, "op": "SCMP_CMP_EQ"}]}`)
+	newLab(t, "").runAll(t, []isolationCase{
+		{name: "seccomp", isolation: job.Isolation{Seccomp: "@default"}, fails: "unable to set seccomp profile: Function not implemented"},
+		{name: "no new privileges", isolation: job.Isolation{NoNewPrivs: true}, fails: "unable to set no new privileges: Invalid argument"},
+		{name: "ambient", isolation: job.Isolation{CapAmbient: []string{"kill"}}, fails: "unable to set capabilities: Invalid argument"},
+		{name: "credential", isolation: job.Isolation{Credentials: secret("k", "/mnt/file")}, fails: "unable to pass credentials: No such device"},
+		{name: "bounding", isolation: job.Isolation{CapBounding: []string{"kill"}}, want: [][2]string{{"status:CapBnd", "0000000000000020"}}},
+	})
+}
+
+// lacking takes system calls away from this process for good.
+func lacking(t *testing.T, rules string) {
+	t.Helper()
+	f, err := seccomp.Compile(`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [`+rules+`]}`, seccomp.Machine{Arch: runtime.GOARCH})
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := unix.SockFprog{Len: uint16(len(f.Program)), Filter: (*unix.SockFilter)(unsafe.Pointer(&f.Program[0]))}
+	if _, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program))); errno != 0 {
+		t.Skip("no seccomp filter here: " + errno.Error())
+	}
 }
 
 func preparePrivileges(t *testing.T) {

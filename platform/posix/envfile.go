@@ -63,7 +63,7 @@ func ofInit(key string) bool {
 	case "NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", credentialsVar:
 		return true
 	}
-	return strings.HasPrefix(key, "UPSTART_")
+	return strings.HasPrefix(key, "UPSTART_") || strings.HasPrefix(key, "ONSET_")
 }
 
 var (

@@ -3,30 +3,23 @@ package posix
 import (
 	"fmt"
 	"math/bits"
-	"slices"
 	"strings"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-)
 
-// capabilityNames are the kernel's capabilities by number.
-const capabilityNames = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable " +
-	"net_bind_service net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct " +
-	"sys_admin sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap " +
-	"mac_override mac_admin syslog wake_alarm block_suspend audit_read perfmon bpf checkpoint_restore"
+	"onset/core/job"
+)
 
 // capabilities is a set of them.
 type capabilities uint64
 
 const allCapabilities = ^capabilities(0)
 
-// parseCapabilities reads names in any case, with or without their "cap_".
 func parseCapabilities(names []string) (set capabilities, err error) {
-	known := strings.Fields(capabilityNames)
 	for _, name := range names {
-		n := slices.Index(known, strings.TrimPrefix(strings.ToLower(name), "cap_"))
+		n := job.Capability(name)
 		if n < 0 {
 			return 0, fmt.Errorf("unknown capability %q", name)
 		}
@@ -43,7 +36,7 @@ func (c capabilities) has(name string) bool {
 
 // String names one of the set.
 func (c capabilities) String() string {
-	return "cap_" + strings.Fields(capabilityNames)[bits.TrailingZeros64(uint64(c))]
+	return "cap_" + strings.Fields(job.CapabilityNames)[bits.TrailingZeros64(uint64(c))]
 }
 
 // privilege is what a process keeps.
