@@ -1,13 +1,9 @@
 package linux
 
 import (
-	"bytes"
 	"cmp"
 	"maps"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -50,48 +46,83 @@ func (p *Processes) heir(pid int, c *child) int {
 		return 0
 	}
 	return slices.MaxFunc(roots, func(a, b int) int {
-		return cmp.Or(cmp.Compare(size[a], size[b]), cmp.Compare(startOf(b), startOf(a)))
+		_, startOfA, _ := describe(a)
+		_, startOfB, _ := describe(b)
+		return cmp.Or(cmp.Compare(size[a], size[b]), cmp.Compare(startOfB, startOfA))
 	})
 }
 
-// family returns what lives of a spawn, with the parent of each: the processes
-// in its group and in its tree while that is traced, and where its group has
-// none those in the session of the process and their descendants.
-func (p *Processes) family(pid int, c *child) map[int]int {
-	family := map[int]int{}
+// maxScans bounds how often family looks: a service may fork all the time.
+const maxScans = 8
+
+// family returns what lives of a spawn, with the parent of each. A process may
+// fork and end while it is looked for, and so be missed with its child: two
+// looks have to agree.
+func (p *Processes) family(pid int, c *child) (family map[int]int) {
+	var before []int
+	for range maxScans {
+		var seen []int
+		if family, seen = p.scan(pid, c); before != nil && slices.Equal(seen, before) {
+			break
+		}
+		before = seen
+	}
+	return family
+}
+
+// scan looks once, and also returns whom it saw, dead or alive: those in the
+// group of the spawn and in its tree while that is traced. Where the group has
+// none it is also those in the session of the process, and their descendants.
+func (p *Processes) scan(pid int, c *child) (family map[int]int, seen []int) {
+	family, seen = map[int]int{}, []int{}
+	note := func(id int) {
+		seen = append(seen, id)
+		if parent, ok := living(id); ok {
+			family[id] = parent
+		}
+	}
 	for _, id := range p.cgroups.processes(c.token) {
-		if alive(id) {
-			family[id] = parentOf(id)
-		}
+		note(id)
 	}
-	grouped := len(family) > 0
+	grouped := len(seen) > 0
 	for id, t := range p.traced {
-		if t.leads(id) && !t.leaving && t.of.tree.token == c.token && tracedHere(id) && alive(id) {
-			family[id] = parentOf(id)
+		if t.leads(id) && !t.leaving && t.of.tree.token == c.token && tracedHere(id) {
+			note(id)
 		}
 	}
-	if grouped {
-		return family
+	if !grouped {
+		all := allProcesses()
+		for _, id := range all {
+			if sid, err := unix.Getsid(id); err == nil && (sid == pid || sid == c.session && sid != 0) {
+				note(id)
+			}
+		}
+		descend(family, all)
+	}
+	seen = slices.AppendSeq(seen, maps.Keys(family))
+	slices.Sort(seen)
+	return family, slices.Compact(seen)
+}
+
+// descend adds all descendants to a family.
+func descend(family map[int]int, all []int) {
+	if len(family) == 0 {
+		return
 	}
 	parents := map[int]int{}
-	for _, id := range allProcesses() {
-		if !alive(id) {
-			continue
-		}
-		parents[id] = parentOf(id)
-		if sid, err := unix.Getsid(id); err == nil && (sid == pid || sid == c.session && sid != 0) {
-			family[id] = parents[id]
+	for _, id := range all {
+		if parent, ok := living(id); ok {
+			parents[id] = parent
 		}
 	}
 	for again := true; again; {
 		again = false
 		for id, parent := range parents {
-			if _, child := family[parent]; child && family[id] == 0 {
+			if _, born := family[parent]; born && family[id] == 0 {
 				family[id], again = parent, true
 			}
 		}
 	}
-	return family
 }
 
 // generations returns how many forks lead from a process to another, 0 if
@@ -108,16 +139,4 @@ func (p *Processes) generations(from *kin, to int) (n int) {
 		n++
 	}
 	return 0
-}
-
-// startOf returns when a process was started, in ticks since boot: the 22nd
-// field of proc(5), where the third follows the program's name.
-func startOf(pid int) uint64 {
-	text, _ := os.ReadFile(procPath(pid, "stat"))
-	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	if len(f) < 20 {
-		return 0
-	}
-	n, _ := strconv.ParseUint(f[19], 10, 64)
-	return n
 }

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"strconv"
@@ -71,6 +72,17 @@ func runsSelf(pid int) bool {
 func alive(pid int) bool {
 	state := statusWord(pid, "State")
 	return state != "" && state[0] != 'Z' && state[0] != 'X'
+}
+
+// living returns the parent of a process that exists and is no zombie.
+func living(pid int) (parent int, ok bool) {
+	text, _ := os.ReadFile(procPath(pid, "stat"))
+	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // the name may hold anything
+	if len(f) < 2 || f[0] == "Z" || f[0] == "X" {
+		return 0, false
+	}
+	parent, _ = strconv.Atoi(f[1])
+	return parent, parent != 0
 }
 
 // processOf returns the process of a thread, or 0.
