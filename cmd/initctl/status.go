@@ -120,7 +120,7 @@ func (t *tool) status(args []string) error {
 		return err
 	}
 	s, err := t.instanceStatus(path)
-	if err == nil && len(s.Processes) > 0 && (t.opts.has("tree") || t.opts.has("json")) {
+	if err == nil && s.State != "waiting" && (t.opts.has("tree") || t.opts.has("json")) {
 		s.Tree, err = t.tree(path)
 	}
 	if err != nil {

@@ -104,6 +104,19 @@ type Usage struct {
 	PIDs   *uint64 `json:"pids,omitempty"`     // processes and threads
 }
 
+// Add adds what others use; where neither is counted, nothing is.
+func (u *Usage) Add(other *Usage) {
+	for _, part := range [][2]**uint64{{&u.CPU, &other.CPU}, {&u.Memory, &other.Memory}, {&u.PIDs, &other.PIDs}} {
+		switch a, b := *part[0], *part[1]; {
+		case a == nil:
+			*part[0] = b
+		case b != nil:
+			sum := *a + *b
+			*part[0] = &sum
+		}
+	}
+}
+
 // FactInfo is one fact that holds.
 type FactInfo struct {
 	Name  string

@@ -231,8 +231,11 @@ func (e *Engine) inspect(r *request, j *Instance) *control.Reply {
 	var spawns []SlotSpawn
 	for slot, p := range j.Procs {
 		if p.PID != 0 {
-			spawns = append(spawns, SlotSpawn{job.Slot(slot), p.Token, p.PID})
+			spawns = append(spawns, SlotSpawn{job.Slot(slot).String(), p.Token, p.PID})
 		}
+	}
+	for _, token := range j.Remembered() {
+		spawns = append(spawns, SlotSpawn{Slot: "left behind", Token: token})
 	}
 	e.do(Inspect{r.ID, r.Conn, spawns})
 	return nil

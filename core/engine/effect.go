@@ -109,11 +109,11 @@ type (
 	Exit struct{}
 )
 
-// SlotSpawn is a spawn whose processes live, and its slot.
+// SlotSpawn is a spawn whose processes live.
 type SlotSpawn struct {
-	Slot  job.Slot
+	Slot  string
 	Token uint64
-	PID   int
+	PID   int // 0 if its first process has ended
 }
 
 // Priority of a log message, in the order of UPSTART §6.3.

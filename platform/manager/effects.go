@@ -40,6 +40,8 @@ func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 		}
 	case engine.Respond:
 		m.bus.Respond(e.Call, e.Conn, e.Reply)
+	case engine.Inspect:
+		m.inspect(e)
 	case engine.Publish:
 		m.bus.Publish(e.Signal)
 	case engine.CloseFile:
