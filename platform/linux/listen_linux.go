@@ -120,7 +120,7 @@ func (l *Listens) report(w *listenWatch) {
 		l.end(w)
 	default:
 		if b[0] == posix.ListenUnprivileged {
-			l.handler.Remark(w.token, "has no new privileges, for init is to hear of listen and has none")
+			l.handler.Remark(w.token, "runs with no new privileges: without privileges init hears of listen only so")
 		}
 		w.filter = fd
 		if err := l.poller.Add(fd, platform.Readable, func(r platform.Ready) { l.called(w, r) }); err != nil {
