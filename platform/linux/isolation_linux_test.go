@@ -324,6 +324,11 @@ func TestIsolation(t *testing.T) {
 func TestIsolationOfUser(t *testing.T) {
 	if os.Getenv("ONSET_USER_RUN") != "" {
 		newLab(t, "").runAll(t, userCases)
+		if err := BecomeSubreaper(); err != nil {
+			t.Fatal(err)
+		}
+		findStage(t, "")
+		followDaemon(t, "")
 		return
 	}
 	if !inNamespace(t) {
