@@ -72,7 +72,11 @@ func (e *Engine) checkEnded(j *Instance, status job.Status) {
 func (e *Engine) checkNotMade(j *Instance, reason string) {
 	e.logf(Warn, "Failed to spawn %s %s process: %s", j, job.Health, reason)
 	e.releaseProc(j, job.Health)
-	if j.State == job.Running {
+	switch {
+	case j.State == job.Running:
 		e.planCheck(j)
+	case j.State == job.InKilled && j.Procs[job.Main].Token == 0 && len(j.Sweeping) == 0:
+		e.cause = j.Cause
+		e.advance(j)
 	}
 }

@@ -158,7 +158,7 @@ func (e *Engine) replaceMain(j *Instance, pid int) {
 	switch j.Report.First {
 	case 0:
 		j.Report.First = p.PID
-	case pid:
+	case pid: // the first itself, whose end is told as ever
 		j.Report.First = 0
 		fallthrough
 	default:
@@ -166,7 +166,9 @@ func (e *Engine) replaceMain(j *Instance, pid int) {
 	}
 	p.PID = pid
 	e.byPID[pid] = procRef{j, job.Main}
-	e.do(Supervise{p.Token, pid})
+	if j.Report.First != 0 {
+		e.do(Supervise{p.Token, pid})
+	}
 }
 
 // besideMain handles the end of one of two processes that are known as main,
@@ -197,8 +199,7 @@ func (e *Engine) extend(j *Instance, by time.Duration) {
 	case j.State == job.Spawned && j.Due != 0 && due > j.Due:
 		e.setDue(j, by)
 	case j.State == job.InKilled && j.KillDue != 0 && due > j.KillDue:
-		j.KillDue = due
-		e.arm(timer{due: due, kind: killTimer, id: j.ID})
+		e.killAt(j, due)
 	}
 }
 

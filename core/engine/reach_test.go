@@ -29,6 +29,7 @@ var reachable = []struct{ name, conf string }{
 	{"respawn service with pre-stop", "start on up\nrespawn\nrespawn limit 1 5\nexec c\npre-stop exec d"},
 	{"respawn service with expect daemon", "stop on down\nrespawn\nrespawn limit 1 5\nexpect daemon\nexec c\npost-stop exec e"},
 	{"service that ends its tree", "stop on down\nkill mode tree\nexec c\npre-stop exec d\npost-stop exec e"},
+	{"respawn service with a health check", "stop on down\nrespawn\nrespawn limit 1 5\nhealth exec h\nhealth failures 1\npost-start exec b\nexec c"},
 	{"respawn task", "start on up\ntask\nrespawn\nrespawn limit 1 5\nnormal exit 2\nexec c\npre-stop exec d"},
 	{"hooks without main", "start on up\nstop on down\npre-start exec a\npost-start exec b\npre-stop exec d\npost-stop exec e"},
 }
@@ -306,7 +307,7 @@ func (k *kernel) situation() string {
 	fmt.Fprint(&b, k.failing, len(k.pending), len(k.left))
 	for _, j := range k.instances() {
 		fmt.Fprint(&b, "\n", j, j.Goal, j.State, j.Blocker != 0, j.Restarting, j.Failed, j.StartEnv != nil, j.StopEnv != nil,
-			j.KillDue != 0, min(j.RespawnCount, 2), k.now-j.RespawnSince < 5*time.Second, j.TraceForks,
+			j.Overdue, j.Checkup.Due != 0, j.Checkup.Late, j.KillDue != 0, min(j.RespawnCount, 2), k.now-j.RespawnSince < 5*time.Second, j.TraceForks,
 			j.Settle != 0, j.Settle > k.now, j.Assumed, len(j.Left), len(j.Sweeping), j.Sweep, j.Force)
 		for _, p := range j.Procs {
 			fmt.Fprint(&b, " ", p.Token != 0, p.PID != 0, p.RetryAt != 0, p.Tries)
@@ -375,7 +376,7 @@ func (k *kernel) checkInstance(j *Instance) {
 	case j.State == job.Spawned:
 		ok = main.Token != 0
 	case j.State == job.InKilled:
-		ok = main.PID != 0
+		ok = main.PID != 0 || j.Procs[job.Health].PID != 0
 	case j.State == job.Running:
 		ok = j.Goal == job.GoalStart && (main.PID != 0 || !hasMain)
 	}
@@ -385,7 +386,7 @@ func (k *kernel) checkInstance(j *Instance) {
 	if j.Goal == job.GoalRespawn && (main.PID != 0 || j.State != job.InPostStart && j.State != job.InPreStop) {
 		k.t.Errorf("%s is respawning in %s", j, j.State)
 	}
-	if j.KillDue != 0 && j.State != job.InKilled && len(j.Sweeping) == 0 {
+	if j.KillDue != 0 && j.State != job.InKilled && len(j.Sweeping) == 0 && (main.PID == 0 || j.Overdue == job.NoSlot) {
 		k.t.Errorf("%s is %s/%s and its main process about to be killed", j, j.Goal, j.State)
 	}
 	for _, f := range k.e.State().Facts {

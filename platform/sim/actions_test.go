@@ -110,7 +110,16 @@ func (w *walker) processes(line func(string, ...any)) {
 	if w.one(8) {
 		return // abstract
 	}
-	expect := w.pick("", "", "", "stop", "fork", "daemon")
+	if w.one(4) {
+		line("health exec %s\nhealth interval %d\nhealth timeout %d\nhealth failures %d",
+			w.pick("true", "false", "sleep 1s; exit 3", "hang", "leak; sleep 4s", "noexec unable to execute: No such file or directory"),
+			1+w.rng.IntN(6), 1+w.rng.IntN(3), 1+w.rng.IntN(3))
+	}
+	if w.one(4) {
+		w.notifies(line)
+		return
+	}
+	expect := w.pick("", "", "", "stop", "fork", "daemon", "listen")
 	if expect != "" {
 		line("expect %s", expect)
 	}
@@ -119,6 +128,19 @@ func (w *walker) processes(line func(string, ...any)) {
 		main = "hang" // init would follow a wrong count out of the group for good
 	}
 	line("exec %s%s%s", w.pick("", "", "", "ignore TERM; "), w.readying(expect), main)
+}
+
+// notifies makes a service that speaks sd_notify, well or not.
+func (w *walker) notifies(line func(string, ...any)) {
+	line("expect notify")
+	if w.one(2) {
+		line("watchdog %d", 1+w.rng.IntN(3))
+	}
+	before := w.pick("", "", "wrap; ", "daemon; ", "linger 2s 3; ", "wrap; notify MAINPID; wrap; ")
+	ready := w.pick("READY=1", "MAINPID READY=1", "MAINPID READY=1", "READY=1 FDSTORE=1 FDNAME=x FILE FILE", "MAINPID STATUS=slow")
+	after := w.pick("", "", "notify WATCHDOG_USEC=1500000; sleep 1s; notify WATCHDOG=1; ", "sleep 1s; notify RELOADING=1 FILE; sleep 1s; notify READY=1 WATCHDOG=1; ",
+		"sleep 3s; notify FDSTORE=1 FILE EXTEND_TIMEOUT_USEC=2000000; ", "notify FDSTOREREMOVE=1 FDNAME=x; sleep 2s; notify WATCHDOG=trigger; ", "notify STOPPING=1; sleep 1s; ", "escape; ")
+	line("exec %s%snotify %s; %s%s", w.pick("", "ignore TERM; "), before, ready, after, w.main())
 }
 
 func (w *walker) hook() string {

@@ -14,7 +14,9 @@ type bus struct {
 	lastConn uint64
 	lastCall uint64
 	busError string
-	handles  map[int]bool // descriptors that came with calls; false once closed
+	handles  map[int]bool // descriptors that came with calls and messages; false once closed
+
+	lastHandle int // that came with a message
 }
 
 // connection is how far the end of a connection has come.

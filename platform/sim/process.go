@@ -55,13 +55,16 @@ type Process struct {
 	traced    bool     // init sees its forks and executions
 	asleep    bool     // the program waits for time or the owner
 	starved   bool     // died for want of memory
-	noexec    string
-	program   program
-	pc        int
-	ignored   signalSet
-	handled   signalSet
-	pending   signalSet
-	status    job.Status
+
+	supervised bool // its end is told though it is the child of another
+
+	noexec  string
+	program program
+	pc      int
+	ignored signalSet
+	handled signalSet
+	pending signalSet
+	status  job.Status
 }
 
 // Alive reports whether the process has not ended.
@@ -236,6 +239,9 @@ func (w *World) perform(p *Process, s step) {
 		p.ignored |= s.signals
 	case opListen:
 		p.Listening = true
+		w.Sign(p.PID)
+	case opNotify:
+		w.say(p, s.words)
 	case opExec:
 		w.replace(p)
 	case opForkExit:
@@ -314,8 +320,13 @@ func (w *World) end(p *Process, status job.Status) {
 			c.Parent = initPID
 		}
 	}
-	if p.Parent == initPID {
+	switch {
+	case p.Parent == initPID:
 		w.happen(w.exit(p))
+	case p.supervised:
+		m := w.exit(p)
+		m.Status = job.NoStatus
+		w.happen(m)
 	}
 	for _, c := range w.procs {
 		if c.Parent == p.PID {

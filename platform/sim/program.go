@@ -30,6 +30,7 @@ import (
 //	raise SIG      raise any other signal
 //	ignore SIG…    ignore these signals from now on
 //	listen         listen on a socket
+//	notify WORD…   send a message of sd_notify, each word a line
 //	noexec REASON  fail before the program is executed
 type program []step
 
@@ -50,6 +51,7 @@ const (
 	opExec
 	opIgnore
 	opListen
+	opNotify
 )
 
 type step struct {
@@ -58,6 +60,7 @@ type step struct {
 	status  job.Status
 	signal  job.Signal
 	signals signalSet
+	words   []string
 }
 
 // image is a parsed program.
@@ -133,6 +136,8 @@ func parseStep(words []string) (steps program, ok bool) {
 		return program{{op: opRaise, signal: signal(arg)}}, true
 	case "listen":
 		return program{{op: opListen}}, true
+	case "notify":
+		return program{{op: opNotify, words: words[1:]}}, true
 	case "ignore":
 		var set signalSet
 		for _, name := range words[1:] {

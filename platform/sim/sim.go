@@ -110,6 +110,8 @@ func (w *World) do(e engine.Effect) []engine.Msg {
 		return []engine.Msg{w.spawn(e)}
 	case engine.Kill:
 		w.kill(e)
+	case engine.Supervise:
+		w.supervise(e.PID)
 	case engine.Detach:
 		w.detach(e.PID)
 	case engine.Release:

@@ -198,7 +198,7 @@ func (w *walker) boot(seed uint64) {
 	w.world.AddSource(engine.Source{Path: "/etc/init"})
 	w.world.AddSource(engine.Source{Path: "/lib/init"})
 	o := engine.Options{PID: 1, Program: "init", Version: "upstart 1.13.2", Signals: sim.Signals,
-		Env: env.Table{"PATH=/bin", "TERM=linux"}, StartupEvent: "startup", AppArmor: true, LogPriority: engine.Info}
+		Env: env.Table{"PATH=/bin", "TERM=linux"}, StartupEvent: "startup", AppArmor: true, NotifySocket: "/n", LogPriority: engine.Info}
 	o.ChrootSessions, o.NoLog = w.one(3), w.one(4)
 	if w.one(3) {
 		o.Mode, o.PID, o.UID, o.Address = engine.Session, 500, 1000, "unix:abstract=/s"
