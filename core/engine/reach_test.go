@@ -188,13 +188,6 @@ func (k *kernel) choices() []string {
 	return acts
 }
 
-func (k *kernel) state() job.State {
-	if j := k.instance("s"); j != nil {
-		return j.State
-	}
-	return job.Waiting
-}
-
 func (k *kernel) do(act string) {
 	verb, name, _ := strings.Cut(act, " ")
 	if m, ok := requests[verb]; ok {

@@ -133,14 +133,15 @@ func (j *Instance) String() string {
 // Remembered returns the spawns whose last process is to be told of.
 func (j *Instance) Remembered() []uint64 { return slices.Concat(j.Left, j.Sweeping) }
 
-// Busy reports whether any process of the instance is alive or about to be.
+// Busy reports whether any process of the instance is alive or about to be,
+// or what others left is being ended.
 func (j *Instance) Busy() bool {
 	for _, p := range j.Procs {
 		if p.Token != 0 {
 			return true
 		}
 	}
-	return false
+	return len(j.Sweeping) > 0
 }
 
 // SlotOf returns the slot whose process has that pid.

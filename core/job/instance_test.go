@@ -155,6 +155,10 @@ func TestBusyAndSlotOf(t *testing.T) {
 	if j.Busy() {
 		t.Error("busy without a process")
 	}
+	if j.Sweeping = []uint64{3}; !j.Busy() {
+		t.Error("not busy while what is left is being ended")
+	}
+	j.Sweeping = nil
 	j.Procs[PostStop] = Proc{Token: 1, RetryAt: 1}
 	if !j.Busy() {
 		t.Error("not busy with a process to be tried again")

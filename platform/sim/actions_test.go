@@ -90,6 +90,9 @@ func (w *walker) lifecycle(line func(string, ...any)) {
 	if w.one(8) {
 		line("kill signal %s", w.pick("INT", "KILL", "HUP"))
 	}
+	if w.one(3) {
+		line("kill mode %s", w.pick("tree", "tree", "group", "process"))
+	}
 	if w.one(20) {
 		line("manual")
 	}
@@ -123,11 +126,7 @@ func (w *walker) processes(line func(string, ...any)) {
 	if expect != "" {
 		line("expect %s", expect)
 	}
-	main := w.main()
-	if expect != "" && strings.HasPrefix(main, "escape") {
-		main = "hang" // init would follow a wrong count out of the group for good
-	}
-	line("exec %s%s%s", w.pick("", "", "", "ignore TERM; "), w.readying(expect), main)
+	line("exec %s%s%s", w.pick("", "", "", "ignore TERM; "), w.readying(expect), w.main())
 }
 
 // notifies makes a service that speaks sd_notify, well or not.
@@ -144,7 +143,7 @@ func (w *walker) notifies(line func(string, ...any)) {
 }
 
 func (w *walker) hook() string {
-	return w.pick("true", "true", "true", "sleep 1s", "sleep 8s; exit 3", "exit 3", "die SEGV", "noexec unable to execute: No such file or directory", "hang", "leak; true")
+	return w.pick("true", "true", "true", "sleep 1s", "sleep 8s; exit 3", "exit 3", "die SEGV", "noexec unable to execute: No such file or directory", "hang", "leak; true", "ignore TERM; escape; true")
 }
 
 // readying is what a program does to be ready; sometimes it is wrong.
@@ -156,16 +155,16 @@ func (w *walker) readying(expect string) string {
 	case "stop":
 		return "sleep 100ms; stop; "
 	case "fork":
-		return "daemon; "
+		return w.pick("daemon; ", "daemon; ", "linger 1s; ", "leak; linger 3s 1; ", "wrap; ")
 	case "daemon":
-		return w.pick("daemon 2; ", "daemon 2; ", "daemon; exec; daemon; ")
+		return w.pick("daemon 2; ", "daemon 2; ", "daemon; exec; daemon; ", "linger 12s; daemon; ", "daemon; linger 2s; ", "linger 1s; linger 2s; ")
 	}
 	return ""
 }
 
 func (w *walker) main() string {
 	return w.pick("hang", "hang", "hang", "sleep 2s", "sleep 1s; exit 3", "sleep 30s; die SEGV", "crash 20s; hang",
-		"leak; hang", "escape; hang", "exit 0", "sleep 100ms; exit 1", "raise TSTP; sleep 1s", "noexec unable to change working directory: Not a directory", "listen; hang")
+		"leak; hang", "escape; hang", "leak; escape; sleep 3s", "leak 2; linger 5s; hang", "exit 0", "sleep 100ms; exit 1", "raise TSTP; sleep 1s", "noexec unable to change working directory: Not a directory", "listen; hang")
 }
 
 func (w *walker) condition() string {
@@ -390,7 +389,10 @@ func (w *walker) disturb() {
 		return
 	}
 	p := live[w.rng.IntN(len(live))]
-	switch w.rng.IntN(4) {
+	switch w.rng.IntN(5) {
+	case 4:
+		w.tell("process %d has no memory", p.PID)
+		w.world.Starve(p.PID)
 	case 0:
 		w.tell("process %d exits", p.PID)
 		w.world.End(p.PID, job.Exit(w.rng.IntN(4)))

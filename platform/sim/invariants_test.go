@@ -21,7 +21,6 @@ func (w *walker) check() {
 	if w.exhausted() || w.world.Ended != nil {
 		return
 	}
-	known := map[int]bool{}
 	tokens := map[uint64]bool{}
 	for _, c := range w.manager.Engine.State().Classes {
 		for _, j := range c.Instances {
@@ -33,16 +32,53 @@ func (w *walker) check() {
 				if p.PID == 0 {
 					continue
 				}
-				known[p.PID] = true
-				if w.world.Find(p.PID) == nil {
-					w.fail("ghost: %s has %s process %d that does not exist", j, job.Slot(slot), p.PID)
+				if p := w.world.Find(p.PID); p == nil || !p.Alive() {
+					w.fail("ghost: %s has %s process %d that does not live", j, job.Slot(slot), j.Procs[slot].PID)
 				}
 			}
+			for _, token := range j.Remembered() {
+				tokens[token] = true
+			}
+			w.checkReadiness(j)
 		}
 	}
 	for _, p := range w.world.Processes() {
+		if w.strict[p.Token] && !tokens[p.Token] {
+			w.fail("survivor: process %d of %s outlived the job", p.PID, p.Spec.Job)
+		}
 		if first := w.world.First(p.Token); first == p && !tokens[p.Token] && !w.world.Released(p.Token) {
 			w.fail("lost: process %d of %s is known to nobody", p.PID, p.Spec.Job)
+		}
+	}
+}
+
+// checkReadiness demands that a main that tells of its readiness by forking
+// is ready in bounded time, or has failed.
+func (w *walker) checkReadiness(j *engine.Instance) {
+	if j.State != job.Spawned || j.TraceState != job.TraceNormal || j.KillDue != 0 || j.Overdue != job.NoSlot {
+		return
+	}
+	due := j.Settle
+	if j.Class.Expect.Timeout > 0 {
+		due = j.Due
+	}
+	now := w.world.Now().Mono
+	if at, armed := w.manager.Engine.Deadline(); !armed || due < now || due > now+10*time.Second || at > due {
+		w.fail("spawned: %s waits for readiness at %v until %v", j, now, due)
+	}
+}
+
+// observe notes which spawns are to leave nothing.
+func (w *walker) observe(e engine.Effect, _ []engine.Msg) {
+	spawn, ok := e.(engine.Spawn)
+	if !ok || w.world.NoGroups {
+		return
+	}
+	for _, c := range w.manager.Engine.State().Classes {
+		for _, j := range c.Instances {
+			if j.Class.KillMode == job.KillTree && j.Procs[spawn.Spec.Slot].Token == spawn.Token {
+				w.strict[spawn.Token] = true
+			}
 		}
 	}
 }

@@ -140,13 +140,14 @@ type walker struct {
 	endless  bool // jobs start each other for ever
 	failure  string
 	telling  bool
-	told     []string       // actions and effects, when telling
-	effects  map[int]uint64 // sums of the steps by input; those a crash came before are not in it
+	told     []string        // actions and effects, when telling
+	strict   map[uint64]bool // spawns of jobs with kill mode tree
+	effects  map[int]uint64  // sums of the steps by input; those a crash came before are not in it
 }
 
 // walk does the actions of a walk and lets the world come to rest.
 func walk(seed uint64, actions []uint64, telling bool) (w *walker) {
-	w = &walker{world: sim.New(seed), telling: telling, effects: map[int]uint64{}}
+	w = &walker{world: sim.New(seed), telling: telling, effects: map[int]uint64{}, strict: map[uint64]bool{}}
 	defer func() {
 		if r := recover(); r != nil {
 			buf := make([]byte, 4096)
@@ -187,6 +188,8 @@ func (w *walker) tell(format string, args ...any) {
 func (w *walker) boot(seed uint64) {
 	w.rng = rand.New(rand.NewPCG(seed, 2))
 	w.world.Jitter = 50 * millisecond
+	w.world.NoGroups, w.world.Forgets = w.one(5), w.one(2)
+	w.world.Observe = w.observe
 	for i := range 3 + w.rng.IntN(4) {
 		name, text := fmt.Sprintf("/etc/init/j%d.conf", i), w.class()
 		if i == 0 {
