@@ -15,7 +15,7 @@ import (
 )
 
 // cgroupRoot mounts the cgroup v2 hierarchy and makes a directory in it.
-func cgroupRoot(t *testing.T) string {
+func cgroupRoot(t testing.TB) string {
 	t.Helper()
 	mount := t.TempDir()
 	if err := unix.Mount("cgroup2", mount, "cgroup2", 0, ""); err != nil {

@@ -2,6 +2,7 @@ package linux
 
 import (
 	"os"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -11,12 +12,26 @@ import (
 )
 
 // BenchmarkSpawn starts a program that does nothing and hears of its end:
-// plain, through the exec stage, in namespaces of its own, with files of its
-// own as well, and in the same namespaces by the tool of util-linux.
+// by vfork and exec alone, and each with a cgroup of its own plain, through the
+// exec stage, in namespaces of its own, with files of its own as well, and in
+// the same namespaces by the tool of util-linux.
 func BenchmarkSpawn(b *testing.B) {
 	if os.Getuid() != 0 {
 		b.Skip("needs root: namespaces")
 	}
+	b.Run("way=vfork", func(b *testing.B) {
+		null, _ := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		defer unix.Close(null)
+		attr := &syscall.ProcAttr{Files: []uintptr{uintptr(null), uintptr(null), uintptr(null)}, Sys: &syscall.SysProcAttr{Setsid: true}}
+		for b.Loop() {
+			pid, err := syscall.ForkExec("/bin/true", []string{"/bin/true"}, attr)
+			if err != nil {
+				b.Fatal(err)
+			}
+			unix.Wait4(pid, nil, 0, nil)
+		}
+	})
+	groups := cgroupRoot(b)
 	kinds := namespaces("pid", "mount", "net", "uts", "ipc")
 	for _, c := range []struct {
 		name, text string
@@ -30,7 +45,7 @@ func BenchmarkSpawn(b *testing.B) {
 		{"files", "/bin/true", -1, &job.Isolation{Namespaces: kinds, Private: []string{"tmp", "dev"}, ReadOnly: []string{"/"}, Hide: []string{"/root", "-/etc/shadow"}}},
 	} {
 		b.Run("way="+c.name, func(b *testing.B) {
-			l := newLab(b, "")
+			l := newLab(b, groups)
 			for b.Loop() {
 				l.told = l.told[:0]
 				s := l.spec(c.text, c.isolation)

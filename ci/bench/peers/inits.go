@@ -12,6 +12,7 @@ type load struct {
 	services int
 	chain    bool // each starts when the one before has started
 	respawn  bool
+	sandbox  bool // namespaces, cgroup limit, capabilities, system-call filter
 	idle     bool // laid out, not started
 	tasks    int  // logged tasks that start on the event go
 }
@@ -80,6 +81,10 @@ func layOnset(m *machine, l load) error {
 		if l.respawn {
 			text += "respawn\nrespawn limit unlimited\n"
 		}
+		if l.sandbox {
+			text += "namespace mount uts ipc\nprivate tmp\nprivate network\nreadonly /usr\ncgroup memory memory.max 100000000\n" +
+				"capability bounding CAP_KILL\nno new privileges\nseccomp @default\n"
+		}
 		m.write(fmt.Sprintf("etc/init/b%d.conf", i), text)
 	}
 	for i := range l.tasks {
@@ -89,7 +94,7 @@ func layOnset(m *machine, l load) error {
 }
 
 func layS6(m *machine, l load) error {
-	if l.chain || l.idle || l.tasks > 0 {
+	if l.chain || l.sandbox || l.idle || l.tasks > 0 {
 		return errNot
 	}
 	m.write("etc/services/.s6-svscan/finish", "#!/bin/sh\n")
@@ -100,7 +105,7 @@ func layS6(m *machine, l load) error {
 }
 
 func layRunit(m *machine, l load) error {
-	if l.chain || l.idle || l.tasks > 0 {
+	if l.chain || l.sandbox || l.idle || l.tasks > 0 {
 		return errNot
 	}
 	m.write("etc/runit/1", "#!/bin/sh\n")
@@ -114,7 +119,7 @@ func layRunit(m *machine, l load) error {
 }
 
 func layFinit(m *machine, l load) error {
-	if l.idle || l.tasks > 0 {
+	if l.sandbox || l.idle || l.tasks > 0 {
 		return errNot
 	}
 	text := "runlevel 2\n"
@@ -151,6 +156,10 @@ func laySystemd(m *machine, l load) error {
 		text += "[Service]\nExecStart=" + service + "\nStandardInput=null\nStandardOutput=null\nStandardError=null\n"
 		if l.respawn {
 			text += "Restart=always\nRestartSec=0\n"
+		}
+		if l.sandbox {
+			text += "Type=exec\nPrivateTmp=yes\nPrivateNetwork=yes\nPrivateIPC=yes\nProtectHostname=yes\nReadOnlyPaths=/usr\nMemoryMax=100000000\n" +
+				"CapabilityBoundingSet=CAP_KILL\nNoNewPrivileges=yes\nSystemCallFilter=@system-service\n"
 		}
 		name := fmt.Sprintf("b%d.service", i)
 		m.write(units+name, text)

@@ -47,7 +47,9 @@ var rows = []row{
 	{name: "respawn", what: "kill → first instruction of the next", unit: "ms", once: true, measure: respawn, goal: &goal{against: "runit", factor: 0.7}},
 	{name: "idle", what: "PSS of the init with 5 services", unit: "MB", measure: memory(few), goal: &goal{limit: 7}},
 	{name: "full", what: "PSS of the init with 1,000 services", unit: "MB", measure: memory(many), goal: &goal{limit: 11}},
+	{name: "sandbox", what: "chain of 100 sandboxed services, each", unit: "ms", measure: steps(load{services: 100, chain: true, sandbox: true}), goal: &goal{against: "systemd", factor: 1.5}},
 	{name: "load", what: "exec → `initctl status` with 10,000 job files", unit: "ms", onset: true, measure: answer, goal: &goal{limit: 500}},
+	{name: "bwrap", what: "the same sandbox by bwrap in a C loop, each", unit: "ms", onset: true, once: true, measure: bwrap},
 	{name: "tasks", what: "1,000 logged tasks at once", unit: "ms", onset: true, once: true, measure: tasks, goal: &goal{against: "Onset", row: "loop", factor: 1.3}},
 	{name: "loop", what: "the same 1,000 programs in a C loop of vfork, exec, wait", unit: "ms", onset: true, once: true, measure: loop},
 }
@@ -69,6 +71,23 @@ func boots(l load) func(*bench, peer) ([]float64, error) {
 		}
 		last := slices.MaxFunc(up, func(a, b report) int { return int(a.Time - b.Time) })
 		return []float64{float64(last.Time-m.started) / ms}, nil
+	}
+}
+
+// steps measures a step of a chain: between the first instructions of one
+// service and the next.
+func steps(l load) func(*bench, peer) ([]float64, error) {
+	return func(b *bench, p peer) ([]float64, error) {
+		m, err := b.start(p, l)
+		if err != nil {
+			return nil, err
+		}
+		defer m.stop()
+		up, err := m.reports(l.services, patient)
+		if err != nil {
+			return nil, err
+		}
+		return []float64{float64(up[len(up)-1].Time-up[0].Time) / ms / float64(len(up)-1)}, nil
 	}
 }
 
@@ -182,6 +201,24 @@ func tasks(b *bench, p peer) ([]float64, error) {
 }
 
 func loop(b *bench, _ peer) ([]float64, error) {
+	return b.loop(many, filepath.Join(b.shared, "say"))
+}
+
+func bwrap(b *bench, _ peer) ([]float64, error) {
+	if err := fetch([]string{"bubblewrap"}); err != nil {
+		return nil, err
+	}
+	const count = 100
+	values, err := b.loop(count, filepath.Join(cache, "bubblewrap/usr/bin/bwrap"), "--bind", "/", "/", "--ro-bind", "/usr", "/usr", "--tmpfs", "/tmp",
+		"--tmpfs", "/var/tmp", "--unshare-net", "--unshare-uts", "--unshare-ipc", "--cap-drop", "ALL", "--cap-add", "CAP_KILL", filepath.Join(b.shared, "say"))
+	for i := range values {
+		values[i] /= count
+	}
+	return values, err
+}
+
+// loop runs helpers/loop.c: the milliseconds it prints, once a round.
+func (b *bench) loop(count int, command ...string) ([]float64, error) {
 	var values []float64
 	for range rounds {
 		out, err := os.Create(filepath.Join(b.dir, "said"))
@@ -189,7 +226,7 @@ func loop(b *bench, _ peer) ([]float64, error) {
 			return nil, err
 		}
 		var errs strings.Builder
-		cmd := exec.Command(filepath.Join(b.shared, "loop"), strconv.Itoa(many), filepath.Join(b.shared, "say"))
+		cmd := exec.Command(filepath.Join(b.shared, "loop"), append([]string{strconv.Itoa(count)}, command...)...)
 		cmd.Stdout, cmd.Stderr = out, &errs
 		err = cmd.Run()
 		out.Close()
