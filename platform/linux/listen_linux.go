@@ -26,6 +26,7 @@ type Listens struct {
 	watches map[uint64]*listenWatch
 	answer  *listenWatch // has a call that was done, and result
 	result  notifyAnswer
+	starved []*listenWatch // report again
 }
 
 var _ platform.Listens = (*Listens)(nil)
@@ -113,6 +114,8 @@ func (l *Listens) report(w *listenWatch) {
 	switch {
 	case err != nil || n != len(b): // the stage failed before it came to that
 		l.end(w)
+	case fd < 0 && b[0] != posix.ListenFailed: // no descriptor is free
+		l.starved = append(l.starved, w)
 	case fd < 0:
 		errno := unix.Errno(binary.LittleEndian.Uint32(b[1:]))
 		l.handler.Remark(w.token, "is ready when executed, as init cannot hear of listen: "+posix.Strerror(errno))
@@ -235,6 +238,11 @@ func confined(pid int) bool {
 
 // Taken implements platform.Listens: it lets the call return.
 func (l *Listens) Taken() {
+	starved := l.starved
+	l.starved = nil
+	for _, w := range starved {
+		l.report(w)
+	}
 	if l.answer == nil {
 		return
 	}

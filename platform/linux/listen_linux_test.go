@@ -229,6 +229,29 @@ func TestListenOverCrashes(t *testing.T) {
 	l.until("the end", true, func() bool { return l.told == "U" })
 }
 
+// TestListenWithoutDescriptors has none free when the filter comes.
+func TestListenWithoutDescriptors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l := startListener(t, "", "unix:"+path)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	hears := l.listens.(*Listens)
+	l.until("the filter is found and cannot be had", true, func() bool { return len(hears.starved) > 0 })
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	l.answer("unix <nil>\n")
+	if l.told != "L" {
+		t.Errorf("told %q", l.told)
+	}
+}
+
 // TestListenTakenAndNotDone is a manager that is killed in the system call by
 // which it takes the call.
 func TestListenTakenAndNotDone(t *testing.T) {

@@ -211,6 +211,9 @@ func (m *Manager) notified(s *notifySocket) {
 	}
 	s.peeked = true
 	sender, files := takeRights(oob[:max(oobn, 0)])
+	if flags&unix.MSG_CTRUNC != 0 {
+		m.complain("Descriptors that process %d sent to the notify socket are lost: there is no room for so many", sender)
+	}
 	lines, err := noticeLines(m.notice[:max(n, 0)], flags)
 	if err != nil {
 		m.complain("Message of process %d to the notify socket left out: %s", sender, err)
