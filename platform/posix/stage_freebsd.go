@@ -28,7 +28,11 @@ func setLimit(i int, l *job.Limit) error {
 // those of the process.
 func setIDs(ids *IDs, named bool) (Step, unix.Errno) {
 	if unix.Geteuid() == 0 || ids.Asked {
-		if err := unix.Setgroups(ids.Groups); err != nil {
+		groups := ids.Groups
+		if ids.Asked {
+			groups = append([]int{ids.GID}, groups...) // the first is the effective one
+		}
+		if err := unix.Setgroups(groups); err != nil {
 			return StepGroups, err.(syscall.Errno)
 		}
 	}

@@ -3,6 +3,7 @@ package seccomp
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // askLibseccomp sends lines to the script and returns as many.
@@ -31,7 +33,9 @@ func askLibseccomp(t *testing.T, questions []any) []string {
 		}
 		in.Write(append(line, '\n'))
 	}
-	cmd := exec.Command(python, "testdata/libseccomp.py")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // it has rules that it never comes to an end with
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, "testdata/libseccomp.py")
 	cmd.Stdin = &in
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
