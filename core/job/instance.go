@@ -65,6 +65,7 @@ type Instance struct {
 	Session string
 	Name    string // expanded instance pattern; empty for a singleton
 
+	// Small fields stand together.
 	Goal       Goal
 	State      State
 	KillSlot   Slot
@@ -72,6 +73,13 @@ type Instance struct {
 	Restarting bool // a restart waits for pre-stop (DECISIONS 1)
 	Failed     bool
 	FailedSlot Slot
+	FailedOOM  bool // the kernel killed the process that failed for want of memory
+	Overdue    Slot // whose process was ended by its time limit in this cycle
+	Starved    bool // main is Overdue because its watchdog heard nothing
+	Delayed    bool // the next cycle begins after Delay
+	Assumed    bool // main was taken for ready, and is followed whenever
+	Sweep      bool // a stop ends what is left, as main did not end by itself
+	Force      bool // and at once
 
 	Env        env.Table // of the current cycle
 	StopEnv    env.Table // what pre-stop and post-stop see besides
@@ -87,31 +95,24 @@ type Instance struct {
 
 	KillDue time.Duration // when to send KILL to KillSlot; 0 without a timer
 	Due     time.Duration // end of the present state's time limit, or of the wait in starting; 0 without
-	Overdue Slot          // whose process was ended by its time limit in this cycle
 
 	FailedStatus Status
-	FailedOOM    bool // the kernel killed the process that failed for want of memory
-	OOMKills     int  // ends of processes that came of that, over all cycles
+	OOMKills     int // ends of processes that came of that, over all cycles
 
 	RespawnSince time.Duration // start of the respawn window; 0 = none yet
 	RespawnCount int
 
 	RunSince time.Duration // when this cycle reached running; 0 if it has not
 	Delay    time.Duration // before the last respawn; 0 starts anew
-	Delayed  bool          // the next cycle begins after Delay
 
 	Left     []uint64 // spawns of this and earlier cycles whose process ended and left others
 	Sweeping []uint64 // such spawns that the state waits for the end of
-	Sweep    bool     // a stop ends what is left, as main did not end by itself
-	Force    bool     // and at once
 
 	TraceForks int
 	Settle     time.Duration // in spawned: when main is taken for ready; later: until when it is followed; 0 = never
-	Assumed    bool          // main was taken for ready, and is followed whenever
 
 	Report  Report
 	Checkup Checkup
-	Starved bool          // main is Overdue because its watchdog heard nothing
 	SignDue time.Duration // when it is said what spawned waits for; 0 without, negative when it was
 	Stored  []StoredFile  // kept until the instance rests
 

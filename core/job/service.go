@@ -18,12 +18,12 @@ func (p Phase) String() string { return phaseNames[p] }
 
 // Report is what main said by the sd_notify protocol; it ends with main.
 type Report struct {
-	Text     string // of STATUS=
-	Phase    Phase
+	Text     string        // of STATUS=
 	Watchdog time.Duration // of WATCHDOG_USEC=; 0: that of the class, negative: none
 	Fed      time.Duration // when WATCHDOG=1 came last
 	Due      time.Duration // when that is looked at; 0 without a watchdog
 	First    int           // process that was main before MAINPID=, while it lives; else 0
+	Phase    Phase
 }
 
 // Checkup is how the health of main is watched (EXTENSIONS §6).
