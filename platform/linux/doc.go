@@ -8,6 +8,10 @@
 // tells it, except that the execution of a process always comes before its
 // stops and its end.
 //
+// Namespaces. All pids are those of this process's namespace, whatever a job
+// calls itself. Optional namespaces that cannot be had at birth are left out
+// one by one, told by Options.Notice.
+//
 // Crashes. A manager that is killed loses no process: its successor finds
 // what was started without an answer (Find), takes over the rest (Adopt) and
 // hears of deaths from the keeper (Reaped). A traced process is seized while

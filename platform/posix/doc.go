@@ -8,5 +8,11 @@
 // otherwise. Everything is prepared before limits and ids are set, so that a
 // limit on memory strikes the program and not the stage.
 //
+// Namespaces come before everything that has a path (docs/ISOLATION.md). What
+// belongs to the whole process, user, pid and time, it is born with: a Go
+// program has threads, which the kernel does not let leave for those. Paths of
+// bind and credentials are opened before the job's own root hides them; all
+// other mounts are made after it, as the job sees them.
+//
 // Nothing here holds state or starts goroutines.
 package posix
