@@ -24,11 +24,8 @@ type limitWorld struct {
 func newLimitWorld(t *testing.T) *limitWorld {
 	t.Helper()
 	own := cgroupRoot(t)
-	for controller := range strings.FieldsSeq(text(own + "/../cgroup.controllers")) {
-		if file := own + "/../cgroup.subtree_control"; !hasWord(file, controller) && put(file, "+"+controller) == nil {
-			t.Cleanup(func() { put(file, "-"+controller) })
-		}
-	}
+	// It stays on, since other tests may run at the same time.
+	put(own+"/../cgroup.subtree_control", "+hugetlb")
 	w := &limitWorld{groupWorld: &groupWorld{T: t, root: own + "/" + filepath.Base(own), dir: t.TempDir()}}
 	os.Mkdir(w.root, 0o755)
 	t.Cleanup(func() { RemoveCgroups(w.root) })
@@ -169,6 +166,31 @@ func TestBlkioV1(t *testing.T) {
 	token, pid := w.spawn(w.limited(waits, group("io", "upstart/x", "max="+device+" rbps=1048576")))
 	w.wantFile(w.groupOf(pid, "blkio")+"/blkio.throttle.read_bps_device", device+" 1048576")
 	w.end(token, pid, filepath.Dir(w.groupOf(pid, "blkio")))
+}
+
+// TestTightV1 starts a process through the exec stage where there is room for
+// the process alone.
+func TestTightV1(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	w := newLimitWorld(t)
+	w.needV1("pids", "memory")
+	s := w.limited("", group("pids", "upstart/tight", "max=1"), group("memory", "upstart/tight", "max=2M"))
+	s.Process = job.Process{Text: "sleep 1000"}
+	s.Attrs.Umask, s.Attrs.HasNice = 0o27, true
+	for range 20 {
+		w.token++
+		started, err := w.procs.Spawn(w.token, s, platform.Streams{Log: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.until("executed", func() bool { return slices.Contains(w.told, engine.Msg(engine.Executed{PID: started.PID})) })
+		if got := w.procs.cgroups.processes(w.token); !slices.Equal(got, []int{started.PID}) {
+			t.Errorf("%d in its group, want %d", got, started.PID)
+		}
+		w.end(w.token, started.PID, w.root+"/upstart")
+	}
 }
 
 // TestBombV1 bounds a fork bomb, and ends it.

@@ -185,8 +185,15 @@ type newcomer struct {
 	script  int      // descriptor to be ScriptFD, or -1
 	group   int      // descriptor of its cgroup, or -1
 	join    []string // files of further cgroups, which it has to enter itself
+	limited bool     // the cgroup has limits
 	files   []uintptr
 	sign    int // see platform.Streams
+}
+
+// enterItself has a process enter its group instead of being born in it.
+func (p *Processes) enterItself(n *newcomer) {
+	unix.Close(n.group)
+	n.group, n.join = -1, append(n.join, p.cgroups.path(n.token)+"/cgroup.procs")
 }
 
 // enroll makes the cgroups of a process.
@@ -203,9 +210,9 @@ func (p *Processes) enroll(n *newcomer) error {
 		return setupError(below, err)
 	}
 	if n.group >= 0 && (!p.cgroups.clones || frozen(n.group)) {
-		unix.Close(n.group)
-		n.group, n.join = -1, append(n.join, p.cgroups.path(n.token)+"/cgroup.procs")
+		p.enterItself(n)
 	}
+	n.limited = below != ""
 	if below != "" {
 		delegate(p.cgroups.path(n.token), n.spec)
 	}
@@ -219,6 +226,9 @@ func (p *Processes) start(n *newcomer) (platform.Started, error) {
 			p.children[pid] = &child{}
 			return platform.Started{PID: pid, Executed: true}, nil
 		}
+	}
+	if n.limited && n.group >= 0 { // the stage is to have none of the limits
+		p.enterItself(n)
 	}
 	return p.stage(n)
 }

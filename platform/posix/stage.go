@@ -74,6 +74,7 @@ type stage struct {
 	argv   []*byte
 	shell  []*byte // argv without its first, for a program without format
 	env    []*byte
+	groups []int // files to enter cgroups by
 	listening
 	privilege
 	mounting
@@ -141,15 +142,6 @@ func (s *stage) console() *SetupError {
 		}
 	}
 	return fault(StepConsole, unix.Close(fd))
-}
-
-func (s *stage) cgroups() *SetupError {
-	for _, file := range s.Cgroups {
-		if err := os.WriteFile(file, []byte("0"), 0); err != nil {
-			return failure("unable to enter cgroup", err)
-		}
-	}
-	return nil
 }
 
 func (s *stage) mask() *SetupError {
@@ -232,6 +224,9 @@ func (s *stage) prepare() *SetupError {
 // execute does what is left, without taking memory, and becomes the program.
 func (s *stage) execute() *SetupError {
 	s.tellListens() // while it may
+	if err := s.enterCgroups(); err != nil {
+		return err
+	}
 	if !s.Bare {
 		for i := range s.Limits {
 			if err := setLimit(i, &s.Limits[i]); err != nil {
