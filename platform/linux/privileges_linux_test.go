@@ -36,8 +36,11 @@ var privilegeCases = []isolationCase{
 		want: [][2]string{{"ns:user", "own"}, {"status:CapBnd", "0000000000000020"}, {"status:CapEff", "0000000000000020"}, {"status:Seccomp", "2"}, {"read:/run/credentials/k", "secret"}}},
 	{name: "gone with the job", want: [][2]string{{"list:/run/credentials", ""}, {"env:CREDENTIALS_DIRECTORY", ""}}},
 	{name: "traced", isolation: job.Isolation{CapBounding: []string{"kill"}, Seccomp: "@default", NoNewPrivs: true, Credentials: secret("k", "/mnt/secret/file")},
-		change: func(_ *lab, s *job.Spec) { s.Attrs.Setuid, s.Expect.Kind = "daemon", job.ExpectFork },
-		want:   [][2]string{{"ids:", "1 1"}, {"status:Seccomp", "2"}, {"status:CapBnd", "0000000000000020"}, {"read:/run/credentials/k", "secret"}}},
+		change: func(_ *lab, s *job.Spec) {
+			runtime.LockOSThread() // who traces is a thread
+			s.Attrs.Setuid, s.Expect.Kind = "daemon", job.ExpectFork
+		},
+		want: [][2]string{{"ids:", "1 1"}, {"status:Seccomp", "2"}, {"status:CapBnd", "0000000000000020"}, {"read:/run/credentials/k", "secret"}}},
 	{name: "no privileges in pre-start", isolation: job.Isolation{CapBounding: []string{"kill"}, Seccomp: "@default"},
 		change: func(_ *lab, s *job.Spec) { s.Slot = job.PreStart },
 		want:   [][2]string{{"status:CapBnd", "0000000000000020"}, {"status:Seccomp", "2"}}},
