@@ -391,6 +391,20 @@ func TestIsolationRefused(t *testing.T) {
 	l.run(&isolationCase{isolation: job.Isolation{Private: []string{"network"}}, fails: "unable to isolate: user: " + full})
 }
 
+// TestMaskedProc is in a container that hides part of /proc, where the kernel
+// lets nobody see another one.
+func TestMaskedProc(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	prepareTree(t)
+	mustMount(t, "tmpfs", "/proc/sys", 0)
+	l := newLab(t, "")
+	l.run(&isolationCase{isolation: job.Isolation{Namespaces: namespaces("user", "pid")}, fails: "unable to isolate: pid /proc: Operation not permitted"})
+	l.run(&isolationCase{isolation: job.Isolation{Namespaces: namespaces("user", "pid?")}, want: [][2]string{{"pid:", "1"}},
+		notices: []string{"true namespace pid /proc is left out: Operation not permitted"}})
+}
+
 // TestReadOnlyOneByOne has a kernel without mount_setattr(2).
 func TestReadOnlyOneByOne(t *testing.T) {
 	if !inNamespace(t) {

@@ -3,7 +3,6 @@ package posix
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"path"
 	"slices"
@@ -113,7 +112,7 @@ func (s *stage) ownProc() *SetupError {
 		return nil
 	}
 	n := findNamespace(s.Isolation.Namespaces, "pid")
-	return s.without(job.Namespace{Kind: "pid", Optional: s.Isolation.Namespaces[n].Optional}, fmt.Errorf("/proc: %w", err))
+	return s.without(job.Namespace{Kind: "pid", Path: "/proc", Optional: s.Isolation.Namespaces[n].Optional}, err)
 }
 
 func (s *stage) plannedMounts() []*mount {

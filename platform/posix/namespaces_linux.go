@@ -1,7 +1,6 @@
 package posix
 
 import (
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -82,7 +81,7 @@ func inTimeNamespace() error {
 func loopback() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("lo: %w", err)
+		return err
 	}
 	defer unix.Close(fd)
 	lo, err := unix.NewIfreq("lo")
