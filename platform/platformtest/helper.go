@@ -17,6 +17,14 @@ import (
 // helperArg as the first argument makes the test binary a process under test.
 const helperArg = "onset-helper"
 
+// init keeps a manager under test on the first thread, which alone lives on
+// when it executes itself anew, and with it what it traces.
+func init() {
+	if len(os.Args) > 2 && os.Args[1] == helperArg {
+		runtime.LockOSThread()
+	}
+}
+
 // Main is the exec stage, a process under test or a manager on a back end, if that is what the test
 // binary was started as, and returns otherwise.
 func Main(backend Backend) {
@@ -42,7 +50,6 @@ func runHelper(words []string) {
 	case "spawn":
 		spawnSelf(args)
 	case "thread":
-		runtime.LockOSThread() // so that it is another
 		go func() {
 			runtime.LockOSThread()
 			runHelper(args)

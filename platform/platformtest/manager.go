@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -39,7 +38,6 @@ const GroupsEnv = "ONSET_TEST_GROUPS"
 
 // manage is the life of a manager under test.
 func manage(backend Backend) {
-	runtime.LockOSThread()
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
 	u := &underling{expect: map[int]*expectation{}, out: os.Stdout}
