@@ -10,7 +10,7 @@ import (
 // Words that stand for the values of job's constants, in their order.
 var (
 	consoles    = []string{"log", "none", "output", "owner"}
-	expectKinds = []string{"none", "stop", "fork", "daemon", "listen", "dbus", "notify", "fd", "timeout"}
+	expectKinds = append(slices.Clone(job.ExpectKinds), "timeout")
 	killModes   = []string{"group", "tree", "process"}
 	respawnEnds = []string{"failure", "always"}
 )

@@ -1,74 +1,86 @@
 package engine
 
 import (
+	"fmt"
 	"time"
 
 	"onset/core/job"
 )
 
-// A main process with expect fork or daemon is looked for in the tree of its
-// processes (EXTENSIONS §4): when it ends well, what goes on without it is
-// main. How many forks led there says whether it is ready; where that never
-// comes to what the job file says, time decides, and the log names the line
-// that fits.
+// A main process that has to tell when it is ready is looked for in the tree
+// of its processes (EXTENSIONS §4): when it ends well, what goes on without it
+// is main. With expect fork and daemon, how many forks led there says whether
+// it is ready. Where main never tells what the job file says, time decides,
+// and the log names the line that fits.
 
-// settleTime is how long main may go on before it is taken for ready without
-// having told, and how long after it told what goes on without it is main.
-const settleTime = 10 * time.Second
+// settleTime is how long a main that tells by forking may go on before it is
+// taken for ready without having told, and how long after any main told what
+// goes on without it is main. Who tells by a sign has signTime.
+const (
+	settleTime = 10 * time.Second
+	signTime   = 90 * time.Second
+)
 
 // traced begins to wait for what main forks, once its program runs.
 func (e *Engine) traced(j *Instance) {
 	j.TraceState = job.TraceNormal
 	if j.Settle == 0 {
-		e.settleLater(j)
+		e.settleLater(j, settleTime)
 	}
 }
 
 // settleLater sets the time at which main is taken for ready. A job with an
 // expect timeout has chosen to fail instead.
-func (e *Engine) settleLater(j *Instance) {
+func (e *Engine) settleLater(j *Instance, d time.Duration) {
 	if j.Class.Expect.Timeout == 0 {
-		j.Settle = e.after(settleTime)
+		j.Settle = e.after(d)
 		e.arm(timer{due: j.Settle, kind: settleTimer, id: j.ID})
 	}
 }
 
 // assume takes main for ready, which has not told in time.
 func (e *Engine) assume(j *Instance) {
-	hint := `remove "expect fork"`
+	x := j.Class.Expect
+	late, hint := fmt.Sprintf("has not ended within %d s", int(settleTime.Seconds())), fmt.Sprintf("remove %q", "expect "+x.Kind.String())
 	switch {
+	case !x.Forks():
+		late = fmt.Sprintf("is not ready after %d s", int(signTime.Seconds()))
 	case j.TraceForks > 0:
 		hint = `"expect fork" fits`
-	case j.Class.Expect.Kind == job.ExpectDaemon:
-		hint = `remove "expect daemon"`
 	}
-	e.logf(Warn, "%s main process (%d) has not ended within %d s and is taken for ready: %s",
-		j, j.Procs[job.Main].PID, int(settleTime.Seconds()), hint)
+	e.logf(Warn, "%s main process (%d) %s and is taken for ready: %s", j, j.Procs[job.Main].PID, late, hint)
 	j.Assumed = true
-	e.readyByFork(j)
+	if x.Forks() {
+		e.readyByFork(j)
+	} else {
+		e.ready(j)
+	}
 }
 
 // readyByFork ends the tracing of main and moves on.
 func (e *Engine) readyByFork(j *Instance) {
 	e.do(Detach{j.Procs[job.Main].PID})
 	j.TraceState = job.TraceNone
-	j.Settle = e.after(settleTime)
 	e.ready(j)
 }
 
 // follow makes what goes on of main without it the main process. It reports
 // whether there is such a process and the end of the old one meant that.
 func (e *Engine) follow(j *Instance, m Exited) bool {
-	if m.Heir == 0 || !j.Class.Expect.Forks() || !j.Class.ExitedWell(m.Status) || !e.mayFollow(j) {
+	if m.Heir == 0 || !j.Class.Expect.Follows() || !j.Class.ExitedWell(m.Status) || !e.mayFollow(j) {
 		return false
 	}
 	e.logf(Info, "%s main process (%d) became new process (%d)", j, m.PID, m.Heir)
 	delete(e.byPID, m.PID)
 	j.Procs[job.Main].PID = m.Heir
 	e.byPID[m.Heir] = procRef{j, job.Main}
+	if !j.Class.Expect.Forks() {
+		e.logf(Warn, `%s went on in the background as process %d: "expect fork" or "expect daemon" fits`, j, m.Heir)
+		return true
+	}
 	j.TraceForks += max(m.Forks, 1)
 	if j.State == job.Spawned && j.TraceForks == 1 && j.Class.Expect.Kind == job.ExpectDaemon {
-		e.settleLater(j)
+		e.settleLater(j, settleTime)
 		return true
 	}
 	e.compare(j)
@@ -97,11 +109,9 @@ func (e *Engine) compare(j *Instance) {
 		fits, times = job.ExpectFork, "once"
 	}
 	if fits != j.Class.Expect.Kind {
-		e.logf(Warn, "%s forked %s until its main process was (%d): %q fits", j, times, j.Procs[job.Main].PID, "expect "+expectNames[fits])
+		e.logf(Warn, "%s forked %s until its main process was (%d): %q fits", j, times, j.Procs[job.Main].PID, "expect "+fits.String())
 	}
 }
-
-var expectNames = map[job.ExpectKind]string{job.ExpectFork: "fork", job.ExpectDaemon: "daemon"}
 
 // replaced sees a process execute another program that main and all between
 // them have left alone. That ends the wait even of expect daemon.

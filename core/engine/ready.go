@@ -14,7 +14,7 @@ func (e *Engine) executed(pid int) {
 		e.traced(r.inst)
 	case r.inst.Class.Expect.Kind == job.ExpectNone:
 		e.ready(r.inst)
-	case r.inst.Class.Expect.Kind != job.ExpectStop:
+	default:
 		e.awaitSign(r.inst)
 	}
 }
@@ -23,6 +23,9 @@ func (e *Engine) executed(pid int) {
 // on its way out.
 func (e *Engine) ready(j *Instance) {
 	if j.Overdue != job.Main {
+		if j.Settle = 0; j.Class.Expect.Follows() {
+			j.Settle = e.after(settleTime)
+		}
 		e.advance(j)
 	}
 }

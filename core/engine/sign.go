@@ -24,6 +24,7 @@ func (e *Engine) awaitSign(j *Instance) {
 		return
 	}
 	if j.SignDue == 0 {
+		e.settleLater(j, signTime)
 		j.SignDue = e.after(patience)
 		e.arm(timer{due: j.SignDue, kind: signTimer, id: j.ID})
 	}
@@ -58,12 +59,14 @@ func (e *Engine) signMistaken(j *Instance, sig job.Signal) {
 }
 
 // awaited says what readiness waits for; it is empty if it does not, or waits
-// for a stop or a fork.
+// for a fork.
 func (j *Instance) awaited() string {
 	if j.State != job.Spawned || j.Procs[job.Main].PID == 0 {
 		return ""
 	}
 	switch x := j.Class.Expect; x.Kind {
+	case job.ExpectStop:
+		return "waiting for it to stop itself"
 	case job.ExpectListen:
 		if x.Arg != "" {
 			return "waiting for it to listen on " + x.Arg

@@ -146,7 +146,7 @@ func (e *Engine) ended(j *Instance, slot job.Slot, token uint64, due time.Durati
 // logLeft tells that processes go on without the one that was supervised, and
 // how they would have been.
 func (e *Engine) logLeft(j *Instance, slot job.Slot, m Exited) {
-	if slot == job.Main && !j.Class.Task && j.Class.Expect.Kind <= job.ExpectStop && !j.Sweep && j.Class.ExitedWell(m.Status) {
+	if slot == job.Main && !j.Class.Task && !j.Class.Expect.Forks() && !j.Sweep && j.Class.ExitedWell(m.Status) {
 		e.logf(Warn, `%s left %d processes behind: "expect fork" or "expect daemon" would follow them`, j, m.Left)
 		return
 	}

@@ -58,6 +58,11 @@ const (
 	ExpectFD
 )
 
+// ExpectKinds are the words of the expect stanza, by ExpectKind.
+var ExpectKinds = []string{"none", "stop", "fork", "daemon", "listen", "dbus", "notify", "fd"}
+
+func (k ExpectKind) String() string { return ExpectKinds[k] }
+
 // Console is where the standard descriptors of a job's processes lead.
 type Console uint8
 
@@ -275,6 +280,10 @@ func (c *Class) EnvTable(base env.Table, own env.Table) env.Table {
 
 // Forks reports whether readiness is told by forking, which needs a trace.
 func (x Expect) Forks() bool { return x.Kind == ExpectFork || x.Kind == ExpectDaemon }
+
+// Follows reports whether what goes on without main, when that ends well, is
+// main: it went into the background.
+func (x Expect) Follows() bool { return x.Kind != ExpectNone && x.Kind != ExpectStop }
 
 // TimeLimit returns the limit on the time for which a state waits for the
 // process in slot: what its stanza calls it, and seconds, 0 being none

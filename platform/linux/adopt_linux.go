@@ -95,7 +95,8 @@ func (p *Processes) Adopt(token uint64, pid int, expect job.ExpectKind, unready 
 	if pid == 0 {
 		return // gone, and nobody knows its pid
 	}
-	c := &child{token: token, forks: job.Expect{Kind: expect}.Forks()}
+	x := job.Expect{Kind: expect}
+	c := &child{token: token, follows: x.Follows()}
 	p.children[pid] = c
 	c.session, _ = unix.Getsid(pid)
 	p.anew = p.anew || parentOf(pid) == os.Getpid()
@@ -106,7 +107,7 @@ func (p *Processes) Adopt(token uint64, pid int, expect job.ExpectKind, unready 
 	if !c.unsure && !p.rejoin(pid) {
 		p.tell(engine.Executed{PID: pid})
 	}
-	if unready && c.forks {
+	if unready && x.Forks() {
 		p.seizeTree(pid, c)
 	} else if unready && expect == job.ExpectStop && seize(pid, 0) == nil {
 		p.traced[pid] = &tracee{}

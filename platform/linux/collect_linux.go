@@ -149,7 +149,7 @@ func (p *Processes) ended(pid int, status job.Status) {
 		return
 	}
 	e := engine.Exited{PID: pid, Status: status}
-	if c.forks {
+	if c.follows {
 		p.inherit(&e, c, t)
 	}
 	e.OOM = status == job.Killed(job.Signal(unix.SIGKILL)) && p.limits.starved(c.token)

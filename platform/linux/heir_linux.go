@@ -17,7 +17,7 @@ func (p *Processes) inherit(e *engine.Exited, c *child, t *tracee) {
 	if heir == 0 {
 		return
 	}
-	h := &child{token: c.token, forks: true, second: true}
+	h := &child{token: c.token, follows: true, second: true}
 	h.session, _ = unix.Getsid(heir)
 	p.children[heir] = h
 	e.Heir = heir

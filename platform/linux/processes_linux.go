@@ -61,7 +61,7 @@ type child struct {
 	failed  bool          // told by ExecFailed
 	token   uint64        // of its cgroup
 	unsure  bool          // taken over when it was dead: whether it ran its program is not told
-	forks   bool          // main of expect fork or daemon: another may go on in its place
+	follows bool          // another may go on in its place (job.Expect.Follows)
 	second  bool          // not the only one of its token that was or is main
 	session int           // that it was in when it was taken over, if not its own
 }
@@ -173,7 +173,7 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 		return started, spawnError(err)
 	}
 	c := p.children[started.PID]
-	c.token, c.forks = token, traces(s)
+	c.token, c.follows = token, s.Slot == job.Main && s.Expect.Follows()
 	return started, nil
 }
 

@@ -21,7 +21,7 @@ func (w *World) exit(p *Process) engine.Exited {
 	if !w.NoGroups {
 		m.Left = len(w.members(p.Token))
 	}
-	if p.Spec.Slot == job.Main && p.Spec.Expect.Forks() {
+	if p.Spec.Slot == job.Main && p.Spec.Expect.Follows() {
 		if heir := w.heir(p); heir != nil {
 			m.Heir, m.Forks = heir.PID, forks(p, heir)
 		}
