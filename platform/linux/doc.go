@@ -16,12 +16,16 @@
 // what was started without an answer (Find), takes over the rest (Adopt) and
 // hears of deaths from the keeper (Reaped). A traced process is seized while
 // its exec stage waits, so the death of its tracer just lets it run, and it
-// is seized again. What cannot be known afterwards: whether a process was
-// made by fork or by vfork, so one that was made meanwhile is told as Forked
-// when its maker ends well; a fork that left the session of its maker, if
-// there are no cgroups; without cgroups also the process of an unanswered
+// is seized again. What cannot be known afterwards: how many forks lead to a
+// process that was made meanwhile; without cgroups also one that had left the
+// session of its maker when that ended, and the process of an unanswered
 // spawn that died, or that overwrites its environment; and stops by signals
 // other than that of expect stop, as only a parent hears of them.
+//
+// Trees. With expect fork and daemon main is traced with all that it makes
+// until Detach. Nothing is held: the trace only writes down who made whom, to
+// count forks. Who goes on where main ended is found among what lives of its
+// group, also when nothing is traced any more or may be.
 //
 // Everything belongs to one goroutine locked to its thread, which is the
 // tracer of traced processes. Only Poller.Wake may be called from others. On
