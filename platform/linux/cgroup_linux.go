@@ -19,12 +19,11 @@ import (
 // spawn, and removes it when nothing of it lives. A nil *cgroups has none.
 type cgroups struct {
 	root      string
-	below     map[uint64]string // directory of the group of a token that is not in the root
-	notify    int               // inotify descriptor, or -1
-	waiting   map[int32]uint64  // watch to token, of groups whose process is gone while others live
-	unwatched map[uint64]bool   // tokens of such groups that inotify does not take; each Collect looks
-	clones    bool              // a process can be born in a group
-	left      func(token uint64, n int)
+	below     map[uint64]string  // directory of the group of a token that is not in the root
+	notify    int                // inotify descriptor, or -1
+	waiting   map[int32]uint64   // watch to token, of groups whose process is gone while others live
+	unwatched map[uint64]bool    // tokens of such groups that inotify does not take; each Collect looks
+	clones    bool               // a process can be born in a group
 	emptied   func(token uint64) // told once nothing lives in such a group
 }
 
@@ -39,7 +38,7 @@ func newCgroups(p platform.Poller, o Options, emptied func(token uint64)) *cgrou
 		return nil
 	}
 	c := &cgroups{root: o.CgroupRoot, notify: -1, below: map[uint64]string{}, waiting: map[int32]uint64{},
-		unwatched: map[uint64]bool{}, clones: clones(), left: o.Left, emptied: emptied}
+		unwatched: map[uint64]bool{}, clones: clones(), emptied: emptied}
 	tokensBelow(c.root, func(token uint64, group string) {
 		if dir := filepath.Dir(group); dir != c.root {
 			c.below[token] = dir
@@ -113,7 +112,6 @@ func (c *cgroups) ended(token uint64) int {
 	if c.remove(token) {
 		return 0
 	}
-	c.left(token, max(n, 1))
 	return max(n, 1)
 }
 

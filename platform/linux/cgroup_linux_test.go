@@ -38,10 +38,14 @@ func TestCgroups(t *testing.T) {
 	}
 	root := cgroupRoot(t)
 	poller, left := newPoller(t), 0
-	procs, err := NewProcesses(poller, Options{Umask: 0o022, CgroupRoot: root, Warn: func(s string) { t.Error(s) },
-		Left: func(token uint64, n int) { left += n }})
+	procs, err := NewProcesses(poller, Options{Umask: 0o022, CgroupRoot: root, Warn: func(s string) { t.Error(s) }})
 	if err != nil {
 		t.Fatal(err)
+	}
+	hear := func(m engine.Msg) {
+		if e, ok := m.(engine.Exited); ok {
+			left += e.Left
+		}
 	}
 	s := &job.Spec{Process: job.Process{Script: true, Text: "sleep 1000 &\nsleep 1000\n"},
 		Env: env.Table{"PATH=/bin:/usr/bin"}, Attrs: job.Attrs{Console: job.ConsoleNone, Umask: -1}}
@@ -55,13 +59,13 @@ func TestCgroups(t *testing.T) {
 	if got := procs.Find(8, s, func(int) bool { return true }); got != (platform.Found{}) {
 		t.Errorf("found %+v for a token that is not", got)
 	}
-	await(t, procs, poller, "all of it runs", func() bool { return len(procs.cgroups.processes(7)) == 3 })
+	await(t, procs, poller, hear, "all of it runs", func() bool { return len(procs.cgroups.processes(7)) == 3 })
 	unix.Kill(started.PID, unix.SIGKILL)
-	await(t, procs, poller, "it is told what lives on", func() bool { return left > 0 })
+	await(t, procs, poller, hear, "it is told what lives on", func() bool { return left > 0 })
 	for _, pid := range procs.cgroups.processes(7) {
 		unix.Kill(pid, unix.SIGKILL)
 	}
-	await(t, procs, poller, "the group of dead processes is gone", func() bool { return !there(root + "/7") })
+	await(t, procs, poller, hear, "the group of dead processes is gone", func() bool { return !there(root + "/7") })
 	if left != 2 {
 		t.Errorf("told of %d processes left behind, want 2", left)
 	}
@@ -80,9 +84,9 @@ func TestNoCgroups(t *testing.T) {
 }
 
 // await collects until something is so.
-func await(t *testing.T, procs *Processes, poller *Poller, what string, is func() bool) {
+func await(t *testing.T, procs *Processes, poller *Poller, hear func(engine.Msg), what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); procs.Collect(func(engine.Msg) {}) {
+	for end := time.Now().Add(20 * time.Second); !is(); procs.Collect(hear) {
 		if time.Now().After(end) {
 			t.Fatal("not so in time: " + what)
 		}

@@ -22,9 +22,6 @@ type Options struct {
 	Alone      bool         // no process of others is in the cgroup of this init
 	Console    string       // empty: /dev/console
 	Warn       func(string) // may be nil
-	// Left is told that the process of a token ended and n others of its
-	// group live on. May be nil; without cgroups nobody knows.
-	Left func(token uint64, n int)
 	// Notice is told what the job of a token has to do without. May be nil.
 	Notice func(token uint64, text string)
 }
@@ -77,9 +74,6 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	}
 	if o.Warn == nil {
 		o.Warn = func(string) {}
-	}
-	if o.Left == nil {
-		o.Left = func(uint64, int) {}
 	}
 	if o.Notice == nil {
 		o.Notice = func(uint64, string) {}
