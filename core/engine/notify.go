@@ -183,6 +183,9 @@ func (e *Engine) besideMain(j *Instance, m Exited) bool {
 	case m.Status == job.NoStatus: // the first process was told how
 		e.logf(Info, "%s main process (%d) ended, process (%d) is main again", j, m.PID, first)
 		p.PID = first
+		if j.State == job.InKilled || j.Overdue != job.NoSlot { // it was to end, and this one need not have heard
+			e.terminate(j, job.Main)
+		}
 	default:
 		return false
 	}
