@@ -72,7 +72,9 @@ func (e *Engine) follow(j *Instance, m Exited) bool {
 	}
 	e.logf(Info, "%s main process (%d) became new process (%d)", j, m.PID, m.Heir)
 	delete(e.byPID, m.PID)
-	j.Procs[job.Main].PID = m.Heir
+	if j.Procs[job.Main].PID = m.Heir; j.Report.First == m.Heir {
+		j.Report.First = 0
+	}
 	e.byPID[m.Heir] = procRef{j, job.Main}
 	if !j.Class.Expect.Forks() {
 		e.logf(Warn, `%s went on in the background as process %d: "expect fork" or "expect daemon" fits`, j, m.Heir)
