@@ -18,6 +18,7 @@ type way struct {
 	forks   bool   // what init starts ends once the daemon runs
 	wrapper string // name of the script that stays in front of the daemon and so is what to supervise
 	silent  bool   // writes no file with its number
+	mainPID bool   // tells its number by sd_notify; whether init has heard of it when it is looked for is chance
 }
 
 const c = "/etc/onset/"
@@ -63,7 +64,7 @@ var daemons = []daemon{
 		{run: "exec dnsmasq -1 -C /dev/null -R -p 5353 -x /run/dnsmasq.pid -k"},
 	}},
 	{"named", "named", "/run/named.pid", "mkdir -p /var/cache/bind", []way{
-		{run: "exec named -c " + c + "named.conf", forks: true},
+		{run: "exec named -c " + c + "named.conf", forks: true, mainPID: true},
 		{run: "exec named -f -c " + c + "named.conf"},
 	}},
 	{"postfix", "master", "/var/spool/postfix/pid/master.pid", "cp /usr/share/postfix/master.cf.dist /etc/onset/master.cf\n" +

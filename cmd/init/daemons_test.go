@@ -23,7 +23,7 @@ import (
 var onlyDaemons = flag.String("daemons", "", "names of the daemons to start, in place of all")
 
 // expectations are the lines tried with each way of starting a daemon. What
-// is no protocol of the daemon's would be waited for without end.
+// is no protocol of the daemon's would be waited for longer.
 var expectations = []string{
 	"expect none", "expect fork", "expect daemon",
 	"expect stop\nexpect timeout 20", "expect listen\nexpect timeout 20", "expect notify\nexpect timeout 20",
@@ -202,7 +202,9 @@ func (r *trial) run() {
 	r.stopped, r.killed = "-", "-"
 	target, pid := r.start()
 	r.supervised = r.describe(target, pid)
-	r.advice = r.advised()
+	if r.advice = r.advised(); r.way.mainPID && strings.HasPrefix(r.expect, "expect notify") {
+		r.advice = ""
+	}
 	if pid == 0 {
 		return
 	}
@@ -351,7 +353,9 @@ func (r *trial) advised() string {
 			if i := strings.LastIndex(text, ": "); i >= 0 {
 				text = text[i+2:]
 			}
-			said = append(said, normal(text))
+			if text = normal(text); !slices.Contains(said, text) {
+				said = append(said, text)
+			}
 		}
 	}
 	return strings.Join(said, "; ")

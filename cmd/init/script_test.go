@@ -187,6 +187,7 @@ var changing = []struct {
 	{regexp.MustCompile(`uid [0-9]+`), "uid UID"},
 	{regexp.MustCompile(`"uid": ?[0-9]+`), `"uid": "UID"`},
 	{regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+Z?`), "TIME"},
+	{regexp.MustCompile(`(?s),\n    "tree": \{.*?\n    \}`), ""}, // what was used differs, and without cgroups it is not there
 	{regexp.MustCompile(`upstart-session/[0-9]+/[0-9]+`), "upstart-session/UID/PID"},
 }
 

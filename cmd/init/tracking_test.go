@@ -13,8 +13,8 @@ const trackingFile = "../../docs/TRACKING.md"
 const trackingHead = "# Daemons of Debian and their expect lines\n" + `
 Each daemon is started as its package does it, and in the foreground, with right and wrong ` + "`expect`" + ` lines. The tables are
 made by ` + "`go test ./cmd/init -run TestDaemons -update`" + `; without ` + "`-update`" + ` the test compares. Lines with stop, listen, notify
-and dbus go with ` + "`expect timeout 20`" + `: without it, a daemon that does not speak the protocol is waited for until somebody
-stops the job.
+and dbus go with ` + "`expect timeout 20`" + `: without it, a daemon that does not speak the protocol is taken for ready after 90 s, with a
+warning to remove the line.
 
 * *start* is what becomes of ` + "`initctl start`" + `.
 * *watched* is the process whose end is the end of the job.
