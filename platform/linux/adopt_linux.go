@@ -147,8 +147,10 @@ func (p *Processes) Reaped(pid, code, status int, yield func(engine.Msg)) {
 	p.flush(yield)
 }
 
-// seizeTree traces what lives of a spawn, with all threads. Who made whom is
-// known of those whose parents live.
+// seizeTree traces what lives of a spawn. Who made whom is known of those whose
+// parents live. Of a process that nobody traces only the first thread is: an
+// execution of another waits for the end of all traced ones to be taken, and a
+// seizure waits for the execution.
 func (p *Processes) seizeTree(main int, c *child) {
 	t := &tree{token: c.token}
 	kins := map[int]*kin{}
@@ -159,7 +161,7 @@ func (p *Processes) seizeTree(main int, c *child) {
 				kins[pid] = &kin{pid: pid, tree: t}
 			}
 			for _, tid := range threads(pid) {
-				if p.traced[tid] == nil && seize(tid, traceOptions) == nil {
+				if p.traced[tid] == nil && (tracedHere(tid) || tid == pid && seize(tid, traceOptions) == nil) {
 					p.traced[tid] = &tracee{of: kins[pid]}
 					again = true
 				}

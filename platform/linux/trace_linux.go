@@ -55,11 +55,14 @@ func (p *Processes) trace(token uint64, pid int) {
 // seize begins to trace a thread, without stopping it. What this program
 // traced before it was executed anew is traced already.
 func seize(tid int, options uintptr) error {
-	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(tid), 0, options, 0, 0)
-	if errno == 0 || tracedHere(tid) {
+	if tracedHere(tid) {
 		return nil
 	}
-	return errno
+	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(tid), 0, options, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 func tracedHere(tid int) bool { return statusField(tid, "TracerPid") == os.Getpid() }
