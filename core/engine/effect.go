@@ -77,7 +77,7 @@ type (
 		Spawns     []SlotSpawn
 	}
 
-	// CloseFile closes a descriptor that came with an event.
+	// CloseFile closes a descriptor that came with an event or a Notified.
 	CloseFile struct{ File int }
 
 	// LoadConfig reads all sources again, and those of these chroot

@@ -72,7 +72,7 @@ type (
 		Status job.Status
 		// Heir is the process of the same spawn that goes on when it and
 		// all between them have ended; 0 if there is none. It is looked for
-		// only where the readiness protocol is told by forking.
+		// only of a main whose readiness protocol allows that (Expect.Follows).
 		Heir  int
 		Forks int  // that lead from PID to Heir; 0 if it was not seen
 		Left  int  // processes of the same spawn that live on, as far as the kernel tracks them
