@@ -6,8 +6,8 @@
 // tracing and waiting belong to a thread. Other goroutines (signals, file notification,
 // the writer of job output) only leave something to fetch and wake the poller.
 //
-// Order of inputs within one wait (UPSTART §8.3): calls and files, then
-// signals, then processes, with the execution of a process before its end.
+// Order of inputs within one wait (UPSTART §8.3): files, calls and what jobs say
+// of themselves, then signals, then processes, with the execution of a process before its end.
 package manager
 
 import (
