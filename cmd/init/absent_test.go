@@ -121,7 +121,7 @@ var places = []place{
 		return machinePlace(t, jobs, `exec env ONSET_ESCAPE=noptrace SELF "$0" "$@"`)
 	}},
 	{"session in a PID namespace", true, func(t *testing.T, jobs map[string]string) *inPlace {
-		return sessionPlace(t, jobs, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS},
+		return sessionPlace(t, jobs, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}, // the address of process 1 is everybody's
 			"sh", "-ec", `mount --make-rprivate /; mount -t proc proc /proc; exec "$@"`, "sh")
 	}},
 	{"session of a user", false, func(t *testing.T, jobs map[string]string) *inPlace {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -115,6 +116,10 @@ func (s *session) await(what string, true func() bool) {
 
 func (s *session) initctl(args ...string) *exec.Cmd {
 	cmd := exec.Command(program("initctl"), args...)
+	if s.cmd.SysProcAttr.Cloneflags&syscall.CLONE_NEWNET != 0 {
+		inside := []string{"-t", strconv.Itoa(s.cmd.Process.Pid), "-n", program("initctl")}
+		cmd = exec.Command("nsenter", append(inside, args...)...)
+	}
 	cmd.Env = []string{"UPSTART_SESSION=" + s.address}
 	return cmd
 }
