@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,6 +51,31 @@ var machineSteps = []struct {
 	{"Unable to mount /sys filesystem", func() error {
 		return mount("sysfs", "/sys", unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, "")
 	}},
+	{"Unable to share mounts with jobs", shareMounts},
+	{"Unable to have the kernel keep all messages", keepMessages},
+}
+
+// shareMounts lets jobs with mounts of their own see what is mounted later.
+// In a container that is for its maker to say.
+func shareMounts() error {
+	if InContainer() {
+		return nil
+	}
+	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, "")
+}
+
+// keepMessages turns off the limit on the rate of messages in the kernel's
+// log, which would drop what init says about many jobs at once. It belongs to
+// the machine (admin-guide/sysctl/kernel, printk_devkmsg; since Linux 4.9).
+func keepMessages() error {
+	if InContainer() {
+		return nil
+	}
+	err := os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on\n"), 0)
+	if os.IsNotExist(err) || errors.Is(err, unix.EINVAL) { // older, or chosen on the kernel's command line
+		return nil
+	}
+	return err
 }
 
 // mountDevices mounts devtmpfs unless /dev has what ptys need already.
