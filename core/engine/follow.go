@@ -40,17 +40,27 @@ func (e *Engine) settleLater(j *Instance, d time.Duration) {
 
 // assume takes main for ready, which has not told in time.
 func (e *Engine) assume(j *Instance) {
-	x := j.Class.Expect
-	late, hint := fmt.Sprintf("has not ended within %d s", int(settleTime.Seconds())), fmt.Sprintf("remove %q", "expect "+x.Kind.String())
-	switch {
-	case !x.Forks():
-		late = fmt.Sprintf("is not ready after %d s", int(signTime.Seconds()))
-	case j.TraceForks > 0:
-		hint = `"expect fork" fits`
+	late := fmt.Sprintf("is not ready after %d s", int(signTime.Seconds()))
+	if j.Class.Expect.Forks() {
+		late = fmt.Sprintf("has not ended within %d s", int(settleTime.Seconds()))
 	}
-	e.logf(Warn, "%s main process (%d) %s and is taken for ready: %s", j, j.Procs[job.Main].PID, late, hint)
+	e.logf(Warn, "%s main process (%d) %s and is taken for ready: %s", j, j.Procs[job.Main].PID, late, hint(j))
+	e.takeForReady(j)
+}
+
+// hint names the line that fits a main that does not tell.
+func hint(j *Instance) string {
+	x := j.Class.Expect
+	if x.Forks() && j.TraceForks > 0 {
+		return `"expect fork" fits`
+	}
+	return fmt.Sprintf("remove %q", "expect "+x.Kind.String())
+}
+
+// takeForReady moves on from spawned without what the job file says.
+func (e *Engine) takeForReady(j *Instance) {
 	j.Assumed = true
-	if x.Forks() {
+	if j.Class.Expect.Forks() {
 		e.readyByFork(j)
 	} else {
 		e.ready(j)
@@ -123,6 +133,6 @@ func (e *Engine) replaced(pid int) {
 		return
 	}
 	e.logf(Info, "%s main process (%d) executable changed", r.inst, pid)
-	r.inst.Assumed = true
-	e.readyByFork(r.inst)
+	e.compare(r.inst)
+	e.takeForReady(r.inst)
 }

@@ -59,11 +59,11 @@ func (e *Engine) limitOver(j *Instance) {
 		return
 	}
 	name, limit := j.Class.TimeLimit(slot)
-	late := "did not end"
+	late, advice := "did not end", ""
 	if slot == job.Main {
-		late = "was not ready"
+		late, advice = "was not ready", ": "+hint(j)+" unless it is slow"
 	}
-	e.logf(Warn, "%s %s process (%d) %s within the %s timeout of %d s", j, slot, j.Procs[slot].PID, late, name, limit)
+	e.logf(Warn, "%s %s process (%d) %s within the %s timeout of %d s%s", j, slot, j.Procs[slot].PID, late, name, limit, advice)
 	e.because(cause.Timeout, j.Cause, fmt.Sprintf("%s process %s within the %s timeout of %d s", slot, late, name, limit))
 	j.Cause, j.Overdue = e.cause, slot
 	e.terminate(j, slot)

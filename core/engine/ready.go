@@ -30,22 +30,25 @@ func (e *Engine) ready(j *Instance) {
 	}
 }
 
-// stopped handles expect stop: main stops itself to say that it is ready.
+// stopped handles expect stop: main stops itself to say that it is ready. One
+// that is waited for by another protocol would stay stopped.
 func (e *Engine) stopped(m Stopped) {
 	e.logSignal(m.PID, m.Signal, "stopped")
 	r, ok := e.byPID[m.PID]
 	if !ok || r.slot != job.Main || r.inst.State != job.Spawned {
 		return
 	}
-	if r.inst.Class.Expect.Kind != job.ExpectStop {
-		e.signMistaken(r.inst, m.Signal)
-		return
-	}
 	stop, _ := e.s.Options.Signals.Number("STOP")
-	if m.Signal != stop {
-		return
+	j, kind := r.inst, r.inst.Class.Expect.Kind
+	if m.Signal != stop || kind != job.ExpectStop && j.TraceState != job.TraceNormal && j.SignDue == 0 {
+		return // or it does not run its program yet: debug
 	}
 	cont, _ := e.s.Options.Signals.Number("CONT")
-	e.do(Kill{r.inst.Procs[job.Main].Token, m.PID, cont, Process})
-	e.ready(r.inst)
+	e.do(Kill{j.Procs[job.Main].Token, m.PID, cont, Process})
+	if kind == job.ExpectStop {
+		e.ready(j)
+		return
+	}
+	e.logf(Warn, `%s main process (%d) stopped itself and is taken for ready: "expect stop" fits`, j, m.PID)
+	e.takeForReady(j)
 }

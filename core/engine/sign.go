@@ -50,14 +50,6 @@ func (e *Engine) signMissing(j *Instance) {
 	}
 }
 
-// signMistaken says which line fits a main that stopped itself.
-func (e *Engine) signMistaken(j *Instance, sig job.Signal) {
-	stop, _ := e.s.Options.Signals.Number("STOP")
-	if what := j.awaited(); sig == stop && what != "" {
-		e.logf(Warn, `%s main process (%d) stopped itself, %s: "expect stop" would fit`, j, j.Procs[job.Main].PID, what)
-	}
-}
-
 // awaited says what readiness waits for; it is empty if it does not, or waits
 // for a fork.
 func (j *Instance) awaited() string {

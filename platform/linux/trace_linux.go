@@ -114,12 +114,12 @@ func (p *Processes) early(tid int) *tracee {
 // halted leaves a process stopped that a signal stopped. With expect stop it
 // has been waited for that.
 func (p *Processes) halted(tid int, t *tracee, sig int) {
-	if t.of == nil {
+	if p.children[tid] != nil {
 		p.tell(engine.Stopped{PID: tid, Signal: job.Signal(sig)})
-		if sig == int(unix.SIGSTOP) {
-			p.release(tid, 0)
-			return
-		}
+	}
+	if t.of == nil && sig == int(unix.SIGSTOP) {
+		p.release(tid, 0)
+		return
 	}
 	unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_LISTEN, uintptr(tid), 0, 0, 0, 0)
 }
