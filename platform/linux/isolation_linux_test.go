@@ -335,6 +335,13 @@ func TestIsolationOfUser(t *testing.T) {
 		return
 	}
 	prepareTree(t)
+	runAsUser(t)
+}
+
+// runAsUser runs the test again as an ordinary user, from the copy of the
+// program that everybody may execute.
+func runAsUser(t *testing.T) {
+	t.Helper()
 	run := exec.Command("/mnt/probe", "-test.run=^"+t.Name()+"$", "-test.v="+verbose(), "-test.timeout=2m")
 	run.Env = []string{"ONSET_USER_RUN=1", "PATH=" + os.Getenv("PATH")}
 	run.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4242, Gid: 4343}}

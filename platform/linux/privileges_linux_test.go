@@ -2,9 +2,7 @@ package linux
 
 import (
 	"os"
-	"os/exec"
 	"runtime"
-	"syscall"
 	"testing"
 	"unsafe"
 
@@ -78,15 +76,7 @@ func TestPrivilegesOfUser(t *testing.T) {
 		return
 	}
 	preparePrivileges(t)
-	run := exec.Command("/mnt/probe", "-test.run=^"+t.Name()+"$", "-test.v="+verbose(), "-test.timeout=2m")
-	run.Env = []string{"ONSET_USER_RUN=1", "PATH=" + os.Getenv("PATH")}
-	run.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4242, Gid: 4343}}
-	run.Dir = "/"
-	out, err := run.CombinedOutput()
-	if err != nil {
-		t.Fatalf("as a user: %v\n%s", err, out)
-	}
-	t.Logf("%s", out)
+	runAsUser(t)
 }
 
 // TestFindWithVariablesOfAFile looks for a process by what init gave it.

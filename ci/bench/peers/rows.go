@@ -59,6 +59,14 @@ const ms = 1e6
 // boots measures from the exec of process 1 to the first instruction of the
 // last service.
 func boots(l load) func(*bench, peer) ([]float64, error) {
+	return ups(l, func(m *machine, up []report) float64 {
+		last := slices.MaxFunc(up, func(a, b report) int { return int(a.Time - b.Time) })
+		return float64(last.Time-m.started) / ms
+	})
+}
+
+// ups measures by what services say when they are up.
+func ups(l load, value func(*machine, []report) float64) func(*bench, peer) ([]float64, error) {
 	return func(b *bench, p peer) ([]float64, error) {
 		m, err := b.start(p, l)
 		if err != nil {
@@ -69,26 +77,16 @@ func boots(l load) func(*bench, peer) ([]float64, error) {
 		if err != nil {
 			return nil, err
 		}
-		last := slices.MaxFunc(up, func(a, b report) int { return int(a.Time - b.Time) })
-		return []float64{float64(last.Time-m.started) / ms}, nil
+		return []float64{value(m, up)}, nil
 	}
 }
 
 // steps measures a step of a chain: between the first instructions of one
 // service and the next.
 func steps(l load) func(*bench, peer) ([]float64, error) {
-	return func(b *bench, p peer) ([]float64, error) {
-		m, err := b.start(p, l)
-		if err != nil {
-			return nil, err
-		}
-		defer m.stop()
-		up, err := m.reports(l.services, patient)
-		if err != nil {
-			return nil, err
-		}
-		return []float64{float64(up[len(up)-1].Time-up[0].Time) / ms / float64(len(up)-1)}, nil
-	}
+	return ups(l, func(_ *machine, up []report) float64 {
+		return float64(up[len(up)-1].Time-up[0].Time) / ms / float64(len(up)-1)
+	})
 }
 
 // commands measures stopping and starting one of a few services: the stops,
