@@ -104,7 +104,7 @@ func (p *printer) processes(c *job.Class) {
 	}
 	p.text("apparmor load", strings.TrimPrefix(c.Process[job.Security].Text, appArmorParser))
 	if e := c.Expect; e.Kind != job.ExpectNone {
-		p.line("expect "+expectKinds[e.Kind], expectArgs(e)...)
+		p.line("expect "+e.Kind.String(), expectArgs(e)...)
 	}
 	p.number("expect timeout", c.Expect.Timeout, 0)
 	p.flag("task", c.Task)

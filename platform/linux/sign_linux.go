@@ -21,8 +21,8 @@ func (n *newcomer) listens() bool {
 }
 
 // signNumber is the descriptor of expect fd in the process; 0 without.
-func signNumber(s *job.Spec, io platform.Streams) int {
-	if io.Sign <= 0 || s.Slot != job.Main || s.Expect.Kind != job.ExpectFD {
+func signNumber(s *job.Spec, sign int) int {
+	if sign <= 0 || s.Slot != job.Main || s.Expect.Kind != job.ExpectFD {
 		return 0
 	}
 	return s.Expect.FD
@@ -31,7 +31,7 @@ func signNumber(s *job.Spec, io platform.Streams) int {
 // signFault says why the descriptor of expect fd cannot be what it is to be.
 func signFault(s *job.Spec, program posix.Program, io platform.Streams) error {
 	why := ""
-	switch number := signNumber(s, io); {
+	switch number := signNumber(s, io.Sign); {
 	case number == 0:
 	case number < 3+len(io.Files):
 		why = "it is that of a file which the job gets"
@@ -48,7 +48,7 @@ func signFault(s *job.Spec, program posix.Program, io platform.Streams) error {
 
 // withSign adds the descriptor of expect fd to those of the process.
 func (n *newcomer) withSign(files []uintptr) []uintptr {
-	number := signNumber(n.spec, platform.Streams{Sign: n.sign})
+	number := signNumber(n.spec, n.sign)
 	if number == 0 {
 		return files
 	}
