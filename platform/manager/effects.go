@@ -31,7 +31,6 @@ func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 	case engine.AwaitName:
 		m.awaitName(e)
 	case engine.Release:
-		m.k.Processes.Detach(e.PID)
 		m.logs.Release(e.Token)
 		m.releaseSign(e.Token)
 		m.bus.ForgetName(e.Token)
