@@ -19,7 +19,6 @@ import (
 	"onset/core/engine"
 	"onset/core/env"
 	"onset/platform/keeper"
-	"onset/platform/linux"
 	"onset/platform/manager"
 	"onset/platform/posix"
 )
@@ -32,7 +31,7 @@ func init() { runtime.LockOSThread() }
 
 func main() {
 	posix.StageMain()
-	signals := manager.ClaimSignals()
+	claimed := manager.ClaimSignals()
 	o, err := parseOptions(os.Args[1:])
 	prog := filepath.Base(os.Args[0])
 	log := manager.NewLogger(prog)
@@ -56,17 +55,14 @@ func main() {
 		os.Exit(keep())
 	}
 	manager.GiveBackMemory()
-	if err := run(o, mode, prog, log, signals, kept); err != nil {
+	if err := run(o, mode, prog, log, claimed, kept); err != nil {
 		fatal(log, err.Error())
 	}
 }
 
 // keep is the life of process 1: see package keeper.
 func keep() int {
-	self, err := os.Executable()
-	if err != nil { // no /proc yet
-		self = os.Args[0]
-	}
+	self := firstBinary()
 	shell := []string{"/sbin/sulogin"}
 	if _, err := os.Stat(shell[0]); err != nil {
 		shell = []string{"/bin/sh"}
@@ -75,7 +71,7 @@ func keep() int {
 	return keeper.Run(keeper.Options{
 		Path: self, Args: args, Env: os.Environ(),
 		Self:  append([]string{self}, args...),
-		Shell: shell, Console: "/dev/console", Container: linux.InContainer(),
+		Shell: shell, Console: "/dev/console", Container: inContainer(),
 	})
 }
 
@@ -108,7 +104,7 @@ func demandProcessOne(log *manager.Logger) {
 
 // run is the life of one image: it ends when a session ends, and is replaced
 // by the next image at a re-exec.
-func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals *manager.Signals, kept *keeper.Client) error {
+func run(o options, mode engine.Mode, prog string, log *manager.Logger, claimed *manager.Signals, kept *keeper.Client) error {
 	warn := func(text string) { log.Log(engine.Warn, text) }
 	state, err := readState(o.stateFD)
 	if err != nil {
@@ -121,27 +117,19 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 	if err != nil {
 		return err
 	}
-	c.Log, c.Signals, c.Keeper, c.State = log.Log, signals, kept, state
+	c.Log, c.Signals, c.Keeper, c.State = log.Log, claimed, kept, state
 	if kept != nil {
 		c.Engine.PID = 1
-	} else if err := linux.BecomeSubreaper(); err != nil {
+	} else if err := becomeSubreaper(); err != nil {
 		warn("Unable to become a subreaper: " + err.Error())
 		c.Told = append(c.Told, engine.SubreaperFailed)
 	}
-	groups := ""
-	if !o.noCgroups {
-		groups = linux.JobCgroups(kept != nil, func(text string) {
-			if kept != nil || o.priority <= engine.Info { // that a session has none is no news
-				warn(text)
-			}
-		})
-		defer linux.RemoveCgroups(groups)
-	}
 	var m *manager.Manager
-	kernel, err := newKernel(linux.Options{
-		CgroupRoot: groups, NoCgroups: o.noCgroups, Alone: kept != nil, Warn: warn,
-		Notice: func(token uint64, text string) { m.Remark(token, text) },
+	kernel, forget, err := newKernel(kernelOptions{
+		machine: kept != nil, quiet: o.priority > engine.Info, noCgroups: o.noCgroups, warn: warn,
+		notice: func(token uint64, text string) { m.Remark(token, text) },
 	})
+	defer forget()
 	if err != nil {
 		return err
 	}
@@ -156,7 +144,7 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, signals 
 		return err
 	}
 	if kept != nil {
-		linux.LeaveConsole()
+		leaveConsole()
 		if err := log.ToKernel(); err != nil {
 			warn("cannot log to the kernel: " + err.Error())
 		}
@@ -170,10 +158,10 @@ func prepare(o options, kept *keeper.Client, state []byte, warn func(string)) {
 		manager.PutBack(kept.Stored, warn)
 	}
 	if o.restart || kept.Life > 1 { // what is missing was told
-		linux.PrepareMachine(false, func(string) {})
+		prepareMachine(false, func(string) {})
 		return
 	}
-	linux.PrepareMachine(true, warn)
+	prepareMachine(true, warn)
 }
 
 // serve runs the manager until there is nothing more to do.
@@ -193,26 +181,13 @@ func serve(m *manager.Manager, prog string, log *manager.Logger, kept *keeper.Cl
 	}
 }
 
-// upgraded reports whether the keeper's program is another than this.
-func upgraded() bool {
-	own, err := os.Stat("/proc/self/exe")
-	if err != nil {
-		return false
-	}
-	first, err := os.Stat("/proc/1/exe")
-	return err == nil && !os.SameFile(own, first)
-}
-
-func newKernel(o linux.Options) (manager.Kernel, error) {
-	poller, err := linux.NewPoller()
-	if err != nil {
-		return manager.Kernel{}, err
-	}
-	o.Umask = syscall.Umask(0)
-	syscall.Umask(o.Umask)
-	processes, err := linux.NewProcesses(poller, o)
-	return manager.Kernel{Poller: poller, Processes: processes, Clock: linux.Clock,
-		NewListens: linux.NewListens, ListenMemory: linux.ListenMemory}, err
+// kernelOptions are what a back end is told of this init; see newKernel.
+type kernelOptions struct {
+	machine   bool // it is the manager of a keeper
+	quiet     bool // less than informational messages are wanted
+	noCgroups bool
+	warn      func(string)
+	notice    func(token uint64, text string) // what the job of a token has to do without
 }
 
 func config(o options, mode engine.Mode, prog string) (manager.Config, error) {
@@ -229,9 +204,9 @@ func config(o options, mode engine.Mode, prog string) (manager.Config, error) {
 		Address: address(mode),
 		Engine: engine.Options{
 			Mode: mode, PID: os.Getpid(), UID: os.Getuid(), Program: prog, Version: version,
-			Signals: linux.Signals, Env: own, InheritEnv: !o.noInherit, Console: o.console, NoLog: o.noLog,
+			Signals: signals, Env: own, InheritEnv: !o.noInherit, Console: o.console, NoLog: o.noLog,
 			LogDir: manager.LogDir(mode, o.dirs, own), ChrootSessions: o.chroots && os.Getenv("UPSTART_NO_SESSIONS") == "",
-			LogPriority: o.priority, DebugStanza: o.debugStanza, AppArmor: linux.AppArmorUsable(),
+			LogPriority: o.priority, DebugStanza: o.debugStanza, AppArmor: appArmorUsable(),
 		},
 	}
 	c.Engine.Address = c.Address
@@ -306,7 +281,7 @@ func reexec(m *manager.Manager, kept *keeper.Client) error {
 	if err != nil {
 		return err
 	}
-	fd, err := linux.Memory("onset-state", left)
+	fd, err := inheritedMemory("onset-state", left)
 	if err != nil {
 		m.Keep()
 		return err
@@ -317,7 +292,7 @@ func reexec(m *manager.Manager, kept *keeper.Client) error {
 	if kept != nil {
 		environ = append(environ, kept.Inherit())
 	}
-	self, err := linux.OwnBinary()
+	self, err := ownBinary()
 	if err == nil {
 		err = syscall.Exec(self, args, environ)
 	}
@@ -332,5 +307,5 @@ func readState(fd int) ([]byte, error) {
 	}
 	f := os.NewFile(uintptr(fd), "state")
 	defer f.Close()
-	return linux.ReadMemory(f)
+	return readMemory(f)
 }

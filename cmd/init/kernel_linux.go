@@ -1,0 +1,65 @@
+package main
+
+import (
+	"os"
+	"syscall"
+
+	"onset/platform/linux"
+	"onset/platform/manager"
+)
+
+// What this kernel calls what every init needs.
+var (
+	signals         = linux.Signals
+	prepareMachine  = linux.PrepareMachine
+	leaveConsole    = linux.LeaveConsole
+	becomeSubreaper = linux.BecomeSubreaper
+	inContainer     = linux.InContainer
+	appArmorUsable  = linux.AppArmorUsable
+	ownBinary       = linux.OwnBinary
+	inheritedMemory = linux.Memory
+	readMemory      = linux.ReadMemory
+)
+
+// newKernel makes the back end; forget removes what it leaves outside of it.
+func newKernel(o kernelOptions) (k manager.Kernel, forget func(), err error) {
+	groups := ""
+	if !o.noCgroups {
+		groups = linux.JobCgroups(o.machine, func(text string) {
+			if o.machine || !o.quiet { // that a session has none is no news
+				o.warn(text)
+			}
+		})
+	}
+	forget = func() { linux.RemoveCgroups(groups) }
+	poller, err := linux.NewPoller()
+	if err != nil {
+		return k, forget, err
+	}
+	umask := syscall.Umask(0)
+	syscall.Umask(umask)
+	processes, err := linux.NewProcesses(poller, linux.Options{
+		CgroupRoot: groups, NoCgroups: o.noCgroups, Alone: o.machine, Umask: umask, Warn: o.warn, Notice: o.notice,
+	})
+	return manager.Kernel{Poller: poller, Processes: processes, Clock: linux.Clock,
+		NewListens: linux.NewListens, ListenMemory: linux.ListenMemory}, forget, err
+}
+
+// firstBinary is the path by which the keeper executes this program.
+func firstBinary() string {
+	self, err := os.Executable()
+	if err != nil { // no /proc yet
+		return os.Args[0]
+	}
+	return self
+}
+
+// upgraded reports whether the keeper's program is another than this.
+func upgraded() bool {
+	own, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	first, err := os.Stat("/proc/1/exe")
+	return err == nil && !os.SameFile(own, first)
+}
