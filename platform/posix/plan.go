@@ -33,11 +33,12 @@ type Plan struct {
 	Isolation   job.Isolation
 	Listen      bool     // have listen calls told over the descriptor behind those of the stage
 	ListenNames []string // see sd_listen_fds(3)
-	Cgroups     []string // files of groups to enter
+	Cgroups     []string // files of groups to enter; on FreeBSD a login class
+	Jail        string   // name of the one that this process makes, if it needs one (FreeBSD)
 }
 
 // planFormat guards against a plan of another version of the program.
-const planFormat = 4
+const planFormat = 5
 
 const maxPlan = 16 << 20 // bytes
 
@@ -94,6 +95,7 @@ func (c *planCodec) plan(p *Plan) {
 	c.bool(&p.Listen)
 	c.list(&p.ListenNames)
 	c.list(&p.Cgroups)
+	c.string(&p.Jail)
 }
 
 func (c *planCodec) isolation(i *job.Isolation) {

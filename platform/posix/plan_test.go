@@ -18,7 +18,7 @@ var fullPlan = Plan{
 		Hide: []string{"/h"}, Bind: []job.Setting{{Key: "/a", Value: "/b"}}, CapBounding: []string{"cap_chown"}, CapAmbient: []string{"cap_kill"},
 		NoNewPrivs: true, Seccomp: "@default", Setgroups: []string{"g"}, Credentials: []job.Setting{{Key: "n", Value: "/p"}},
 		EnvFiles: []job.EnvFile{{Path: "/e", Optional: true}}},
-	Cgroups: []string{"/g"},
+	Cgroups: []string{"/g"}, Jail: "j",
 }
 
 func TestPlanSurvivesItsCodec(t *testing.T) {

@@ -74,7 +74,7 @@ type stage struct {
 	argv   []*byte
 	shell  []*byte // argv without its first, for a program without format
 	env    []*byte
-	groups []int // files to enter cgroups by
+	entering
 	listening
 	privilege
 	mounting
@@ -97,6 +97,8 @@ func (s *stage) run() *SetupError {
 	}
 	return s.execute()
 }
+
+const noCgroup = "unable to enter cgroup"
 
 func fault(step Step, err error) *SetupError {
 	switch e := err.(type) {

@@ -8,6 +8,9 @@ import (
 	"onset/core/job"
 )
 
+// entering is what a process needs to enter its groups.
+type entering struct{ groups []int } // files, open
+
 // cgroups opens the groups to enter while their paths are in sight. A cgroup
 // namespace begins at the group that its maker is in, which is entered at once.
 func (s *stage) cgroups() *SetupError {
@@ -23,8 +26,6 @@ func (s *stage) cgroups() *SetupError {
 	}
 	return nil
 }
-
-const noCgroup = "unable to enter cgroup"
 
 // enterCgroups comes late: limits on tasks and memory are those of the job, and
 // the stage may need more.
