@@ -6,6 +6,7 @@ import (
 
 	"onset/platform/linux"
 	"onset/platform/manager"
+	"onset/platform/posix"
 )
 
 // What this kernel calls what every init needs.
@@ -17,8 +18,8 @@ var (
 	inContainer     = linux.InContainer
 	appArmorUsable  = linux.AppArmorUsable
 	ownBinary       = linux.OwnBinary
-	inheritedMemory = linux.Memory
-	readMemory      = linux.ReadMemory
+	inheritedMemory = posix.InheritedMemory
+	readMemory      = posix.ReadMemory
 )
 
 // newKernel makes the back end; forget removes what it leaves outside of it.

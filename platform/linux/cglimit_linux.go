@@ -108,7 +108,7 @@ func (l *limits) hierarchies(token uint64, groups []job.Cgroup) (list []*hierarc
 	for _, g := range groups {
 		root, v2, err := l.find(g.Controller, old)
 		if err != nil {
-			l.notice(token, "cgroup "+g.Controller+" has no effect: "+posix.Strerror(underlying(err).(unix.Errno)))
+			l.notice(token, "cgroup "+g.Controller+" has no effect: "+posix.Strerror(posix.Underlying(err).(unix.Errno)))
 			continue
 		}
 		i := slices.IndexFunc(list, func(h *hierarchy) bool { return h.root == root })

@@ -90,7 +90,7 @@ func (l *Listens) Watch(token uint64, address string, socket int) error {
 	}
 	w := &listenWatch{token: token, address: a, socket: socket, filter: -1}
 	if err := l.poller.Add(socket, platform.Readable, func(platform.Ready) { l.report(w) }); err != nil {
-		return underlying(err)
+		return posix.Underlying(err)
 	}
 	l.watches[token] = w
 	l.report(w)

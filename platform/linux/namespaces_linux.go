@@ -32,9 +32,9 @@ func mayMakeNamespaces() bool {
 
 // bear forks an exec stage into its namespaces. Optional ones are left out
 // where they cannot be had.
-func (p *Processes) bear(n *newcomer, plan *posix.Plan, report uintptr, gate []uintptr) (int, error) {
+func (p *Processes) bear(n *newcomer, plan *posix.Plan, birth *posix.Birth) (int, error) {
 	for {
-		pid, err := p.forkStage(n, plan, report, gate)
+		pid, err := p.forkStage(n, plan, birth)
 		if err == nil || err == unix.EAGAIN || err == unix.ENOMEM {
 			return pid, err
 		}
@@ -73,7 +73,7 @@ func toBlame(list []job.Namespace) int {
 // it is left out.
 func (p *Processes) without(n *newcomer, ns job.Namespace, err error) error {
 	if ns.Optional {
-		p.o.Notice(n.token, posix.LeftOut(ns.Kind, err).Error())
+		p.o.Notice(n.Token, posix.LeftOut(ns.Kind, err).Error())
 		return nil
 	}
 	return &platform.SpawnError{Reason: posix.NoIsolation(ns.Kind, err).Error()}
@@ -94,8 +94,8 @@ func (p *Processes) processOne(n *newcomer, plan *posix.Plan) error {
 		return nil
 	}
 	var err error
-	switch s := n.spec; {
-	case traces(s):
+	switch s := n.Spec; {
+	case n.Tracked():
 		err = errEndsWithFirst
 	case s.Debug || s.Slot == job.Main && s.Expect.Kind == job.ExpectStop:
 		err = errStopsNot
@@ -122,13 +122,13 @@ func (p *Processes) birth(attr *syscall.SysProcAttr, list []job.Namespace) {
 	if attr.Cloneflags&unix.CLONE_NEWUSER == 0 {
 		return
 	}
-	if p.uid == 0 {
+	if p.maker.UID == 0 {
 		attr.UidMappings, attr.GidMappings = sameIDs("/proc/self/uid_map"), sameIDs("/proc/self/gid_map")
-		attr.GidMappingsEnableSetgroups = !p.noGroup
+		attr.GidMappingsEnableSetgroups = !p.maker.NoGroup
 		return
 	}
-	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: p.uid, HostID: p.uid, Size: 1}}
-	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: p.gid, HostID: p.gid, Size: 1}}
+	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: p.maker.UID, HostID: p.maker.UID, Size: 1}}
+	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: p.maker.GID, HostID: p.maker.GID, Size: 1}}
 	for c := uintptr(0); c <= lastCapability; c++ {
 		attr.AmbientCaps = append(attr.AmbientCaps, c) // else they are gone when the stage is executed
 	}

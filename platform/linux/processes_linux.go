@@ -3,7 +3,6 @@ package linux
 import (
 	"errors"
 	"os"
-	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -28,14 +27,10 @@ type Options struct {
 
 // Processes implements platform.Processes.
 type Processes struct {
-	o       Options
-	poller  platform.Poller
-	null    int // /dev/null, for standard descriptors
-	binary  int // the own program, so that an upgrade cannot mix versions
-	uid     int
-	gid     int
-	groups  []int // of this init
-	noGroup bool  // the user namespace forbids to set groups
+	o      Options
+	poller platform.Poller
+	maker  posix.Maker
+	binary int // the own program, so that an upgrade cannot mix versions
 
 	privileged bool // to make namespaces
 
@@ -69,9 +64,6 @@ var _ platform.Processes = (*Processes)(nil)
 // but what Spawn is given reaches a job. The caller claims all signals before
 // the first Spawn, which gives them their default action in the process.
 func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
-	if o.Console == "" {
-		o.Console = "/dev/console"
-	}
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
@@ -90,14 +82,12 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	if err := unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		o.Warn("cannot keep descriptors from jobs: " + err.Error())
 	}
-	groups, err := unix.Getgroups()
+	maker := posix.NewMaker(o.Umask, o.Console, null)
 	setgroups, _ := os.ReadFile("/proc/self/setgroups")
+	maker.NoGroup = maker.NoGroup || string(setgroups) == "deny\n"
 	all := &Processes{
-		o: o, poller: p, null: null, binary: binary,
-		uid: os.Geteuid(), gid: os.Getegid(), groups: groups,
-		noGroup:    err != nil || string(setgroups) == "deny\n",
-		privileged: mayMakeNamespaces(),
-		children:   map[int]*child{}, traced: map[int]*tracee{},
+		o: o, poller: p, maker: maker, binary: binary, privileged: mayMakeNamespaces(),
+		children: map[int]*child{}, traced: map[int]*tracee{},
 	}
 	all.cgroups = newCgroups(p, o, all.emptied)
 	all.limits = newLimits(all.cgroups, all.o)
@@ -118,18 +108,13 @@ func openNull(warn func(string)) (int, error) {
 	return fd, err
 }
 
-// firstOwnFD is above every descriptor of a job: those are put in their place
-// before the stage is executed by its number.
-const firstOwnFD = 512
-
 // openBinary pins the program that is running.
 func openBinary() (int, error) {
 	fd, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
-	defer unix.Close(fd)
-	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstOwnFD)
+	return posix.DupOwn(fd)
 }
 
 // Counts returns how many processes were started by either path.
@@ -137,26 +122,15 @@ func (p *Processes) Counts() (fast, staged int) { return p.fast, p.staged }
 
 // Spawn implements platform.Processes.
 func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platform.Started, error) {
-	program := posix.ProgramOf(s.Process, len(io.Files))
-	if len(io.Files) > firstOwnFD-8 {
-		return platform.Started{}, &platform.SpawnError{Reason: posix.StepScript.Reason(0, unix.EMFILE, "")}
-	}
-	if err := signFault(s, program, io); err != nil {
+	made, err := p.maker.Newcomer(token, s, io)
+	if err != nil {
 		return platform.Started{}, err
 	}
-	script := -1
-	if program.Script != "" {
-		var err error
-		if script, err = posix.Memory("script", []byte(program.Script)); err != nil {
-			return platform.Started{}, spawnError(err)
-		}
-		defer unix.Close(script)
-	}
-	n := &newcomer{token: token, spec: s, program: program, script: script, sign: io.Sign}
+	defer made.Close()
+	n := &newcomer{Newcomer: made}
 	if err := p.enroll(n); err != nil {
 		return platform.Started{}, err
 	}
-	n.files = n.withSign(p.files(n, io))
 	started, err := p.start(n)
 	if n.group >= 0 {
 		unix.Close(n.group)
@@ -164,43 +138,37 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 	if err != nil {
 		p.cgroups.remove(token)
 		p.limits.release(token)
-		return started, spawnError(err)
+		return started, posix.SpawnError(err)
 	}
 	c := p.children[started.PID]
-	c.token, c.follows = token, s.Slot == job.Main && s.Expect.Follows()
+	c.token, c.follows = token, n.Follows()
 	return started, nil
 }
 
 // newcomer is a process about to be started.
 type newcomer struct {
-	token   uint64
-	spec    *job.Spec
-	program posix.Program
-	script  int      // descriptor to be ScriptFD, or -1
-	group   int      // descriptor of its cgroup, or -1
-	join    []string // files of further cgroups, which it has to enter itself
-	limited bool     // the cgroup has limits
-	files   []uintptr
-	sign    int // see platform.Streams
+	*posix.Newcomer
+	group   int  // descriptor of its cgroup, or -1
+	limited bool // the cgroup has limits
 }
 
 // enterItself has a process enter its group instead of being born in it.
 func (p *Processes) enterItself(n *newcomer) {
 	unix.Close(n.group)
-	n.group, n.join = -1, append(n.join, p.cgroups.path(n.token)+"/cgroup.procs")
+	n.group, n.Join = -1, append(n.Join, p.cgroups.path(n.Token)+"/cgroup.procs")
 }
 
 // enroll makes the cgroups of a process.
 func (p *Processes) enroll(n *newcomer) error {
-	below, join, err := p.limits.place(n.token, n.spec)
-	n.join = join
+	below, join, err := p.limits.place(n.Token, n.Spec)
+	n.Join = join
 	if err != nil {
-		p.limits.release(n.token)
+		p.limits.release(n.Token)
 		return err
 	}
-	n.group, err = p.cgroups.create(n.token, below)
+	n.group, err = p.cgroups.create(n.Token, below)
 	if below != "" && err != nil { // else it is only not tracked
-		p.limits.release(n.token)
+		p.limits.release(n.Token)
 		return setupError(below, err)
 	}
 	if n.group >= 0 && (!p.cgroups.clones || frozen(n.group)) {
@@ -208,14 +176,15 @@ func (p *Processes) enroll(n *newcomer) error {
 	}
 	n.limited = below != ""
 	if below != "" {
-		delegate(p.cgroups.path(n.token), n.spec)
+		delegate(p.cgroups.path(n.Token), n.Spec)
 	}
 	return nil
 }
 
 func (p *Processes) start(n *newcomer) (platform.Started, error) {
-	if path, attr := p.simple(n); path != "" {
-		if pid, err := syscall.ForkExec(path, n.program.Argv, attr); err == nil {
+	attr := &syscall.ProcAttr{Sys: p.attributes(n)}
+	if path := p.maker.Simple(n.Newcomer, attr); path != "" {
+		if pid, err := syscall.ForkExec(path, n.Program.Argv, attr); err == nil {
 			p.fast++
 			p.children[pid] = &child{}
 			return platform.Started{PID: pid, Executed: true}, nil
@@ -227,123 +196,9 @@ func (p *Processes) start(n *newcomer) (platform.Started, error) {
 	return p.stage(n)
 }
 
-// files are the descriptors of the process, by number.
-func (p *Processes) files(n *newcomer, io platform.Streams) []uintptr {
-	null := uintptr(p.null)
-	files := []uintptr{null, null, null}
-	if n.spec.Attrs.Console == job.ConsoleLog && io.Log >= 0 {
-		files[1], files[2] = uintptr(io.Log), uintptr(io.Log)
-	}
-	for _, fd := range io.Files {
-		files = append(files, uintptr(fd))
-	}
-	if n.script < 0 {
-		return files
-	}
-	for len(files) < posix.ScriptFD {
-		files = append(files, ^uintptr(0)) // closed
-	}
-	return append(files, uintptr(n.script))
-}
-
-// simple returns what to execute and how where the kernel's own attributes
-// are enough for a spec; else "".
-func (p *Processes) simple(n *newcomer) (string, *syscall.ProcAttr) {
-	s, a := n.spec, &n.spec.Attrs
-	if len(n.program.Argv) == 0 || a.Console == job.ConsoleOutput || a.Console == job.ConsoleOwner || s.Debug || traces(s) || n.listens() || len(s.ListenNames)+len(n.join) > 0 {
-		return "", nil
-	}
-	name := n.program.Argv[0]
-	attr := &syscall.ProcAttr{Env: s.Env, Files: n.files, Sys: p.attributes(n)}
-	if s.Slot == job.Security {
-		return posix.FindProgram(name, s.Env), attr // none of the attributes
-	}
-	if p.needsStage(s) {
-		return "", nil
-	}
-	attr.Dir = directory(s)
-	if root := s.Root + a.Chroot; root != "" { // at most one of them
-		attr.Sys.Chroot = root
-		if name[0] != '/' {
-			return "", nil // to be found in there
-		}
-	}
-	if !p.identify(n, attr) {
-		return "", nil
-	}
-	return posix.FindProgram(name, s.Env), attr
-}
-
-// needsStage reports whether a spec asks for what only the exec stage does.
-func (p *Processes) needsStage(s *job.Spec) bool {
-	a := &s.Attrs
-	named := a.Setuid != "" || a.Setgid != ""
-	limited := slices.ContainsFunc(a.Limits, func(l job.Limit) bool { return l.Set })
-	return a.Umask >= 0 && a.Umask != p.o.Umask ||
-		a.HasNice || a.OOM != 0 || limited || a.Isolation != nil || len(a.Tmpfiles) > 0 ||
-		a.AppArmor != "" && s.Slot == job.Main ||
-		s.Root != "" && a.Chroot != "" || (s.Root != "" || a.Chroot != "") && (named || !p.ownGroups())
-}
-
-// ownGroups reports whether a job without setuid has the groups of this init.
-func (p *Processes) ownGroups() bool { return p.noGroup || p.uid != 0 }
-
-// identify adds the ids of a process unless a name is unknown.
-func (p *Processes) identify(n *newcomer, attr *syscall.ProcAttr) bool {
-	a := &n.spec.Attrs
-	named := a.Setuid != "" || a.Setgid != ""
-	if !named && p.ownGroups() {
-		return true
-	}
-	ids, err := posix.Identify(a.Setuid, a.Setgid, p.uid, p.gid)
-	if err != nil {
-		return false
-	}
-	if !named && sameGroups(ids.Groups, p.groups) {
-		return true
-	}
-	attr.Sys.Credential = credential(ids, p.uid != 0)
-	if named && n.script >= 0 {
-		unix.Fchown(n.script, ids.UID, ids.GID)
-	}
-	return true
-}
-
-func credential(ids posix.IDs, keepGroups bool) *syscall.Credential {
-	c := &syscall.Credential{Uid: uint32(ids.UID), Gid: uint32(ids.GID), NoSetGroups: keepGroups}
-	for _, g := range ids.Groups {
-		c.Groups = append(c.Groups, uint32(g))
-	}
-	return c
-}
-
-func sameGroups(a, b []int) bool {
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(g int) bool { return !slices.Contains(b, g) })
-}
-
 // attributes are those of every process.
 func (p *Processes) attributes(n *newcomer) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, UseCgroupFD: n.group >= 0, CgroupFD: max(n.group, 0)}
-}
-
-// directory is where a process starts; "" is where this init is.
-func directory(s *job.Spec) string {
-	if s.Attrs.Chdir == "" && !s.InheritCwd {
-		return "/"
-	}
-	return s.Attrs.Chdir
-}
-
-func traces(s *job.Spec) bool { return s.Slot == job.Main && s.Expect.Forks() }
-
-// spawnError tells a want of resources, which may pass, from other faults.
-func spawnError(err error) error {
-	errno, ok := err.(syscall.Errno)
-	if !ok {
-		return &platform.SpawnError{Reason: err.Error()}
-	}
-	temporary := slices.Contains([]syscall.Errno{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE}, errno)
-	return &platform.SpawnError{Reason: posix.Strerror(errno), Temporary: temporary}
 }
 
 // Kill implements platform.Processes (UPSTART §2.9, EXTENSIONS §4).

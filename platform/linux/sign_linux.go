@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,55 +8,7 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"onset/core/job"
-	"onset/platform"
-	"onset/platform/posix"
 )
-
-// listens reports whether the process is to be heard of when it listens.
-func (n *newcomer) listens() bool {
-	return n.sign > 0 && n.spec.Slot == job.Main && n.spec.Expect.Kind == job.ExpectListen
-}
-
-// signNumber is the descriptor of expect fd in the process; 0 without.
-func signNumber(s *job.Spec, sign int) int {
-	if sign <= 0 || s.Slot != job.Main || s.Expect.Kind != job.ExpectFD {
-		return 0
-	}
-	return s.Expect.FD
-}
-
-// signFault says why the descriptor of expect fd cannot be what it is to be.
-func signFault(s *job.Spec, program posix.Program, io platform.Streams) error {
-	why := ""
-	switch number := signNumber(s, io.Sign); {
-	case number == 0:
-	case number < 3+len(io.Files):
-		why = "it is that of a file which the job gets"
-	case number == posix.ScriptFD && program.Script != "":
-		why = "the shell reads the script from it"
-	case number >= firstOwnFD-8:
-		why = "it is too high"
-	}
-	if why == "" {
-		return nil
-	}
-	return &platform.SpawnError{Reason: fmt.Sprintf("unable to set up descriptor %d for expect fd: %s", s.Expect.FD, why)}
-}
-
-// withSign adds the descriptor of expect fd to those of the process.
-func (n *newcomer) withSign(files []uintptr) []uintptr {
-	number := signNumber(n.spec, n.sign)
-	if number == 0 {
-		return files
-	}
-	for len(files) <= number {
-		files = append(files, ^uintptr(0)) // closed
-	}
-	files[number] = uintptr(n.sign)
-	return files
-}
 
 // TokenOf implements platform.Processes: by the group, and without groups by
 // ancestors and session.

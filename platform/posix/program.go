@@ -27,9 +27,10 @@ type Program struct {
 	Script string   // what ScriptFD yields; empty without a script there
 }
 
-// ProgramOf chooses what to execute for a process (UPSTART §4.1) that gets so
-// many files: those may take the place of the script, which is an argument then.
-func ProgramOf(p job.Process, files int) Program {
+// ProgramOf chooses what to execute for a process (UPSTART §4.1) below a root.
+// A script is an argument where it cannot be a file there, or where one of so
+// many files that the process gets takes its place.
+func ProgramOf(p job.Process, files int, root string) Program {
 	text := p.Text
 	if !p.Script {
 		if !strings.ContainsAny(text, shellCharacter) {
@@ -37,13 +38,14 @@ func ProgramOf(p job.Process, files int) Program {
 		}
 		text = "exec " + text
 	}
-	if line := strings.TrimRight(text, "\n"); !strings.Contains(line, "\n") || files > ScriptFD-3 {
+	line, path := strings.TrimRight(text, "\n"), ""
+	if strings.Contains(line, "\n") && files <= ScriptFD-3 {
+		path = scriptPath(root)
+	}
+	if path == "" {
 		return Program{Argv: []string{shell, "-e", "-c", line, shell}}
 	}
-	return Program{
-		Argv:   []string{shell, "-e", "/proc/self/fd/9"},
-		Script: "exec 9<&-\n" + text,
-	}
+	return Program{Argv: []string{shell, "-e", path}, Script: "exec 9<&-\n" + text}
 }
 
 func isBlank(r rune) bool { return strings.ContainsRune(blanks, r) }

@@ -12,6 +12,7 @@ import (
 )
 
 func TestProgramOf(t *testing.T) {
+	path := scriptPath("")
 	script := func(s string) job.Process { return job.Process{Script: true, Text: s} }
 	for _, c := range []struct {
 		p     job.Process
@@ -21,20 +22,24 @@ func TestProgramOf(t *testing.T) {
 		{job.Process{Text: " /bin/a  b\tc\r\n"}, 0, Program{Argv: []string{"/bin/a", "b", "c"}}},
 		{job.Process{Text: "a #b"}, 0, Program{Argv: []string{"a", "#b"}}},
 		{job.Process{Text: "a $b"}, 0, Program{Argv: []string{"/bin/sh", "-e", "-c", "exec a $b", "/bin/sh"}}},
-		{job.Process{Text: "a \"b\nc\""}, 0, Program{Argv: []string{"/bin/sh", "-e", "/proc/self/fd/9"}, Script: "exec 9<&-\nexec a \"b\nc\""}},
+		{job.Process{Text: "a \"b\nc\""}, 0, Program{Argv: []string{"/bin/sh", "-e", path}, Script: "exec 9<&-\nexec a \"b\nc\""}},
 		{script("a\n\n"), 0, Program{Argv: []string{"/bin/sh", "-e", "-c", "a", "/bin/sh"}}},
 		{script(""), 0, Program{Argv: []string{"/bin/sh", "-e", "-c", "", "/bin/sh"}}},
-		{script("a\nb\n"), 0, Program{Argv: []string{"/bin/sh", "-e", "/proc/self/fd/9"}, Script: "exec 9<&-\na\nb\n"}},
-		{script("a\nb\n"), 6, Program{Argv: []string{"/bin/sh", "-e", "/proc/self/fd/9"}, Script: "exec 9<&-\na\nb\n"}},
+		{script("a\nb\n"), 0, Program{Argv: []string{"/bin/sh", "-e", path}, Script: "exec 9<&-\na\nb\n"}},
+		{script("a\nb\n"), 6, Program{Argv: []string{"/bin/sh", "-e", path}, Script: "exec 9<&-\na\nb\n"}},
 		{script("a\nb\n"), 7, Program{Argv: []string{"/bin/sh", "-e", "-c", "a\nb", "/bin/sh"}}},
 		{job.Process{Text: " "}, 0, Program{Argv: []string{}}},
 	} {
-		if got := ProgramOf(c.p, c.files); !reflect.DeepEqual(got, c.want) {
+		if path == "" && c.want.Script != "" {
+			t.Logf("no descriptor is a file here, so not tried: %q", c.want.Script)
+			continue
+		}
+		if got := ProgramOf(c.p, c.files, ""); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%+v: got %q, want %q", c.p, got, c.want)
 		}
 	}
 	for _, r := range shellCharacter {
-		if p := ProgramOf(job.Process{Text: "a " + string(r)}, 0); p.Argv[0] != shell {
+		if p := ProgramOf(job.Process{Text: "a " + string(r)}, 0, ""); p.Argv[0] != shell {
 			t.Errorf("%q needs a shell", r)
 		}
 	}

@@ -2,7 +2,6 @@ package posix
 
 import (
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -46,19 +45,6 @@ func setIDs(ids *IDs, named bool) (Step, unix.Errno) {
 		return StepSetuid, err.(syscall.Errno)
 	}
 	return 0, 0
-}
-
-// beTraced needs no gate: the manager is no process 1, and what it traced
-// dies with it.
-func beTraced(int) unix.Errno {
-	_, _, errno := syscall.RawSyscall6(unix.SYS_PTRACE, unix.PT_TRACE_ME, 0, 0, 0, 0, 0)
-	return errno
-}
-
-func execve(path *byte, argv, env []*byte) unix.Errno {
-	_, _, errno := syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(path)),
-		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
-	return errno
 }
 
 func dup(from, to int) error { return unix.Dup2(from, to) }

@@ -51,26 +51,6 @@ func setIDs(ids *IDs, named bool) (Step, unix.Errno) {
 	return 0, 0
 }
 
-// beTraced waits at the gate behind the report until it is closed: until the
-// manager traces this process, or is dead.
-func beTraced(gate int) unix.Errno {
-	var b [1]byte
-	for {
-		_, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(gate), uintptr(unsafe.Pointer(&b[0])), 1)
-		if errno != unix.EINTR {
-			break
-		}
-	}
-	syscall.RawSyscall(unix.SYS_CLOSE, uintptr(gate), 0, 0)
-	return 0
-}
-
-func execve(path *byte, argv, env []*byte) unix.Errno {
-	_, _, errno := syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(path)),
-		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
-	return errno
-}
-
 func dup(from, to int) error { return unix.Dup3(from, to, 0) }
 
 // takeTerminal makes a terminal that of this session, also if another has it.

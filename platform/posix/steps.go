@@ -21,7 +21,6 @@ const (
 	StepOOM
 	StepRoot
 	StepDirectory
-	StepTrace
 	StepExecute
 	StepGetpwnam
 	StepGetgrnam
@@ -45,7 +44,6 @@ var stepTexts = [...]string{
 	StepOOM:            "unable to set oom adjustment",
 	StepRoot:           "unable to change root directory",
 	StepDirectory:      "unable to change working directory",
-	StepTrace:          "unable to set trace",
 	StepExecute:        "unable to execute",
 	StepGetpwnam:       "unable to getpwnam",
 	StepGetgrnam:       "unable to getgrnam",
