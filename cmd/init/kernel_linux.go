@@ -13,8 +13,6 @@ import (
 var (
 	signals         = linux.Signals
 	prepareMachine  = linux.PrepareMachine
-	leaveConsole    = linux.LeaveConsole
-	becomeSubreaper = linux.BecomeSubreaper
 	inContainer     = linux.InContainer
 	appArmorUsable  = linux.AppArmorUsable
 	ownBinary       = linux.OwnBinary
@@ -42,7 +40,7 @@ func newKernel(o kernelOptions) (k manager.Kernel, forget func(), err error) {
 	processes, err := linux.NewProcesses(poller, linux.Options{
 		CgroupRoot: groups, NoCgroups: o.noCgroups, Alone: o.machine, Umask: umask, Warn: o.warn, Notice: o.notice,
 	})
-	return manager.Kernel{Poller: poller, Processes: processes, Clock: linux.Clock,
+	return manager.Kernel{Poller: poller, Processes: processes, Clock: posix.Clock,
 		NewListens: linux.NewListens, ListenMemory: linux.ListenMemory}, forget, err
 }
 

@@ -120,7 +120,7 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, claimed 
 	c.Log, c.Signals, c.Keeper, c.State = log.Log, claimed, kept, state
 	if kept != nil {
 		c.Engine.PID = 1
-	} else if err := becomeSubreaper(); err != nil {
+	} else if err := posix.AdoptOrphans(); err != nil {
 		warn("Unable to become a subreaper: " + err.Error())
 		c.Told = append(c.Told, engine.SubreaperFailed)
 	}
@@ -144,7 +144,7 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, claimed 
 		return err
 	}
 	if kept != nil {
-		leaveConsole()
+		posix.LeaveConsole()
 		if err := log.ToKernel(); err != nil {
 			warn("cannot log to the kernel: " + err.Error())
 		}

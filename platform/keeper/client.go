@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 // Reboot is a way to end the system.
@@ -102,7 +104,7 @@ func Attach() (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot attach to the keeper: %w", err)
 	}
-	return c, adoptOrphans()
+	return c, posix.AdoptOrphans()
 }
 
 // greet says hello and takes the greeting. What the keeper said to another

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 // Options of a keeper.
@@ -124,7 +126,7 @@ func (k *keeper) open() (err error) {
 	if k.takeOver() {
 		return nil
 	}
-	if k.stateFD, err = sharedFile("onset-keeper"); err != nil {
+	if k.stateFD, err = posix.Memory("onset-keeper", nil); err != nil {
 		return err
 	}
 	if k.state, err = mapState(k.stateFD); err != nil {
@@ -306,7 +308,7 @@ func (k *keeper) setWatchdog(ms int32) {
 			k.say("cannot open the watchdog: error", int64(err.(unix.Errno)))
 			return
 		}
-		k.Watchdog, k.Fed = int32(fd), 0
+		k.Watchdog, k.Fed = int32(fd), monotonic()-int64(ms)*1e6
 	}
 	k.WatchdogMs = ms
 }

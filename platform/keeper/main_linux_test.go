@@ -1,183 +1,79 @@
 package keeper
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// The test binary is also process 1 of a PID namespace, and the managers
-// there. What it is comes from the environment; a manager talks to the test
-// by lines on standard output, which are written in one piece.
-const (
-	roleEnv   = "ONSET_TEST_ROLE"
-	scriptEnv = "ONSET_TEST_SCRIPT"
-)
+// apart makes the keeper process 1.
+var apart = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
 
-func TestMain(m *testing.M) {
-	switch os.Getenv(roleEnv) {
-	case "":
-		os.Exit(m.Run())
-	case "keeper":
-		os.Exit(Run(keepers[os.Getenv(scriptEnv)].options()))
-	case "allocs":
-		os.Exit(countAllocs())
-	case "manager":
-		os.Setenv(roleEnv, "nobody")
-		keepers[os.Getenv(scriptEnv)].manager()
+func (f *first) pid() int { return 1 }
+
+// ownSignals are those that other kernels do not have, or not Go there.
+var ownSignals = []syscall.Signal{unix.SIGPWR, 35, 64}
+
+func TestRebootEndsTheNamespace(t *testing.T) {
+	f := boot(t, "reboot")
+	ws := f.end().Sys().(syscall.WaitStatus)
+	if !ws.Signaled() || ws.Signal() != unix.SIGHUP { // reboot(2), "Behavior inside PID namespaces"
+		t.Errorf("ended with %#x, want by SIGHUP\n%s", ws, f.log())
 	}
 }
 
-// script is what a keeper of a test is like, and what its managers do.
-type script struct {
-	change  func(*Options)
-	manager func()
+// ignored returns the bits of signals 1 to 31 that this process ignores; those
+// above may come from who runs the test.
+func ignored() uint64 {
+	status, err := os.ReadFile("/proc/thread-self/status")
+	must(err)
+	_, mask, _ := strings.Cut(string(status), "SigIgn:")
+	mask, _, _ = strings.Cut(mask, "\n")
+	bits, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
+	must(err)
+	return bits & (1<<31 - 1)
 }
 
-func (s script) options() Options {
-	self := os.Args[0]
-	o := Options{
-		Path: self, Args: []string{"manager"}, Self: []string{self, self},
-		Env:      append(without(os.Environ(), roleEnv), roleEnv+"=manager"),
-		SlotSize: 1 << 20, LogSize: 1 << 20, Container: true,
-	}
-	if s.change != nil {
-		s.change(&o)
-	}
-	return o
-}
-
-// first is a process 1 under test.
-type first struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	lines *bufio.Scanner
-	said  []string
-}
-
-// boot starts a keeper as process 1 of a new PID namespace.
-func boot(t *testing.T, script string) *first {
-	t.Helper()
-	return bootAs(t, "keeper", script)
-}
-
-func bootAs(t *testing.T, role, script string) *first {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("a PID namespace needs root")
-	}
-	self, err := os.Executable()
+// descriptors returns how many a process has open.
+func descriptors(t *testing.T, pid int) int {
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &first{t: t, cmd: exec.Command(self)}
-	f.cmd.Env = append(os.Environ(), roleEnv+"="+role, scriptEnv+"="+script, "GOCOVERDIR="+t.TempDir())
-	f.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
-	f.cmd.Stderr = &logWriter{t: t}
-	out, err := f.cmd.StdoutPipe()
+	return len(list)
+}
+
+// privateKB returns what process 1 alone holds of memory.
+func privateKB(t *testing.T, f *first) (private, pss int) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", f.cmd.Process.Pid))
 	if err != nil {
-		t.Fatal(err)
+		t.Skip("no smaps_rollup: ", err)
 	}
-	if err := f.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	limit := time.AfterFunc(time.Minute, func() { f.cmd.Process.Kill() })
-	t.Cleanup(func() {
-		limit.Stop()
-		f.cmd.Process.Kill()
-		f.cmd.Wait()
-	})
-	f.lines = bufio.NewScanner(out)
-	return f
-}
-
-// logWriter keeps the keeper's own words for the end of a failed test.
-type logWriter struct {
-	t    *testing.T
-	text strings.Builder
-}
-
-func (w *logWriter) Write(p []byte) (int, error) {
-	w.text.Write(p)
-	return len(p), nil
-}
-
-// next returns the next line, or "" after the last.
-func (f *first) next() string {
-	if !f.lines.Scan() {
-		return ""
-	}
-	f.said = append(f.said, f.lines.Text())
-	return f.lines.Text()
-}
-
-// until reads lines until one begins with prefix, and returns the rest of it.
-func (f *first) until(prefix string) string {
-	f.t.Helper()
-	for {
-		line := f.next()
-		if rest, ok := strings.CutPrefix(line, prefix); ok {
-			return strings.TrimSpace(rest)
-		}
-		if line == "" {
-			err := f.cmd.Wait()
-			f.t.Fatalf("no line %q before the end (%v)\nsaid %q\nlog:\n%s", prefix, err, f.said, f.log())
+	for line := range strings.Lines(string(text)) {
+		var what string
+		var kb int
+		switch fmt.Sscan(line, &what, &kb); what {
+		case "Private_Clean:", "Private_Dirty:":
+			private += kb
+		case "Pss:":
+			pss = kb
 		}
 	}
+	return private, pss
 }
 
-func (f *first) log() string { return f.cmd.Stderr.(*logWriter).text.String() }
-
-// end reads the remaining lines and returns how the keeper ended.
-func (f *first) end() *os.ProcessState {
-	for f.next() != "" {
+func TestKeeperIsSmall(t *testing.T) {
+	f := boot(t, "idle")
+	f.until("ready")
+	private, pss := privateKB(t, f)
+	t.Logf("private %d kB, PSS %d kB, in the test binary", private, pss)
+	if private > 2200 && !raceEnabled {
+		t.Errorf("private %d kB, want at most 2200", private)
 	}
-	f.cmd.Wait()
-	return f.cmd.ProcessState
-}
-
-// signal sends process 1 a signal from outside.
-func (f *first) signal(s syscall.Signal) { f.cmd.Process.Signal(s) }
-
-// tell writes a line for the test.
-func tell(format string, args ...any) {
-	os.Stdout.WriteString(fmt.Sprintf(format, args...) + "\n")
-}
-
-func must(err error) {
-	if err != nil {
-		tell("error %v", err)
-		unix.Kill(unix.Getpid(), unix.SIGTERM)
-		os.Exit(77)
-	}
-}
-
-// attach is the beginning of every manager.
-func attach() *Client {
-	c, err := Attach()
-	must(err)
-	if c == nil {
-		must(fmt.Errorf("no keeper"))
-	}
-	return c
-}
-
-// block waits for an event.
-func (c *Client) block() {
-	p := []unix.PollFd{{Fd: int32(c.FD()), Events: unix.POLLIN}}
-	unix.Poll(p, -1)
-}
-
-// fork starts a child of the calling process.
-func fork(argv ...string) int {
-	pid, err := syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{Env: []string{"PATH=/bin:/usr/bin"}, Files: []uintptr{0, 1, 2}})
-	must(err)
-	return pid
 }

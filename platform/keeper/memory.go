@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onset/core/snapshot"
+	"onset/platform/posix"
 )
 
 // Memory is what a manager leaves its successor: two slots for snapshots and
@@ -48,7 +49,7 @@ var (
 // newMemory makes the file of a memory.
 func newMemory(slot, log int) (fd int, err error) {
 	slot, log = pages(slot), pages(log)
-	if fd, err = sharedFile("onset-memory"); err != nil {
+	if fd, err = posix.Memory("onset-memory", nil); err != nil {
 		return -1, err
 	}
 	if err = unix.Ftruncate(fd, int64(memoryPage+2*slot+log)); err == nil {

@@ -96,7 +96,7 @@ func (w *wire) receive(socket int) (fd int, err error) {
 		w.iov.SetLen(messageSize)
 		w.hdr = unix.Msghdr{Iov: &w.iov, Control: &w.inOOB[0]}
 		w.hdr.SetIovlen(1)
-		w.hdr.SetControllen(unix.CmsgLen(4))
+		w.hdr.SetControllen(unix.CmsgSpace(4))
 		n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(socket), uintptr(unsafe.Pointer(&w.hdr)),
 			unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		switch {

@@ -12,16 +12,15 @@ const (
 	selfExe   = "/proc/curproc/file"
 	cldExited = 1 // CLD_EXITED
 
-	// sys/wait.h, sys/procctl.h, sys/reboot.h
-	idPID           = 0
-	idAll           = 7
-	waitNoHang      = 1
-	waitNoWait      = 8
-	waitExited      = 16
-	procReapAcquire = 2
-	rbAutoboot      = 0
-	rbHalt          = 0x8
-	rbPowerOff      = 0x4000
+	// sys/wait.h, sys/reboot.h
+	idPID      = 0
+	idAll      = 7
+	waitNoHang = 1
+	waitNoWait = 8
+	waitExited = 16
+	rbAutoboot = 0
+	rbHalt     = 0x8
+	rbPowerOff = 0x4000
 )
 
 // childInfo is the siginfo_t of a child (wait6(2)).
@@ -55,17 +54,6 @@ func (c *childInfo) wait(pid int, bury bool) bool {
 	}
 }
 
-// sharedFile returns a file that exists only in memory.
-func sharedFile(string) (int, error) {
-	const anonymous = 1 // SHM_ANON
-	fd, _, err := unix.Syscall(unix.SYS_SHM_OPEN, anonymous, unix.O_RDWR, 0o600)
-	if err != 0 {
-		return -1, err
-	}
-	unix.CloseOnExec(int(fd))
-	return int(fd), nil
-}
-
 // reboot acts at once.
 func reboot(kind Reboot) error {
 	how, ok := map[Reboot]uintptr{Restart: rbAutoboot, Halt: rbHalt, PowerOff: rbPowerOff}[kind]
@@ -73,14 +61,6 @@ func reboot(kind Reboot) error {
 		return unix.EINVAL
 	}
 	if _, _, err := unix.Syscall(unix.SYS_REBOOT, how, 0, 0); err != 0 {
-		return err
-	}
-	return nil
-}
-
-// adoptOrphans makes orphans of this process's descendants its children.
-func adoptOrphans() error {
-	if _, _, err := unix.Syscall6(unix.SYS_PROCCTL, idPID, uintptr(unix.Getpid()), procReapAcquire, 0, 0, 0); err != 0 && err != unix.EBUSY {
 		return err
 	}
 	return nil

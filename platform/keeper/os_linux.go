@@ -44,15 +44,6 @@ func (c *childInfo) wait(pid int, bury bool) bool {
 	}
 }
 
-// sharedFile returns a file that exists only in memory.
-func sharedFile(name string) (int, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
-	if err == unix.EINVAL { // before Linux 6.3
-		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	}
-	return fd, err
-}
-
 // reboot acts at once. In a PID namespace it ends the namespace.
 func reboot(kind Reboot) error {
 	how := map[Reboot]uint32{ // built only when there is nothing after it
@@ -67,9 +58,6 @@ func reboot(kind Reboot) error {
 	}
 	return unix.Reboot(int(cmd))
 }
-
-// adoptOrphans makes orphans of this process's descendants its children.
-func adoptOrphans() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
 // giveBack frees shared memory, which is zero from then on.
 func giveBack(mem []byte) {

@@ -8,10 +8,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-)
 
-// initPath is the PATH that jobs of a machine start with (UPSTART §4.3).
-const initPath = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
+	"onset/platform/posix"
+)
 
 // PrepareMachine does what process 1 does before anything else (UPSTART §8.2
 // steps 1-7): devices, file systems, console, environment. What cannot be
@@ -24,13 +23,8 @@ func PrepareMachine(resetConsole bool, warn func(string)) {
 			warn(step.what + ": " + err.Error())
 		}
 	}
-	if err := openConsole("/dev/console", resetConsole); err != nil {
-		warn("Unable to initialize console, will try /dev/null: " + err.Error())
-		if err := openConsole(os.DevNull, false); err != nil {
-			warn("Unable to open /dev/null: " + err.Error())
-		}
-	}
-	os.Setenv("PATH", initPath)
+	posix.OpenConsole(resetConsole, warn)
+	os.Setenv("PATH", posix.JobPath)
 	os.Chdir("/")
 	unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF) // refused in a container, where nothing is to be done
 }
@@ -137,50 +131,6 @@ func makeDevices() error {
 	}
 	return nil
 }
-
-// openConsole makes a terminal the standard descriptors.
-func openConsole(path string, reset bool) error {
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		return err
-	}
-	for std := range 3 {
-		if fd != std {
-			if err := unix.Dup3(fd, std, 0); err != nil {
-				return err
-			}
-		}
-	}
-	if fd > 2 {
-		unix.Close(fd)
-	}
-	if reset {
-		return resetLine(0)
-	}
-	return nil
-}
-
-// resetLine gives a terminal the settings of UPSTART §8.2 step 5.
-func resetLine(fd int) error {
-	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil {
-		return err
-	}
-	t.Cflag &= unix.CBAUD | unix.CBAUDEX | unix.CSIZE | unix.CSTOPB | unix.PARENB | unix.PARODD
-	t.Cflag |= unix.HUPCL | unix.CLOCAL | unix.CREAD
-	t.Iflag = unix.IGNPAR | unix.ICRNL | unix.IXON | unix.IXANY
-	t.Oflag = unix.OPOST | unix.ONLCR
-	t.Lflag = unix.ISIG | unix.ICANON | unix.ECHO | unix.ECHOCTL | unix.ECHOPRT | unix.ECHOKE
-	for i, c := range map[int]uint8{unix.VINTR: 3, unix.VQUIT: 28, unix.VERASE: 127, unix.VKILL: 24, unix.VEOF: 4,
-		unix.VSTART: 17, unix.VSTOP: 19, unix.VSUSP: 26, unix.VTIME: 0, unix.VMIN: 1} {
-		t.Cc[i] = c
-	}
-	return unix.IoctlSetTermios(fd, unix.TCSETSF, t)
-}
-
-// LeaveConsole makes the null device the standard descriptors, so that what
-// init prints by mistake disturbs nobody.
-func LeaveConsole() error { return openConsole(os.DevNull, false) }
 
 // AppArmorUsable applies the test of UPSTART §4.6.
 func AppArmorUsable() bool {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 const delegatedEnv = "ONSET_TEST_DELEGATED"
@@ -63,7 +65,7 @@ func testDelegated(t *testing.T) {
 		t.FailNow()
 	}
 	defer RemoveCgroups(root)
-	if err := BecomeSubreaper(); err != nil {
+	if err := posix.AdoptOrphans(); err != nil {
 		t.Fatal(err)
 	}
 	w := &limitWorld{groupWorld: &groupWorld{T: t, root: root, dir: t.TempDir()}}

@@ -17,6 +17,7 @@ import (
 	"onset/core/env"
 	"onset/core/job"
 	"onset/platform"
+	"onset/platform/posix"
 )
 
 // probeArg as the first argument makes the test binary a job that looks at
@@ -324,7 +325,7 @@ func TestIsolation(t *testing.T) {
 func TestIsolationOfUser(t *testing.T) {
 	if os.Getenv("ONSET_USER_RUN") != "" {
 		newLab(t, "").runAll(t, userCases)
-		if err := BecomeSubreaper(); err != nil {
+		if err := posix.AdoptOrphans(); err != nil {
 			t.Fatal(err)
 		}
 		findStage(t, "")

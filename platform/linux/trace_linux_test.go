@@ -12,6 +12,7 @@ import (
 
 	"onset/platform"
 	"onset/platform/platformtest"
+	"onset/platform/posix"
 )
 
 // TestTreesUnprivileged traces and recovers as a user's init.
@@ -98,7 +99,7 @@ func forbid(t *testing.T, call uint32) {
 }
 
 func BenchmarkForks(b *testing.B) {
-	if err := BecomeSubreaper(); err != nil {
+	if err := posix.AdoptOrphans(); err != nil {
 		b.Fatal(err)
 	}
 	platformtest.BenchForks(b, backend)

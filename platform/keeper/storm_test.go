@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -111,7 +110,7 @@ func boundedManager() {
 	}
 	if c.Life == 1 {
 		for i := range boundedChildren {
-			binary.NativeEndian.PutUint32(pid(i), uint32(fork("/bin/true")))
+			binary.NativeEndian.PutUint32(pid(i), uint32(fork(nothing...)))
 		}
 		suicide()
 	}
@@ -168,7 +167,9 @@ func inplaceManager() {
 				select {}
 			}
 			env := append(without(os.Environ(), roleEnv), c.Inherit(), roleEnv+"=manager", "AGAIN=1")
-			must(syscall.Exec("/proc/self/exe", []string{"manager"}, env))
+			self, err := os.Executable()
+			must(err)
+			must(syscall.Exec(self, []string{"manager"}, env))
 		}))
 	}
 }
@@ -189,35 +190,5 @@ func TestManagerExecutesItself(t *testing.T) {
 	}
 	if code := f.end().ExitCode(); code != 0 {
 		t.Errorf("exit status %d, want 0\n%s", code, f.log())
-	}
-}
-
-// privateKB returns what process 1 alone holds of memory.
-func privateKB(t *testing.T, f *first) (private, pss int) {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", f.cmd.Process.Pid))
-	if err != nil {
-		t.Skip("no smaps_rollup: ", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		var what string
-		var kb int
-		switch fmt.Sscan(line, &what, &kb); what {
-		case "Private_Clean:", "Private_Dirty:":
-			private += kb
-		case "Pss:":
-			pss = kb
-		}
-	}
-	return private, pss
-}
-
-func TestKeeperIsSmall(t *testing.T) {
-	f := boot(t, "idle")
-	f.until("ready")
-	private, pss := privateKB(t, f)
-	t.Logf("private %d kB, PSS %d kB, in the test binary", private, pss)
-	if private > 2200 && !raceEnabled {
-		t.Errorf("private %d kB, want at most 2200", private)
 	}
 }

@@ -18,7 +18,7 @@ func countAllocs() int {
 	must(err)
 	k.Manager, k.Socket, k.Life = 1<<30, int32(pair[0]), 1
 	for range runs + 1 {
-		_, err := syscall.ForkExec("/bin/true", []string{"true"}, new(syscall.ProcAttr))
+		_, err := syscall.ForkExec(nothing[0], nothing, new(syscall.ProcAttr))
 		must(err)
 	}
 	c := &Client{socket: pair[1]}

@@ -1,4 +1,4 @@
-package linux
+package posix
 
 import (
 	"time"
@@ -15,6 +15,3 @@ func Clock() cause.Clock {
 	unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono)
 	return cause.Clock{Mono: time.Duration(mono.Nano()), Wall: time.Now().UnixNano()}
 }
-
-// BecomeSubreaper makes orphans of this process's descendants its children.
-func BecomeSubreaper() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }

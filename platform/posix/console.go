@@ -1,0 +1,68 @@
+package posix
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// JobPath is the PATH that jobs of a machine start with (UPSTART §4.3).
+const JobPath = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
+
+// OpenConsole makes the console the standard descriptors of process 1 or its
+// manager, with a line as of UPSTART §8.2 step 5 if it is reset. Without a
+// console the null device stands in; what fails is told to warn.
+func OpenConsole(reset bool, warn func(string)) {
+	err := standard("/dev/console")
+	if err == nil && reset {
+		err = resetLine(0)
+	}
+	if err == nil {
+		return
+	}
+	warn("Unable to initialize console, will try /dev/null: " + err.Error())
+	if err := LeaveConsole(); err != nil {
+		warn("Unable to open /dev/null: " + err.Error())
+	}
+}
+
+// LeaveConsole makes the null device the standard descriptors, so that what
+// init prints by mistake disturbs nobody.
+func LeaveConsole() error { return standard(os.DevNull) }
+
+// standard makes a device the standard descriptors.
+func standard(path string) error {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return err
+	}
+	for std := range 3 {
+		if fd != std {
+			if err := dup(fd, std); err != nil {
+				return err
+			}
+		}
+	}
+	if fd > 2 {
+		unix.Close(fd)
+	}
+	return nil
+}
+
+// resetLine gives a terminal the settings of UPSTART §8.2 step 5.
+func resetLine(fd int) error {
+	t, err := unix.IoctlGetTermios(fd, getLine)
+	if err != nil {
+		return err
+	}
+	t.Cflag &= lineSpeed | unix.CSIZE | unix.CSTOPB | unix.PARENB | unix.PARODD
+	t.Cflag |= unix.HUPCL | unix.CLOCAL | unix.CREAD
+	t.Iflag = unix.IGNPAR | unix.ICRNL | unix.IXON | unix.IXANY
+	t.Oflag = unix.OPOST | unix.ONLCR
+	t.Lflag = unix.ISIG | unix.ICANON | unix.ECHO | unix.ECHOCTL | unix.ECHOPRT | unix.ECHOKE
+	for i, c := range map[int]uint8{unix.VINTR: 3, unix.VQUIT: 28, unix.VERASE: 127, unix.VKILL: 24, unix.VEOF: 4,
+		unix.VSTART: 17, unix.VSTOP: 19, unix.VSUSP: 26, unix.VTIME: 0, unix.VMIN: 1} {
+		t.Cc[i] = c
+	}
+	return unix.IoctlSetTermios(fd, setLine, t)
+}
