@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"onset/vm/script"
 )
 
 // Program is the QEMU for the guests of this package, which are amd64.
@@ -57,15 +59,13 @@ func WithAccelerator(a Accelerator) Option { return func(c *config) { c.accel = 
 // Output is where what the console shows is copied to.
 func Output(w io.Writer) Option { return func(c *config) { c.output = w } }
 
-// The ways in which a machine ends by itself.
-const (
-	PoweredOff = "guest-shutdown"
-	Reset      = "guest-reset" // also after a kernel panic
-)
+// endings are the words of QEMU for how a machine ended by itself; a kernel
+// panic is a reset.
+var endings = map[string]string{"guest-shutdown": script.Off, "guest-reset": script.Reset}
 
 // Machine is a running guest.
 type Machine struct {
-	console *console
+	console *script.Console
 	stdin   io.WriteCloser
 	monitor *monitor
 	scale   time.Duration
@@ -95,7 +95,7 @@ func Start(ctx context.Context, options ...Option) (*Machine, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	m := &Machine{console: newConsole(), scale: time.Duration(c.accel.Scale), cancel: cancel, done: make(chan struct{})}
+	m := &Machine{console: script.NewConsole(), scale: time.Duration(c.accel.Scale), cancel: cancel, done: make(chan struct{})}
 	cmd := exec.CommandContext(ctx, Program, c.args(
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control")...)
@@ -114,7 +114,7 @@ func Start(ctx context.Context, options ...Option) (*Machine, error) {
 	m.monitor = newMonitor(ours)
 	go func() {
 		m.err = cmd.Wait()
-		m.console.end()
+		m.console.End()
 		close(m.done)
 	}()
 	if err := m.monitor.execute("qmp_capabilities", nil); err != nil { // there are no events before
@@ -180,7 +180,7 @@ func StartT(t testing.TB, options ...Option) *Machine {
 // Expect waits until the console shows the pattern behind what was matched
 // before, and returns the match and its groups. "^" and "$" match at lines.
 func (m *Machine) Expect(pattern string, timeout time.Duration) ([]string, error) {
-	return m.console.expect(pattern, timeout*m.scale)
+	return m.console.Expect(pattern, timeout*m.scale)
 }
 
 // Send types at the console.
@@ -201,21 +201,21 @@ func (m *Machine) CtrlAltDel() error {
 // PowerButton presses it, which a guest hears by ACPI (module "button").
 func (m *Machine) PowerButton() error { return m.monitor.execute("system_powerdown", nil) }
 
-// Wait returns how the machine ended: PoweredOff, Reset or what else QEMU
-// calls it. It is an error if it runs on, or was killed.
+// Wait returns how the machine ended: script.Off or script.Reset. It is an
+// error if it runs on, or ended otherwise.
 func (m *Machine) Wait(timeout time.Duration) (string, error) {
 	timer := time.NewTimer(timeout * m.scale)
 	defer timer.Stop()
 	select {
 	case <-m.done:
 	case <-timer.C:
-		return "", fmt.Errorf("the machine is still running after %v%s", timeout*m.scale, m.console.tail())
+		return "", fmt.Errorf("the machine is still running after %v%s", timeout*m.scale, m.console.Tail())
 	}
 	reason := m.monitor.shutdown()
-	if reason == "" || m.err != nil {
-		return reason, fmt.Errorf("qemu ended the machine: %v %s", m.err, m.stderr.String())
+	if endings[reason] == "" || m.err != nil {
+		return "", fmt.Errorf("qemu ended the machine: %s %v %s", reason, m.err, m.stderr.String())
 	}
-	return reason, nil
+	return endings[reason], nil
 }
 
 // Kill ends the machine and returns when QEMU is gone.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"onset/vm/script"
 )
 
 func kernel(t *testing.T) string {
@@ -40,7 +42,7 @@ func TestMachineWithoutRootPanicsAndResets(t *testing.T) {
 	if _, err := m.Expect("Kernel panic - not syncing: VFS", 20*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if reason, err := m.Wait(10 * time.Second); err != nil || reason != Reset {
+	if reason, err := m.Wait(10 * time.Second); err != nil || reason != script.Reset {
 		t.Errorf("got %q, %v", reason, err)
 	}
 }

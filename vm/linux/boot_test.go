@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"onset/vm"
+	"onset/vm/script"
 )
 
 // cache is where "make vm-needs" puts what a guest needs.
@@ -32,35 +33,16 @@ func TestBoot(t *testing.T) {
 	if err := buildInit(filepath.Join("..", ".."), programs); err != nil {
 		t.Fatal(err)
 	}
-	names, err := filepath.Glob(filepath.Join("testdata", "*.txt"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, name := range names {
-		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
-			t.Parallel()
-			boot(t, name, kernel, busybox, programs)
-		})
-	}
-}
-
-func boot(t *testing.T, name string, kernel vm.LinuxKernel, busybox, programs string) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := parse(string(text))
-	if err != nil {
-		t.Fatalf("%s:%v", name, err)
-	}
-	image := filepath.Join(t.TempDir(), "initrd")
-	if err := s.build(image, busybox, programs); err != nil {
-		t.Fatal(err)
-	}
-	m := vm.StartT(t, append(s.options, s.machine(image, kernel)...)...)
-	if err := s.run(m); err != nil {
-		t.Fatalf("%s:%v", name, err)
-	}
+	script.Each(t, func(t *testing.T, s *script.Script) {
+		t.Parallel()
+		options, err := machine(s, filepath.Join(t.TempDir(), "initrd"), busybox, programs, kernel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Run(vm.StartT(t, options...)); err != nil {
+			t.Fatal(err)
+		}
+	}, filepath.Join("..", "testdata"), "testdata")
 }
 
 func TestConsole(t *testing.T) {
@@ -74,7 +56,7 @@ func TestConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := typeIn(strings.NewReader("stop network\necho web is now $(status web)\n"), &out, append(options, vm.Append("quiet"))); err != nil {
+	if err := typeIn(strings.NewReader("stop network\necho web is now $(status web)\n"), &out, options); err != nil {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 	text := strings.ReplaceAll(out.String(), "\r", "")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"onset/vm"
+	"onset/vm/script"
 )
 
 // consoleScript has the files of the machine that is for people.
@@ -55,7 +56,7 @@ func Console(module, jobs, cache string) error {
 
 // consoleMachine writes the initramfs of the machine and returns its options.
 func consoleMachine(image, jobs string, kernel vm.LinuxKernel, busybox, programs string) ([]vm.Option, error) {
-	s, err := parse(consoleScript)
+	s, err := script.Parse(consoleScript)
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +69,9 @@ func consoleMachine(image, jobs string, kernel vm.LinuxKernel, busybox, programs
 		if err != nil {
 			return nil, err
 		}
-		s.files = append(s.files, file{name: "/etc/init/" + filepath.Base(name), mode: 0o644, data: text})
+		s.Files = append(s.Files, script.File{Name: "/etc/init/" + filepath.Base(name), Mode: 0o644, Data: text})
 	}
-	return append(s.options, s.machine(image, kernel)...), s.build(image, busybox, programs)
+	return machine(s, image, busybox, programs, kernel)
 }
 
 // typeIn types each line of in at the console of a machine, once the one before
@@ -97,5 +98,5 @@ func typeIn(in io.Reader, out io.Writer, options []vm.Option) error {
 	if err != nil {
 		return err
 	}
-	return ends(m, vm.PoweredOff)
+	return script.Ends(m, script.Off)
 }

@@ -13,6 +13,7 @@ import (
 
 	"onset/vm"
 	"onset/vm/initramfs"
+	"onset/vm/script"
 )
 
 // needs returns what a guest needs besides our programs. The error says what
@@ -85,11 +86,7 @@ func newRoot(busybox string) (*initramfs.Archive, error) {
 	return root, nil
 }
 
-// clients are the names of initctl in /sbin.
-var clients = []string{"start", "stop", "restart", "reload", "status", "emit", "telinit", "runlevel", "shutdown",
-	"poweroff", "reboot", "halt"}
-
-// guest has the files of every machine whose process 1 is our init.
+// guest is what scripts ask Linux by.
 //
 //go:embed guest.txt
 var guest string
@@ -114,37 +111,49 @@ func addInit(root *initramfs.Archive, dir string) error {
 		}
 		root.File("/sbin/"+name, 0o755, program)
 	}
-	for _, name := range clients {
+	for _, name := range script.Clients {
 		root.Symlink("/sbin/"+name, "initctl")
 	}
-	s, err := parse(guest)
-	if err != nil {
-		return err
+	for _, text := range []string{script.Guest, guest} {
+		s, err := script.Parse(text)
+		if err != nil {
+			return err
+		}
+		add(s, root)
 	}
-	s.add(root)
 	return nil
 }
 
-// machine returns the options that boot the image of the script.
-func (s *script) machine(image string, kernel vm.LinuxKernel) []vm.Option {
-	options := []vm.Option{vm.Kernel(kernel.Path), vm.Initrd(image)}
-	if !s.bringsInit() {
-		options = append(options, vm.Append("rdinit=/sbin/init"))
-	}
-	return options
-}
-
-// build writes the initramfs of the script's machine.
-func (s *script) build(image, busybox, programs string) error {
+// machine writes the initramfs of the script and returns the options that
+// boot it.
+func machine(s *script.Script, image, busybox, programs string, kernel vm.LinuxKernel) ([]vm.Option, error) {
 	root, err := newRoot(busybox)
-	if err == nil && !s.bringsInit() {
+	if err == nil && !s.BringsInit() {
 		err = addInit(root, programs)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.add(root)
-	return writeImage(root, image)
+	add(s, root)
+	options := []vm.Option{vm.Kernel(kernel.Path), vm.Initrd(image), vm.Append("quiet"), vm.Append(s.Append...)}
+	if !s.BringsInit() {
+		options = append(options, vm.Append("rdinit=/sbin/init"))
+	}
+	if s.Memory != 0 {
+		options = append(options, vm.Memory(s.Memory))
+	}
+	return options, writeImage(root, image)
+}
+
+// add puts the files of the script into the root of its machine.
+func add(s *script.Script, root *initramfs.Archive) {
+	for _, f := range s.Files {
+		if f.Link != "" {
+			root.Symlink(f.Name, f.Link)
+		} else {
+			root.File(f.Name, f.Mode, f.Data)
+		}
+	}
 }
 
 // writeImage stores the archive as a file that QEMU can load.

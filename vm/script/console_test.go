@@ -1,4 +1,4 @@
-package vm
+package script
 
 import (
 	"fmt"
@@ -8,17 +8,17 @@ import (
 )
 
 func TestExpectGoesForward(t *testing.T) {
-	c := newConsole()
+	c := NewConsole()
 	fmt.Fprint(c, "one\r\ntwo 22\r\none\r\n")
 	for _, step := range []struct{ pattern, want string }{
 		{"^one$", "one"}, {`two (\d+)(x)?`, "two 22|22|"}, {"^one$", "one"},
 	} {
-		got, err := c.expect(step.pattern, time.Minute)
+		got, err := c.Expect(step.pattern, time.Minute)
 		if err != nil || strings.Join(got, "|") != step.want {
 			t.Errorf("%s: got %q, %v", step.pattern, got, err)
 		}
 	}
-	if _, err := c.expect("one", 0); err == nil || !strings.Contains(err.Error(), "\ttwo 22\n") {
+	if _, err := c.Expect("one", 0); err == nil || !strings.Contains(err.Error(), "\ttwo 22\n") {
 		t.Errorf("got %v, want an error with the last lines", err)
 	}
 	if got := c.String(); got != "one\ntwo 22\none\n" {
@@ -27,31 +27,31 @@ func TestExpectGoesForward(t *testing.T) {
 }
 
 func TestExpectWaitsForWhatComesInPieces(t *testing.T) {
-	c := newConsole()
+	c := NewConsole()
 	go func() {
 		for _, b := range []byte("login: ") {
 			c.Write([]byte{b})
 		}
 	}()
-	if _, err := c.expect("login: $", time.Minute); err != nil {
+	if _, err := c.Expect("login: $", time.Minute); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestExpectEndsWithTheMachine(t *testing.T) {
-	c := newConsole()
+	c := NewConsole()
 	fmt.Fprint(c, "last words")
-	c.end()
-	if _, err := c.expect("words", time.Minute); err != nil {
+	c.End()
+	if _, err := c.Expect("words", time.Minute); err != nil {
 		t.Error(err)
 	}
-	if _, err := c.expect("never", time.Minute); err == nil || !strings.Contains(err.Error(), "ended") {
+	if _, err := c.Expect("never", time.Minute); err == nil || !strings.Contains(err.Error(), "ended") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestExpectRefusesABadPattern(t *testing.T) {
-	if _, err := newConsole().expect("(", time.Minute); err == nil {
+	if _, err := NewConsole().Expect("(", time.Minute); err == nil {
 		t.Error("no error")
 	}
 }

@@ -1,4 +1,4 @@
-package vm
+package script
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// console collects what the guest prints, without carriage returns, and finds
+// Console collects what the guest prints, without carriage returns, and finds
 // patterns in it. One goroutine writes, one expects.
-type console struct {
+type Console struct {
 	mu    sync.Mutex
 	text  []byte
 	seen  int           // text before it has been matched
@@ -18,9 +18,11 @@ type console struct {
 	ended bool
 }
 
-func newConsole() *console { return &console{more: make(chan struct{})} }
+// NewConsole returns one without text.
+func NewConsole() *Console { return &Console{more: make(chan struct{})} }
 
-func (c *console) Write(p []byte) (int, error) {
+// Write adds to the text.
+func (c *Console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, b := range p {
@@ -32,28 +34,29 @@ func (c *console) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// end tells expectations that nothing follows.
-func (c *console) end() {
+// End tells expectations that nothing follows.
+func (c *Console) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
 	c.wake()
 }
 
-func (c *console) wake() {
+func (c *Console) wake() {
 	close(c.more)
 	c.more = make(chan struct{})
 }
 
-func (c *console) String() string {
+// String is all of the text.
+func (c *Console) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return string(c.text)
 }
 
-// expect waits until the pattern matches behind the last match, and returns
+// Expect waits until the pattern matches behind the last match, and returns
 // the match and its groups.
-func (c *console) expect(pattern string, timeout time.Duration) ([]string, error) {
+func (c *Console) Expect(pattern string, timeout time.Duration) ([]string, error) {
 	re, err := regexp.Compile("(?m)" + pattern)
 	if err != nil {
 		return nil, err
@@ -66,17 +69,17 @@ func (c *console) expect(pattern string, timeout time.Duration) ([]string, error
 		case match != nil:
 			return match, nil
 		case ended:
-			return nil, fmt.Errorf("the machine ended without %q on its console%s", pattern, c.tail())
+			return nil, fmt.Errorf("the machine ended without %q on its console%s", pattern, c.Tail())
 		}
 		select {
 		case <-more:
 		case <-timer.C:
-			return nil, fmt.Errorf("no %q on the console within %v%s", pattern, timeout, c.tail())
+			return nil, fmt.Errorf("no %q on the console within %v%s", pattern, timeout, c.Tail())
 		}
 	}
 }
 
-func (c *console) match(re *regexp.Regexp) (match []string, ended bool, more <-chan struct{}) {
+func (c *Console) match(re *regexp.Regexp) (match []string, ended bool, more <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	rest := c.text[c.seen:]
@@ -93,9 +96,23 @@ func (c *console) match(re *regexp.Regexp) (match []string, ended bool, more <-c
 	return match, c.ended, c.more
 }
 
-// tail is the end of the console for one error; the whole of it is in the
+// Tail is the end of the console for one error; the whole of it is in the
 // test's log.
-func (c *console) tail() string {
+func (c *Console) Tail() string {
 	lines := strings.Split(strings.TrimRight(c.String(), "\n"), "\n")
 	return "; its last lines:\n\t" + strings.Join(lines[max(0, len(lines)-5):], "\n\t")
+}
+
+// Seen is how much of the text is up to the end of the last match, in bytes.
+func (c *Console) Seen() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen
+}
+
+// Skip takes so many bytes of the text, which is there, for matched.
+func (c *Console) Skip(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = min(n, len(c.text))
 }

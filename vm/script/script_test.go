@@ -1,0 +1,51 @@
+package script
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	s, err := Parse("# a test\n\nmemory 512\nappend quiet x=y\nexpect 30s ^a b$\nsend  echo hi\nends reset\n" +
+		"-- /etc/a --\none\n\n# two\n-- /bin/b 0755 --\n-- /bin/c -> b --\n-- not a marker --\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps []string
+	for _, step := range s.Steps {
+		steps = append(steps, fmt.Sprintf("%d:%s", step.Line, step.Text))
+	}
+	if got := strings.Join(steps, "|"); got != "5:expect 30s ^a b$|6:send  echo hi|7:ends reset" {
+		t.Errorf("steps: %s", got)
+	}
+	if s.Memory != 512 || strings.Join(s.Append, "|") != "quiet|x=y" {
+		t.Errorf("memory %d, append %q", s.Memory, s.Append)
+	}
+	want := "[{/etc/a  420 one\n\n# two\n} {/bin/b  493 } {/bin/c b 420 -- not a marker --\n}]"
+	got := "["
+	for i, f := range s.Files {
+		if i > 0 {
+			got += " "
+		}
+		got += fmt.Sprintf("{%s %s %d %s}", f.Name, f.Link, f.Mode, f.Data)
+	}
+	if got += "]"; got != want {
+		t.Errorf("files: %q\nwant %q", got, want)
+	}
+}
+
+func TestParseErrorsNameTheLine(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"send x\nfly", `2: unknown command "fly"`},
+		{"memory much", "1: "},
+		{"\nexpect 3s ", "2: expect without a pattern"},
+		{"ends well", `1: no machine ends as "well"`},
+		{"expect (", "1: error parsing regexp"},
+		{"reject (", "1: error parsing regexp"},
+	} {
+		if _, err := Parse(c.text); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%q: got %v, want %q", c.text, err, c.want)
+		}
+	}
+}
