@@ -96,16 +96,16 @@ func (p *Processes) Adopt(token uint64, pid int, expect job.ExpectKind, unready 
 		return // gone, and nobody knows its pid
 	}
 	x := job.Expect{Kind: expect}
-	c := &child{token: token, follows: x.Follows()}
-	p.children[pid] = c
-	c.session, _ = unix.Getsid(pid)
+	c := &posix.Child{Token: token, Follows: x.Follows()}
+	p.Children[pid] = c
+	c.Session, _ = unix.Getsid(pid)
 	p.anew = p.anew || parentOf(pid) == os.Getpid()
-	c.unsure = !alive(pid)
-	if !c.unsure || parentOf(pid) != 0 { // else its end was told already, or will be
+	c.Unsure = !alive(pid)
+	if !c.Unsure || parentOf(pid) != 0 { // else its end was told already, or will be
 		p.overlook(pid)
 	}
-	if !c.unsure && !p.rejoin(pid) {
-		p.tell(engine.Executed{PID: pid})
+	if !c.Unsure && !p.rejoin(pid) {
+		p.Tell(engine.Executed{PID: pid})
 	}
 	if unready && x.Forks() {
 		p.seizeTree(pid, c)
@@ -126,7 +126,7 @@ func (p *Processes) rejoin(pid int) bool {
 		return false // it became its program meanwhile
 	}
 	var st unix.Stat_t
-	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO || p.listen(pid, fd) != nil {
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO || p.Attend(pid, fd) != nil {
 		unix.Close(fd)
 		return false
 	}
@@ -135,24 +135,24 @@ func (p *Processes) rejoin(pid int) bool {
 
 // Reaped implements platform.Processes.
 func (p *Processes) Reaped(pid, code, status int, yield func(engine.Msg)) {
-	c := p.children[pid]
+	c := p.Children[pid]
 	if c == nil {
 		return
 	}
-	if c.unsure {
-		p.tell(engine.Executed{PID: pid})
+	if c.Unsure {
+		p.Tell(engine.Executed{PID: pid})
 	}
-	p.confirm(pid)
+	p.Confirm(pid)
 	p.ended(pid, statusOf(code, status))
-	p.flush(yield)
+	p.Flush(yield)
 }
 
 // seizeTree traces what lives of a spawn. Who made whom is known of those whose
 // parents live. Of a process that nobody traces only the first thread is: an
 // execution of another waits for the end of all traced ones to be taken, and a
 // seizure waits for the execution.
-func (p *Processes) seizeTree(main int, c *child) {
-	t := &tree{token: c.token}
+func (p *Processes) seizeTree(main int, c *posix.Child) {
+	t := &tree{token: c.Token}
 	kins := map[int]*kin{}
 	for again := true; again; { // what was made meanwhile by one not traced yet
 		again = false

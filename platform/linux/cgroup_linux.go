@@ -217,10 +217,7 @@ func (p *Processes) sweep() {
 		return
 	}
 	p.swept = true
-	own := map[uint64]bool{}
-	for _, c := range p.children {
-		own[c.token] = true
-	}
+	own := p.Tokens()
 	if c := p.cgroups; c != nil {
 		tokensBelow(c.root, func(token uint64, _ string) {
 			if !own[token] {

@@ -9,6 +9,7 @@ import (
 
 	"onset/core/control"
 	"onset/platform"
+	"onset/platform/posix"
 )
 
 // Usage implements platform.Processes. The group counts time always, memory
@@ -60,36 +61,14 @@ func total(dirs []string, files ...string) *uint64 {
 }
 
 // Tree implements platform.Processes.
-func (p *Processes) Tree(token uint64, pid int) (tree []platform.Process) {
+func (p *Processes) Tree(token uint64, pid int) []platform.Process {
 	members := p.cgroups.processes(token)
 	if p.cgroups == nil {
 		members = descendants(pid)
 	} else if !slices.Contains(members, pid) && alive(pid) {
 		members = append(members, pid) // somebody moved it away
 	}
-	slices.Sort(members)
-	children, in := map[int][]int{}, map[int]bool{}
-	for _, pid := range members {
-		in[pid] = true
-	}
-	for _, pid := range slices.Compact(members) {
-		parent := parentOf(pid)
-		if !in[parent] {
-			parent = 0
-		}
-		children[parent] = append(children[parent], pid)
-	}
-	var add func(parent int)
-	add = func(parent int) {
-		for _, pid := range children[parent] {
-			if command, started, ok := describe(pid); ok {
-				tree = append(tree, platform.Process{PID: pid, Parent: parent, Command: command, Started: started})
-			}
-			add(pid)
-		}
-	}
-	add(0)
-	return tree
+	return posix.Tree(members, parentOf, describe)
 }
 
 // descendants are a process, if it lives, and those it made that still have

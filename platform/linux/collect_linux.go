@@ -81,7 +81,7 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 		waitChild(p.told, unix.WEXITED)
 		p.told = 0
 	}
-	p.flush(yield)
+	p.Flush(yield)
 	for traps := 0; p.told == 0 && traps < maxTraps; {
 		info, ok := waitChild(0, waitOptions|unix.WNOWAIT)
 		if !ok {
@@ -90,39 +90,30 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 		if info.code == childTrapped {
 			traps++
 		}
-		if info.dead() && p.children[int(info.pid)] != nil {
+		if info.dead() && p.Children[int(info.pid)] != nil {
 			p.told = int(info.pid)
 		} else if info, ok = waitChild(int(info.pid), info.waitFor()); !ok {
 			continue // it is another report by now
 		}
 		p.changed(&info)
-		p.flush(yield)
+		p.Flush(yield)
 	}
 	return true
 }
 
-func (p *Processes) flush(yield func(engine.Msg)) {
-	for _, m := range p.happened {
-		yield(m)
-	}
-	p.happened = p.happened[:0]
-}
-
-func (p *Processes) tell(m engine.Msg) { p.happened = append(p.happened, m) }
-
 // changed handles one report of the kernel.
 func (p *Processes) changed(info *childInfo) {
 	pid, status := int(info.pid), int(info.status)
-	p.confirm(pid)
+	p.Confirm(pid)
 	switch info.code {
 	case childExited, childKilled, childDumped:
 		p.ended(pid, statusOf(int(info.code), status))
 	case childTrapped:
 		p.trapped(pid, status)
 	case childStopped:
-		p.tell(engine.Stopped{PID: pid, Signal: job.Signal(status)})
+		p.Tell(engine.Stopped{PID: pid, Signal: job.Signal(status)})
 	case childContinued:
-		p.tell(engine.Continued{PID: pid, Signal: job.Signal(status)})
+		p.Tell(engine.Continued{PID: pid, Signal: job.Signal(status)})
 	}
 }
 
@@ -136,54 +127,33 @@ func statusOf(code, status int) job.Status {
 // ended tells the end of a process: of one of a job, or of an orphan. What a
 // traced tree makes and collects itself concerns nobody.
 func (p *Processes) ended(pid int, status job.Status) {
-	t, c := p.traced[pid], p.children[pid]
+	t, c := p.traced[pid], p.Children[pid]
 	delete(p.traced, pid)
-	delete(p.children, pid)
+	delete(p.Children, pid)
 	if t != nil && t.leads(pid) {
 		t.of.dead = true
 	}
 	if c == nil {
 		if t == nil {
-			p.tell(engine.Exited{PID: pid, Status: status})
+			p.Tell(engine.Exited{PID: pid, Status: status})
 		}
 		return
 	}
 	e := engine.Exited{PID: pid, Status: status}
-	if c.follows {
+	if c.Follows {
 		p.inherit(&e, c, t)
 	}
-	e.OOM = status == job.Killed(job.Signal(unix.SIGKILL)) && p.limits.starved(c.token)
-	e.Left = p.cgroups.ended(c.token)
-	p.limits.release(c.token)
-	if c.failed {
+	e.OOM = status == job.Killed(job.Signal(unix.SIGKILL)) && p.limits.starved(c.Token)
+	e.Left = p.cgroups.ended(c.Token)
+	p.limits.release(c.Token)
+	if c.Failed {
 		return
 	}
-	p.tell(e)
+	p.Tell(e)
 	if e.Heir != 0 {
 		p.overlook(e.Heir)
 	}
-	if c.second && e.Left == 0 { // after the end of another that left this one
-		p.tell(engine.Emptied{Token: c.token})
+	if c.Second && e.Left == 0 { // after the end of another that left this one
+		p.Tell(engine.Emptied{Token: c.Token})
 	}
-}
-
-// confirm tells what the exec stage of a process reported, if it is over.
-func (p *Processes) confirm(pid int) {
-	c := p.children[pid]
-	if c == nil || c.stage == nil {
-		return
-	}
-	fault, done := c.stage.Read(p.o.Warn)
-	if fault == nil && !done {
-		return
-	}
-	p.poller.Remove(c.stage.FD)
-	unix.Close(c.stage.FD)
-	c.stage = nil
-	if fault != nil {
-		c.failed = true
-		p.tell(engine.ExecFailed{PID: pid, Reason: fault.Error()})
-		return
-	}
-	p.tell(engine.Executed{PID: pid})
 }

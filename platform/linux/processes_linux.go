@@ -27,35 +27,22 @@ type Options struct {
 
 // Processes implements platform.Processes.
 type Processes struct {
+	posix.Ledger
 	o      Options
-	poller platform.Poller
 	maker  posix.Maker
 	binary int // the own program, so that an upgrade cannot mix versions
 
 	privileged bool // to make namespaces
 
-	children map[int]*child // started and not collected yet
 	traced   map[int]*tracee
 	cgroups  *cgroups
 	limits   *limits
-	swept    bool         // groups that a manager before left are taken care of
-	happened []engine.Msg // for the next Collect
-	anew     bool         // what it traced before it was executed anew is to be looked through
-	untraced bool         // told that tracing is forbidden
-	told     int          // dead child whose end was told, to be reaped by the next Collect
+	swept    bool // groups that a manager before left are taken care of
+	anew     bool // what it traced before it was executed anew is to be looked through
+	untraced bool // told that tracing is forbidden
+	told     int  // dead child whose end was told, to be reaped by the next Collect
 
 	fast, staged int
-}
-
-// child is a process of a job.
-type child struct {
-	stage   *posix.Report // of the exec stage; nil once the program runs
-	failed  bool          // told by ExecFailed
-	token   uint64        // of its cgroup
-	unsure  bool          // taken over when it was dead: whether it ran its program is not told
-	follows bool          // another may go on in its place (job.Expect.Follows)
-	second  bool          // not the only one of its token that was or is main
-	session int           // that it was in when it was taken over, if not its own
 }
 
 var _ platform.Processes = (*Processes)(nil)
@@ -86,10 +73,11 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	setgroups, _ := os.ReadFile("/proc/self/setgroups")
 	maker.NoGroup = maker.NoGroup || string(setgroups) == "deny\n"
 	all := &Processes{
-		o: o, poller: p, maker: maker, binary: binary, privileged: mayMakeNamespaces(),
-		children: map[int]*child{}, traced: map[int]*tracee{},
+		Ledger: posix.Ledger{Poller: p, Warn: o.Warn, Notice: o.Notice, Children: map[int]*posix.Child{}},
+		o:      o, maker: maker, binary: binary, privileged: mayMakeNamespaces(),
+		traced: map[int]*tracee{},
 	}
-	all.cgroups = newCgroups(p, o, all.emptied)
+	all.cgroups = newCgroups(p, o, all.Emptied)
 	all.limits = newLimits(all.cgroups, all.o)
 	return all, nil
 }
@@ -140,8 +128,8 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 		p.limits.release(token)
 		return started, posix.SpawnError(err)
 	}
-	c := p.children[started.PID]
-	c.token, c.follows = token, n.Follows()
+	c := p.Children[started.PID]
+	c.Token, c.Follows = token, n.Follows()
 	return started, nil
 }
 
@@ -186,7 +174,7 @@ func (p *Processes) start(n *newcomer) (platform.Started, error) {
 	if path := p.maker.Simple(n.Newcomer, attr); path != "" {
 		if pid, err := syscall.ForkExec(path, n.Program.Argv, attr); err == nil {
 			p.fast++
-			p.children[pid] = &child{}
+			p.Children[pid] = &posix.Child{}
 			return platform.Started{PID: pid, Executed: true}, nil
 		}
 	}
@@ -234,18 +222,7 @@ func signal(pid int, sig unix.Signal, group bool) error {
 // Await implements platform.Processes.
 func (p *Processes) Await(token uint64) {
 	if p.cgroups.remove(token) {
-		p.emptied(token)
-		p.poller.Wake()
+		p.Emptied(token)
+		p.Poller.Wake()
 	}
-}
-
-// emptied tells that nothing lives any more of a spawn, unless the end of a
-// process of it is still to be told and says so.
-func (p *Processes) emptied(token uint64) {
-	for _, c := range p.children {
-		if c.token == token {
-			return
-		}
-	}
-	p.tell(engine.Emptied{Token: token})
 }

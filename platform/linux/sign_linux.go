@@ -21,13 +21,13 @@ func (p *Processes) TokenOf(pid int) uint64 {
 	}
 	seen := []int{}
 	for at := pid; at > 1 && !slices.Contains(seen, at); at = parentOf(at) {
-		if c := p.children[at]; c != nil {
-			return c.token
+		if c := p.Children[at]; c != nil {
+			return c.Token
 		}
 		seen = append(seen, at)
 	}
-	if sid, err := unix.Getsid(pid); err == nil && p.children[sid] != nil {
-		return p.children[sid].token
+	if sid, err := unix.Getsid(pid); err == nil && p.Children[sid] != nil {
+		return p.Children[sid].Token
 	}
 	return 0
 }

@@ -24,10 +24,10 @@ func (p *Processes) stage(n *newcomer) (platform.Started, error) {
 	pid, err := p.bear(n, plan, birth)
 	birth.Born()
 	if err == nil {
-		err = p.watch(pid, birth.Report)
+		err = p.Watch(pid, birth.Report)
 	}
 	if err != nil {
-		if c := p.children[pid]; c == nil || c.stage == nil {
+		if c := p.Children[pid]; c == nil || c.Stage == nil {
 			unix.Close(birth.Report)
 		}
 		return platform.Started{}, err
@@ -37,31 +37,6 @@ func (p *Processes) stage(n *newcomer) (platform.Started, error) {
 	}
 	p.staged++
 	return platform.Started{PID: pid}, nil
-}
-
-// giveUp ends a process that was not told of.
-func (p *Processes) giveUp(pid int) {
-	p.children[pid].failed = true
-	unix.Kill(pid, unix.SIGKILL)
-}
-
-// watch waits for what the exec stage of a process reports.
-func (p *Processes) watch(pid, fd int) error {
-	p.children[pid] = &child{}
-	err := p.listen(pid, fd)
-	if err != nil {
-		p.giveUp(pid)
-	}
-	return err
-}
-
-func (p *Processes) listen(pid, fd int) error {
-	err := p.poller.Add(fd, platform.Readable, func(platform.Ready) { p.confirm(pid) })
-	if err == nil {
-		c := p.children[pid]
-		c.stage = &posix.Report{FD: fd, Notice: func(text string) { p.o.Notice(c.token, text) }}
-	}
-	return posix.Underlying(err)
 }
 
 // forkStage forks a stage, into its group and namespaces.

@@ -11,12 +11,7 @@ import (
 
 // Supervise implements platform.Processes.
 func (p *Processes) Supervise(token uint64, pid int) {
-	if p.children[pid] == nil {
-		p.children[pid] = &child{token: token}
-	}
-	for _, c := range p.children {
-		c.second = c.second || c.token == token
-	}
+	p.Enter(token, pid)
 	p.overlook(pid)
 }
 
@@ -28,22 +23,22 @@ func (p *Processes) overlook(pid int) {
 	}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err == nil {
-		err = p.poller.Add(fd, platform.Readable, func(platform.Ready) {
-			p.poller.Remove(fd)
+		err = p.Poller.Add(fd, platform.Readable, func(platform.Ready) {
+			p.Poller.Remove(fd)
 			unix.Close(fd)
 			p.vanished(pid)
 		})
 	}
 	if err == unix.ESRCH {
 		p.vanished(pid)
-		p.poller.Wake()
+		p.Poller.Wake()
 	}
 }
 
 // vanished tells the end of a process, unless wait or the keeper does. How it ended
 // is its parent's to know.
 func (p *Processes) vanished(pid int) {
-	if p.children[pid] != nil && !p.inherits(pid) {
+	if p.Children[pid] != nil && !p.inherits(pid) {
 		p.ended(pid, job.NoStatus)
 	}
 }

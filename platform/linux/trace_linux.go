@@ -114,8 +114,8 @@ func (p *Processes) early(tid int) *tracee {
 // halted leaves a process stopped that a signal stopped. With expect stop it
 // has been waited for that.
 func (p *Processes) halted(tid int, t *tracee, sig int) {
-	if p.children[tid] != nil {
-		p.tell(engine.Stopped{PID: tid, Signal: job.Signal(sig)})
+	if p.Children[tid] != nil {
+		p.Tell(engine.Stopped{PID: tid, Signal: job.Signal(sig)})
 	}
 	if t.of == nil && sig == int(unix.SIGSTOP) {
 		p.release(tid, 0)
@@ -157,7 +157,7 @@ func (p *Processes) executed(pid int, t *tracee) {
 			return
 		}
 	}
-	p.tell(engine.Replaced{PID: pid})
+	p.Tell(engine.Replaced{PID: pid})
 }
 
 // renamed forgets the id that a thread had before it executed a program and
@@ -172,8 +172,8 @@ func (p *Processes) renamed(pid int) {
 // whoever runs is stopped first; who waits for a vfork stops after that.
 func (p *Processes) Detach(pid int) {
 	token := uint64(0)
-	if c := p.children[pid]; c != nil {
-		token = c.token
+	if c := p.Children[pid]; c != nil {
+		token = c.Token
 	}
 	for id, t := range p.traced {
 		if id == pid || t.of != nil && (t.of.tree.token == token || slices.Contains(t.of.tree.ended, pid)) {
