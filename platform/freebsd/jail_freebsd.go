@@ -1,19 +1,27 @@
 package freebsd
 
 import (
+	"strconv"
+	"strings"
+
 	"onset/core/job"
 	"onset/platform/posix"
 )
 
-// isolation is what jobs have in the kernel besides processes: a jail, mounts
-// for it, and rules of rctl(8) with a login class to be in. All of it is found
-// by its name, so a manager can take over what one before it made.
+// isolation is what jobs have in the kernel besides processes: jails with
+// mounts for them, and rules of rctl(8) with a login class to be in. All of it
+// is found by its name, so a manager can take over what one before it made.
 type isolation struct {
-	notice func(token uint64, text string)
+	prefix string // of the names of jails, behind which is the token
+	jailed map[uint64]bool
+	rules
 }
 
-func newIsolation(notice func(token uint64, text string)) *isolation {
-	return &isolation{notice: notice}
+// newIsolation is given what tells the inits of this machine apart; notice is
+// told what the job of a token has to do without.
+func newIsolation(name string, notice func(token uint64, text string)) *isolation {
+	return &isolation{prefix: name + "_", jailed: map[uint64]bool{}, rules: rules{name: name, notice: notice,
+		of: map[uint64]string{}, adopted: map[uint64]bool{}, known: map[string]bool{}}}
 }
 
 // place comes before the fork of a process: it makes the rules of its cgroup
@@ -21,23 +29,62 @@ func newIsolation(notice func(token uint64, text string)) *isolation {
 // only the exec stage will do. After an error, and if the fork fails, release
 // is due.
 func (i *isolation) place(token uint64, s *job.Spec) (classes []string, err error) {
-	return nil, nil
+	class, err := i.rules.place(token, s)
+	if class != "" {
+		classes = []string{class}
+	}
+	return classes, err
 }
 
-// jail returns the name for posix.Plan.Jail, "" where a plan needs none.
-func (i *isolation) jail(token uint64, plan *posix.Plan) string { return "" }
+// jail completes the plan of a process that needs a jail.
+func (i *isolation) jail(token uint64, plan *posix.Plan) {
+	if len(plan.Isolation.Namespaces) > 0 {
+		plan.Jail = i.prefix + strconv.FormatUint(token, 10)
+		i.jailed[token] = true
+	}
+}
 
 // jid returns the jail of a spawn, or 0: all processes in there are of it, and
 // have the cpuset of the jail.
-func (i *isolation) jid(token uint64) int { return 0 }
+func (i *isolation) jid(token uint64) int {
+	if !i.jailed[token] && !i.adopted[token] {
+		return 0
+	}
+	return posix.FindJail(i.prefix + strconv.FormatUint(token, 10))
+}
 
 // release removes what a spawn had; it is due when nothing of it lives.
-func (i *isolation) release(token uint64) {}
+func (i *isolation) release(token uint64) {
+	if i.jailed[token] || i.adopted[token] {
+		unjail(i.prefix + strconv.FormatUint(token, 10))
+	}
+	delete(i.jailed, token)
+	i.rules.release(token)
+}
+
+func unjail(name string) {
+	if jid := posix.FindJail(name); jid != 0 { // the exec stage died before it was in there
+		posix.RemoveJail(jid)
+	}
+	posix.RemoveTree(name)
+}
 
 // takeOver removes what a manager before this one left for tokens that are
 // nobody's now. It is due once, after all processes are adopted.
-func (i *isolation) takeOver(own map[uint64]bool) {}
+func (i *isolation) takeOver(own map[uint64]bool) {
+	i.rules.takeOver(own)
+	left := posix.Trees()
+	posix.Jails(func(_ int, name string) { left = append(left, name) })
+	for _, name := range left {
+		if token, ok := i.tokenOf(name); ok && !own[token] {
+			unjail(name)
+		}
+	}
+}
 
-// starved reports whether a process that is dead by KILL was killed for want
-// of memory.
-func (i *isolation) starved(token uint64, pid int) bool { return false }
+// tokenOf reads the name of a jail.
+func (i *isolation) tokenOf(name string) (token uint64, ok bool) {
+	number, ok := strings.CutPrefix(name, i.prefix)
+	token, err := strconv.ParseUint(number, 10, 64)
+	return token, ok && err == nil
+}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onset/core/job"
+	"onset/platform/posix"
 )
 
 // cgroupKey pairs a file of cgroup v1 with the file of v2 that has its
@@ -143,20 +144,9 @@ func scaled(file string, mul, div, low, high int) func(string, []job.Setting) ([
 	}
 }
 
-// last returns the value of the last of some keys among settings, or ""; a key
-// may have its controller in front.
-func last(all []job.Setting, controller string, keys ...string) (value string) {
-	for _, s := range all {
-		if slices.Contains(keys, strings.TrimPrefix(s.Key, controller+".")) {
-			value = s.Value
-		}
-	}
-	return value
-}
-
 // quotaAndPeriod makes one value of two files of v1.
 func quotaAndPeriod(_ string, all []job.Setting) ([]job.Setting, error) {
-	quota, period := last(all, "cpu", "cfs_quota_us"), last(all, "cpu", "cfs_period_us")
+	quota, period := posix.LastSetting(all, "cpu", "cfs_quota_us"), posix.LastSetting(all, "cpu", "cfs_period_us")
 	if quota == "" || strings.HasPrefix(quota, "-") {
 		quota = "max"
 	}
@@ -183,8 +173,8 @@ func quotaThenPeriod(value string, _ []job.Setting) ([]job.Setting, error) {
 func swapOnly(value string, all []job.Setting) ([]job.Setting, error) {
 	swap := "max"
 	if value != "-1" {
-		sum, ok := bytesOf(value)
-		limit, limited := bytesOf(last(all, "memory", "limit_in_bytes", "max"))
+		sum, ok := posix.CgroupBytes(value)
+		limit, limited := posix.CgroupBytes(posix.LastSetting(all, "memory", "limit_in_bytes", "max"))
 		if !ok || !limited || sum < limit {
 			return nil, unix.EINVAL // as v1 has it
 		}
@@ -196,27 +186,14 @@ func swapOnly(value string, all []job.Setting) ([]job.Setting, error) {
 func swapAndMemory(value string, all []job.Setting) ([]job.Setting, error) {
 	sum := "-1"
 	if value != "max" {
-		swap, ok := bytesOf(value)
-		limit, limited := bytesOf(last(all, "memory", "max", "limit_in_bytes"))
+		swap, ok := posix.CgroupBytes(value)
+		limit, limited := posix.CgroupBytes(posix.LastSetting(all, "memory", "max", "limit_in_bytes"))
 		if !ok || !limited {
 			return nil, unix.EINVAL
 		}
 		sum = strconv.FormatUint(swap+limit, 10)
 	}
 	return []job.Setting{{Key: "memory.memsw.limit_in_bytes", Value: sum}}, nil
-}
-
-// bytesOf reads a size as the kernel does: a number with K, M, G, T, P or E.
-func bytesOf(text string) (uint64, bool) {
-	if text == "" {
-		return 0, false
-	}
-	shift := 10 * (1 + strings.IndexByte("KMGTPE", text[len(text)-1]&^0x20))
-	if shift > 0 {
-		text = text[:len(text)-1]
-	}
-	n, err := strconv.ParseUint(text, 0, 64)
-	return n << shift, err == nil && n<<shift>>shift == n
 }
 
 // throttle makes "MAJOR:MINOR N" a part of io.max.

@@ -21,7 +21,7 @@ func (s *stage) node(name, at string) {
 		return
 	}
 	if tree, err := cloneTree(at, 0); err == nil {
-		s.nodes = append(s.nodes, &mount{path: name, tree: tree})
+		s.nodes = append(s.nodes, &mount{place: place{path: name}, tree: tree})
 	}
 }
 

@@ -1,8 +1,6 @@
 package posix
 
 import (
-	"cmp"
-	"errors"
 	"os"
 	"path"
 	"slices"
@@ -23,23 +21,12 @@ type mounting struct {
 	hollow    int         // file system of what hides others; 0 before the first
 }
 
-// mount is a place of the job's tree of files that is to be another.
+// mount is a place with what is to be there.
 type mount struct {
-	rank     int    // of those in one place
-	what     string // in messages
-	path     string // as the job sees it
-	optional bool   // may be missing
-	tree     int    // to be put there
-	make     func(*stage, *mount) error
+	place
+	tree int // of bind
+	make func(*stage, *mount) error
 }
-
-// The order of what is done to one place.
-const (
-	rankBind = iota
-	rankPrivate
-	rankHide
-	rankReadOnly
-)
 
 // sources opens what is shown elsewhere, before the job's own root hides it.
 func (s *stage) sources() *SetupError {
@@ -52,7 +39,7 @@ func (s *stage) sources() *SetupError {
 		if err != nil {
 			return NoIsolation("bind "+from, err)
 		}
-		s.binds = append(s.binds, &mount{rank: rankBind, what: "bind", path: b.Value, tree: tree, make: (*stage).bind})
+		s.binds = append(s.binds, &mount{place{rank: rankBind, what: "bind", path: path.Clean(b.Value)}, tree, (*stage).bind})
 	}
 	if len(s.Isolation.ReadOnly) > 0 {
 		s.proc, _ = unix.Open("/proc", unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -90,8 +77,8 @@ func (s *stage) mounts() *SetupError {
 }
 
 func (s *stage) mount(m *mount) error {
-	if !path.IsAbs(m.path) || m.path == "/" && m.rank != rankReadOnly {
-		return unix.EINVAL
+	if err := m.legal(); err != nil {
+		return err
 	}
 	if _, err := os.Stat(m.path); err != nil {
 		if m.optional && missing(err) {
@@ -101,8 +88,6 @@ func (s *stage) mount(m *mount) error {
 	}
 	return m.make(s, m)
 }
-
-func missing(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) }
 
 // ownProc shows the processes of the job's own namespace. A root without a
 // /proc needs none.
@@ -116,30 +101,13 @@ func (s *stage) ownProc() *SetupError {
 }
 
 func (s *stage) plannedMounts() []*mount {
+	makers := map[string]func(*stage, *mount) error{"private tmp": (*stage).privateTmp, "private dev": (*stage).privateDev,
+		"hide": (*stage).hide, "readonly": (*stage).readOnly}
 	list := s.binds
-	add := func(rank int, what string, make func(*stage, *mount) error, paths ...string) {
-		for _, p := range paths {
-			m := &mount{rank: rank, what: what, make: make}
-			m.path, m.optional = strings.CutPrefix(p, "-")
-			list = append(list, m)
-		}
+	for _, p := range placesOf(&s.Isolation) {
+		list = append(list, &mount{place: p, make: makers[p.what]})
 	}
-	for _, kind := range s.Isolation.Private {
-		switch kind {
-		case "tmp":
-			add(rankPrivate, "private tmp", (*stage).privateTmp, "-/tmp", "-/var/tmp")
-		case "dev":
-			add(rankPrivate, "private dev", (*stage).privateDev, "/dev")
-		}
-	}
-	add(rankHide, "hide", (*stage).hide, s.Isolation.Hide...)
-	add(rankReadOnly, "readonly", (*stage).readOnly, s.Isolation.ReadOnly...)
-	for _, m := range list {
-		m.path = path.Clean(m.path)
-	}
-	slices.SortStableFunc(list, func(a, b *mount) int {
-		return cmp.Or(strings.Compare(a.path, b.path), a.rank-b.rank)
-	})
+	slices.SortStableFunc(list, func(a, b *mount) int { return a.order(&b.place) })
 	return list
 }
 
@@ -223,16 +191,6 @@ func (s *stage) dropHollow() *SetupError {
 	}
 	if err != nil {
 		return NoIsolation("hide", err)
-	}
-	return nil
-}
-
-// inTurn does steps up to the one that fails.
-func inTurn(steps ...func() error) error {
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -160,11 +160,7 @@ func (m *Maker) identify(n *Newcomer, attr *syscall.ProcAttr) bool {
 }
 
 func credentialOf(ids IDs, keepGroups bool) *syscall.Credential {
-	c := &syscall.Credential{Uid: uint32(ids.UID), Gid: uint32(ids.GID), NoSetGroups: keepGroups}
-	for _, g := range ids.Groups {
-		c.Groups = append(c.Groups, uint32(g))
-	}
-	return c
+	return &syscall.Credential{Uid: uint32(ids.UID), Gid: uint32(ids.GID), Groups: groupsOf(&ids, nil), NoSetGroups: keepGroups}
 }
 
 func sameGroups(a, b []int) bool {

@@ -1,6 +1,10 @@
 package posix
 
-import "golang.org/x/sys/unix"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
 
 // privilege is nothing here: the kernel has no capabilities.
 type privilege struct{}
@@ -18,4 +22,13 @@ func (*privilege) beforeIDs() unix.Errno { return 0 }
 
 func (*privilege) afterIDs() unix.Errno { return 0 }
 
-func setNoNewPrivileges() unix.Errno { return unix.ENOSYS }
+// setNoNewPrivileges needs FreeBSD 14.
+func setNoNewPrivileges() unix.Errno {
+	const ofProcess, noNewPrivileges = 0, 19 // P_PID, PROC_NO_NEW_PRIVS_CTL
+	enable := int32(1)
+	_, _, errno := unix.RawSyscall6(unix.SYS_PROCCTL, ofProcess, uintptr(unix.Getpid()), noNewPrivileges, uintptr(unsafe.Pointer(&enable)), 0, 0)
+	if errno == unix.EINVAL {
+		return unix.EOPNOTSUPP
+	}
+	return errno
+}

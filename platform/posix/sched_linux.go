@@ -14,16 +14,6 @@ var ioprioClasses = map[string]int{"realtime": 1, "best-effort": 2, "idle": 3}
 var schedPolicies = map[string]uint32{"other": unix.SCHED_NORMAL, "fifo": unix.SCHED_FIFO, "rr": unix.SCHED_RR,
 	"batch": unix.SCHED_BATCH, "idle": unix.SCHED_IDLE}
 
-// scheduling sets policy, processors and i/o priority (EXTENSIONS §6).
-func (s *stage) scheduling() *SetupError {
-	for _, set := range []func() error{s.policy, s.affinity, s.ioprio} {
-		if err := set(); err != nil {
-			return fault(StepScheduling, err)
-		}
-	}
-	return nil
-}
-
 func (s *stage) policy() error {
 	if s.Isolation.Sched == "" {
 		return nil
@@ -35,25 +25,17 @@ func (s *stage) policy() error {
 	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Priority: uint32(s.Isolation.SchedPrio)}, 0)
 }
 
-// affinity reads a list like "0,2-5".
 func (s *stage) affinity() error {
 	if s.Isolation.CPUAffinity == "" {
 		return nil
 	}
+	list, err := cpuList(s.Isolation.CPUAffinity)
+	if err != nil {
+		return err
+	}
 	var set unix.CPUSet
-	for part := range strings.FieldsFuncSeq(s.Isolation.CPUAffinity, func(r rune) bool { return r == ',' || r == ' ' }) {
-		low, high, is := strings.Cut(part, "-")
-		if !is {
-			high = low
-		}
-		first, err1 := strconv.ParseUint(low, 10, 16)
-		last, err2 := strconv.ParseUint(high, 10, 16)
-		if err1 != nil || err2 != nil || first > last {
-			return unix.EINVAL
-		}
-		for cpu := first; cpu <= last; cpu++ {
-			set.Set(int(cpu))
-		}
+	for _, cpu := range list {
+		set.Set(cpu)
 	}
 	return unix.SchedSetaffinity(0, &set)
 }

@@ -2,6 +2,7 @@ package posix
 
 import (
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -23,16 +24,25 @@ func setLimit(i int, l *job.Limit) error {
 	return unix.Setrlimit(resources[i], &unix.Rlimit{Cur: int64(min(l.Soft, most)), Max: int64(min(l.Hard, most))})
 }
 
+// groupsOf appends the groups to set, of which the first is the effective one.
+func groupsOf(ids *IDs, to []uint32) []uint32 {
+	to = append(to, uint32(ids.GID))
+	for _, g := range ids.Groups {
+		if g != ids.GID {
+			to = append(to, uint32(g))
+		}
+	}
+	return to
+}
+
 // setIDs sets groups, group and user, in this order; on this kernel they are
 // those of the process.
 func setIDs(ids *IDs, named bool) (Step, unix.Errno) {
 	if unix.Geteuid() == 0 || ids.Asked {
-		groups := ids.Groups
-		if ids.Asked {
-			groups = append([]int{ids.GID}, groups...) // the first is the effective one
-		}
-		if err := unix.Setgroups(groups); err != nil {
-			return StepGroups, err.(syscall.Errno)
+		var groups [256]uint32
+		list := groupsOf(ids, groups[:0])
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(list)), uintptr(unsafe.Pointer(unsafe.SliceData(list))), 0); errno != 0 {
+			return StepGroups, errno
 		}
 	}
 	if !named {
@@ -61,10 +71,3 @@ func (s *stage) profile() *SetupError {
 
 // oom is left alone: the kernel knows no such score.
 func (s *stage) oom() *SetupError { return nil }
-
-func (s *stage) scheduling() *SetupError {
-	if s.Isolation.Sched+s.Isolation.CPUAffinity+s.Isolation.IOPrio == "" {
-		return nil
-	}
-	return fault(StepScheduling, unix.ENOSYS)
-}

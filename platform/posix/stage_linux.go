@@ -25,15 +25,20 @@ func setLimit(i int, l *job.Limit) error {
 	return unix.Setrlimit(resources[i], &unix.Rlimit{Cur: l.Soft, Max: l.Hard})
 }
 
+// groupsOf appends the groups to set.
+func groupsOf(ids *IDs, to []uint32) []uint32 {
+	for _, g := range ids.Groups {
+		to = append(to, uint32(g))
+	}
+	return to
+}
+
 // setIDs sets groups, group and user of this thread, in this order. Where a
 // job asks for none, a name space without groups is no fault.
 func setIDs(ids *IDs, named bool) (Step, unix.Errno) {
 	if unix.Geteuid() == 0 || ids.Asked {
 		var groups [256]uint32
-		list := groups[:0]
-		for _, g := range ids.Groups {
-			list = append(list, uint32(g))
-		}
+		list := groupsOf(ids, groups[:0])
 		_, _, errno := syscall.RawSyscall(sysSetgroups, uintptr(len(list)), uintptr(unsafe.Pointer(unsafe.SliceData(list))), 0)
 		if errno != 0 && (named || ids.Asked || errno != unix.EPERM) {
 			return StepGroups, errno
