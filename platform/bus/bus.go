@@ -69,6 +69,9 @@ type Options struct {
 	Now func() time.Duration
 	// Keep lets connections outlive the server; nil without.
 	Keep Keeper
+	// Moved is told of the socket that is listened to in place of one whose path
+	// was lost; it may be nil.
+	Moved func(listener int)
 	// LastConn is not below the number of any connection of a server that
 	// died, as far as the journal or the engine knows of it.
 	LastConn uint64
@@ -80,7 +83,7 @@ type Server struct {
 	handler   Handler
 	o         Options
 	guid      string
-	listeners []int
+	listeners []*listener
 	paused    time.Duration // when to accept again; 0 = accepting
 	conns     map[uint64]*conn
 	ofUser    map[int]int // connections by uid
@@ -109,29 +112,6 @@ func NewServer(p platform.Poller, h Handler, o Options) *Server {
 		s.scratch = make([]byte, 4<<10)
 	}
 	return s
-}
-
-// Listen serves an address like unix:abstract=/com/ubuntu/upstart.
-func (s *Server) Listen(address string) error {
-	fd, err := OpenSocket(address)
-	if err != nil {
-		return err
-	}
-	return s.Serve(fd)
-}
-
-// Serve serves a listening socket, which becomes the server's.
-func (s *Server) Serve(fd int) error {
-	err := unix.SetNonblock(fd, true)
-	if err == nil {
-		err = s.poller.Add(fd, platform.Readable, func(platform.Ready) { s.accept(fd) })
-	}
-	if err != nil {
-		unix.Close(fd)
-		return err
-	}
-	s.listeners = append(s.listeners, fd)
-	return nil
 }
 
 // accept takes one connection a wake-up, so that a flood of them does not
@@ -182,16 +162,16 @@ func (s *Server) connections() (n int) {
 // pause stops accepting until descriptors may be free again.
 func (s *Server) pause() {
 	s.paused = s.o.Now() + resumeTime
-	for _, fd := range s.listeners {
-		s.set(fd, 0)
+	for _, l := range s.listeners {
+		s.set(l.fd, 0)
 	}
 }
 
 func (s *Server) resume() {
 	if s.paused != 0 {
 		s.paused = 0
-		for _, fd := range s.listeners {
-			s.set(fd, platform.Readable)
+		for _, l := range s.listeners {
+			s.set(l.fd, platform.Readable)
 		}
 	}
 }
@@ -223,6 +203,11 @@ func (s *Server) Deadline() (at time.Duration, ok bool) {
 	if s.rejoin.waits {
 		add(s.rejoin.at)
 	}
+	for _, l := range s.listeners {
+		if l.waits {
+			add(l.at)
+		}
+	}
 	return at, ok
 }
 
@@ -241,6 +226,11 @@ func (s *Server) Tick(now time.Duration) {
 	}
 	if r := &s.rejoin; r.waits && r.at <= now {
 		r.again()
+	}
+	for _, l := range s.listeners {
+		if l.waits && l.at <= now {
+			l.look()
+		}
 	}
 }
 
@@ -328,9 +318,9 @@ func (s *Server) Close() {
 		s.bus = nil
 	}
 	s.rejoin.leave()
-	for _, fd := range s.listeners {
-		s.poller.Remove(fd)
-		unix.Close(fd)
+	for _, l := range s.listeners {
+		l.leave()
+		l.stop()
 	}
 	s.listeners = nil
 }

@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"onset/core/control"
@@ -132,6 +133,15 @@ func callID(conn uint64, kind replyKind, serial uint32) uint64 {
 
 func splitID(id uint64) (conn uint64, kind replyKind, serial uint32) {
 	return id >> 34, replyKind(id >> 32 & 3), uint32(id)
+}
+
+// maxCommand is how much of a command line is kept, in bytes.
+const maxCommand = 256
+
+// commandLine joins the arguments of a command, each with its NUL.
+func commandLine(args []byte) string {
+	args = args[:min(len(args), maxCommand)]
+	return strings.ReplaceAll(strings.TrimRight(string(args), "\x00"), "\x00", " ")
 }
 
 // caller describes the client to the engine.

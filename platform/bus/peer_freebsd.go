@@ -1,7 +1,10 @@
 package bus
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -9,13 +12,45 @@ import (
 // hasAbstract says that socket names need no file.
 const hasAbstract = false
 
-// peerOf returns who connected; the process is not told.
+// xucred is struct xucred of sys/ucred.h.
+type xucred struct {
+	version, uid uint32
+	groups       int16
+	group        [16]uint32
+	pid          uint64 // in the low half since FreeBSD 13, where 0 was
+}
+
+// peerOf returns who connected, as of then. Kernels before FreeBSD 13 do not
+// tell the process; that it reached the path of the socket has to do as a sign
+// that it is in the host's file system.
 func peerOf(fd int) (peer, error) {
-	cred, err := unix.GetsockoptXucred(fd, 0, unix.LOCAL_PEERCRED)
-	if err != nil {
-		return peer{-1, -1}, err
+	var x xucred
+	size := uint32(unsafe.Sizeof(x))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), 0, unix.LOCAL_PEERCRED,
+		uintptr(unsafe.Pointer(&x)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return peer{-1, -1}, errno
 	}
-	return peer{int(cred.Uid), -1}, nil
+	who := peer{int(x.uid), int(int32(x.pid))}
+	if who.pid <= 0 {
+		who.pid = -1
+	}
+	return who, nil
+}
+
+// UnreadRights reports whether descriptors come with a message that was
+// peeked at: this kernel makes none for who peeks, so it has to be received.
+func UnreadRights(oob []byte) bool {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return len(oob) > 0 // cut off, and only descriptors take so much
+	}
+	for _, m := range msgs {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_RIGHTS {
+			return true
+		}
+	}
+	return false
 }
 
 // queued returns how many bytes a socket holds.
@@ -28,6 +63,45 @@ func queued(fd int) int {
 	return n
 }
 
-func commandOf(int) string { return "" }
+// commandOf returns the command line of a process; empty without one.
+func commandOf(pid int) string {
+	args, err := unix.SysctlRaw("kern.proc.args", pid)
+	if err != nil {
+		return ""
+	}
+	return commandLine(args)
+}
 
-func rootOf(int) (string, error) { return "", errors.ErrUnsupported }
+// Of struct kinfo_file in sys/user.h: its size, what it is about, which is
+// kfRoot for the root directory, and the path.
+const (
+	kfSize, kfAbout = 0, 8
+	kfPath          = 368
+	kfRoot          = -2
+)
+
+// rootOf returns the root directory of a process; empty if it is ours.
+func rootOf(pid int) (string, error) {
+	files, err := unix.SysctlRaw("kern.proc.filedesc", pid)
+	if err != nil {
+		return "", err
+	}
+	for len(files) > kfPath {
+		size := int(int32(binary.NativeEndian.Uint32(files[kfSize:])))
+		if size <= kfPath || size > len(files) {
+			break
+		}
+		if int32(binary.NativeEndian.Uint32(files[kfAbout:])) == kfRoot {
+			path, _, _ := bytes.Cut(files[kfPath:size], []byte{0})
+			switch string(path) {
+			case "/":
+				return "", nil
+			case "":
+				return "", errors.New("it has no path any more")
+			}
+			return string(path), nil
+		}
+		files = files[size:]
+	}
+	return "", errors.New("the kernel does not tell")
+}

@@ -3,16 +3,12 @@ package bus
 import (
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 // hasAbstract says that socket names need no file.
 const hasAbstract = true
-
-// maxCommand is how much of a command line is kept, in bytes.
-const maxCommand = 256
 
 // peerOf returns who connected, as of then.
 func peerOf(fd int) (peer, error) {
@@ -22,6 +18,10 @@ func peerOf(fd int) (peer, error) {
 	}
 	return peer{int(cred.Uid), int(cred.Pid)}, nil
 }
+
+// UnreadRights reports whether descriptors come with a message that was
+// peeked at, but not to who peeks; they do here.
+func UnreadRights([]byte) bool { return false }
 
 // queued returns how many bytes a socket holds.
 func queued(fd int) int {
@@ -41,7 +41,7 @@ func commandOf(pid int) string {
 	defer unix.Close(fd)
 	var b [maxCommand]byte
 	n, _ := unix.Read(fd, b[:])
-	return strings.ReplaceAll(strings.TrimRight(string(b[:max(n, 0)]), "\x00"), "\x00", " ")
+	return commandLine(b[:max(n, 0)])
 }
 
 // rootOf returns the root directory of a process; empty if it is ours.

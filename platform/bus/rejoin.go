@@ -1,9 +1,9 @@
 package bus
 
 import (
+	"path/filepath"
+	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"onset/platform"
 )
@@ -24,8 +24,8 @@ type rejoin struct {
 	delay time.Duration // the next pause
 	at    time.Duration // of the next attempt, if it waits
 	waits bool
-	lost  bool  // it was there once
-	spots []int // descriptors that tell what appears
+	lost  bool // it was there once
+	spots []*spot
 }
 
 // wait has an attempt made later.
@@ -33,20 +33,20 @@ func (r *rejoin) wait() {
 	r.waits, r.at = true, r.s.o.Now()+r.delay
 	r.delay = min(2*r.delay, lastRejoin)
 	for _, path := range socketPaths(r.bus.Address) {
-		fd, appeared := watchFor(path)
-		if fd < 0 {
+		p := watchFor(path)
+		if p == nil {
 			continue
 		}
-		err := r.s.poller.Add(fd, platform.Readable, func(platform.Ready) {
-			if appeared() {
+		err := r.s.poller.Add(p.fd, platform.Readable, func(platform.Ready) {
+			if p.happened() {
 				r.delay, r.at = soonRejoin, r.s.o.Now()
 			}
 		})
 		if err != nil {
-			unix.Close(fd)
+			p.close()
 			continue
 		}
-		r.spots = append(r.spots, fd)
+		r.spots = append(r.spots, p)
 	}
 }
 
@@ -68,9 +68,19 @@ func (r *rejoin) joined() { r.delay = firstRejoin }
 // leave ends the waiting.
 func (r *rejoin) leave() {
 	r.waits = false
-	for _, fd := range r.spots {
-		r.s.poller.Remove(fd)
-		unix.Close(fd)
+	for _, p := range r.spots {
+		r.s.poller.Remove(p.fd)
+		p.close()
 	}
 	r.spots = nil
+}
+
+// socketPaths returns the files of a list of addresses.
+func socketPaths(addresses string) (paths []string) {
+	for _, address := range strings.Split(addresses, ";") {
+		if sa, err := parseAddress(address); err == nil && !strings.HasPrefix(sa.Name, "@") {
+			paths = append(paths, filepath.Clean(sa.Name))
+		}
+	}
+	return paths
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -13,10 +14,16 @@ import (
 // backlog of a listening socket, in connections.
 const backlog = 128
 
-// OpenSocket returns a listening socket at a D-Bus address.
+// OpenSocket returns a listening socket at a D-Bus address. It makes the
+// directory of a path.
 func OpenSocket(address string) (fd int, err error) {
 	return atAddress(address, func(fd int, sa *unix.SockaddrUnix) error {
 		err := unix.Bind(fd, sa)
+		if err == unix.ENOENT {
+			if err = os.MkdirAll(filepath.Dir(sa.Name), 0o755); err == nil {
+				err = unix.Bind(fd, sa)
+			}
+		}
 		if err == unix.EADDRINUSE && stale(sa.Name) {
 			if err = os.Remove(sa.Name); err == nil {
 				err = unix.Bind(fd, sa)
@@ -119,9 +126,10 @@ func rights(oob []byte) (files []int, err error) {
 }
 
 // aboveStandard returns the descriptor with a number that is not one of the
-// three standard ones; -1 if there is none.
+// three standard ones, close-on-exec; -1 if there is none.
 func aboveStandard(fd int) int {
 	if fd > 2 {
+		unix.CloseOnExec(fd) // FreeBSD 12 overlooks MSG_CMSG_CLOEXEC
 		return fd
 	}
 	above, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)

@@ -83,6 +83,11 @@ func (st *stream) read() error {
 		flags = unix.MSG_PEEK
 	}
 	n, oobn, flags, err := recvmsg(st.fd, st.s.buffer, oob[:], flags)
+	if st.peeking && UnreadRights(oob[:max(oobn, 0)]) {
+		st.peeking = false
+		st.drop()
+		n, oobn, flags, err = recvmsg(st.fd, st.s.buffer, oob[:], 0)
+	}
 	if err == unix.EAGAIN || err == unix.EINTR {
 		return nil
 	}

@@ -115,7 +115,7 @@ func New(k Kernel, c Config) (*Manager, error) {
 	m.logs.Opened = func(token uint64, path string, master int) { m.kept.store(logged(token, path), master) }
 	m.logs.Closed = func(token uint64, path string) { m.kept.drop(logged(token, path)) }
 	o := bus.Options{UID: c.Engine.UID, ChrootSessions: c.Engine.ChrootSessions,
-		Logf: m.warn, Now: func() time.Duration { return k.Clock().Mono }}
+		Logf: m.warn, Now: func() time.Duration { return k.Clock().Mono }, Moved: m.listening}
 	if m.kept != nil {
 		o.Keep = m.kept.Client
 		o.LastConn = max(m.kept.conns, slices.Max(append(connections(m.engine.State()), 0)))
@@ -278,9 +278,14 @@ func (m *Manager) listen() error {
 		}
 	}
 	unix.CloseOnExec(fd)
+	m.listening(fd)
+	return m.bus.Serve(fd, m.c.Address)
+}
+
+// listening notes which socket is the private one.
+func (m *Manager) listening(fd int) {
 	m.listener = fd
 	m.kept.store(socketName, fd)
-	return m.bus.Serve(fd)
 }
 
 func (m *Manager) dump() string {

@@ -1,0 +1,55 @@
+package bus
+
+import (
+	"path/filepath"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// tellsPeers reports whether the kernel tells which process connected.
+func tellsPeers() bool {
+	version, err := unix.SysctlUint32("kern.osreldate")
+	return err == nil && version >= 1300000
+}
+
+// TestFileSystemMountedOverTheSocket mounts one, on the directory of the socket
+// and above it, and takes it away again.
+func TestFileSystemMountedOverTheSocket(t *testing.T) {
+	if unix.Geteuid() != 0 {
+		t.Skip("SKIPPED: needs root to mount")
+	}
+	w := newWorld(t, nil)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "run/control/socket")
+	w.within(func() {
+		if err := w.Listen("unix:path=" + path); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, at := range []string{"run/control", "run"} {
+		at = filepath.Join(dir, at)
+		mountTmpfs(t, at)
+		w.wantsAnswer(path)
+		if err := unix.Unmount(at, unix.MNT_FORCE); err != nil {
+			t.Fatal(err)
+		}
+		w.wantsAnswer(path)
+	}
+}
+
+func mountTmpfs(t *testing.T, dir string) {
+	t.Helper()
+	var list []unix.Iovec
+	for _, text := range []string{"fstype", "tmpfs", "fspath", dir} {
+		b, _ := unix.ByteSliceFromString(text)
+		v := unix.Iovec{Base: &b[0]}
+		v.SetLen(len(b))
+		list = append(list, v)
+	}
+	_, _, errno := unix.Syscall(unix.SYS_NMOUNT, uintptr(unsafe.Pointer(&list[0])), uintptr(len(list)), 0)
+	if errno != 0 {
+		t.Fatalf("%s: %v", dir, errno)
+	}
+}
