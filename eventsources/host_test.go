@@ -1,0 +1,328 @@
+package eventsources_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"onset/eventsources"
+	"onset/eventsources/sourcetest"
+)
+
+// source is a source that concerns operands with its name as a prefix.
+type source struct {
+	name string
+	run  func(ctx context.Context, init eventsources.Init) error
+}
+
+func (s *source) Name() string { return s.name }
+
+func (s *source) Concerns(c eventsources.Condition) bool {
+	return strings.HasPrefix(c.Operand.Name, s.name)
+}
+
+func (s *source) Run(ctx context.Context, init eventsources.Init) error { return s.run(ctx, init) }
+
+// log collects lines.
+type log struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *log) Logf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, fmt.Sprintf(format, args...))
+}
+
+func (l *log) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.lines, func(line string) bool { return strings.Contains(line, text) })
+}
+
+// started is a host that runs until the test ends.
+type started struct {
+	log
+	end  context.CancelFunc
+	done chan error
+}
+
+func start(t *testing.T, init *sourcetest.Init, grace time.Duration, named []string, sources ...eventsources.Source) *started {
+	s := &started{done: make(chan error, 1)}
+	h := &eventsources.Host{Address: init.Address, Sources: sources, Named: named, Logf: s.Logf}
+	h.SetTimes(grace, time.Millisecond)
+	var ctx context.Context
+	ctx, s.end = context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		s.done <- h.Run(ctx)
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		s.end()
+		<-ended
+	})
+	return s
+}
+
+const long = time.Hour
+
+func on(operands ...string) [][]string {
+	rpn := [][]string{operands}
+	return rpn
+}
+
+func is(want ...string) func(_, facts []string) bool {
+	return func(_, facts []string) bool { return slices.Equal(facts, want) }
+}
+
+func emitted(want ...string) func(events, _ []string) bool {
+	return func(events, _ []string) bool { return slices.Equal(events, want) }
+}
+
+func fact(name string, env ...string) eventsources.Fact {
+	return eventsources.Fact{Name: name, Env: env}
+}
+
+// holding is a source that holds facts until it is stopped.
+func holding(name string, facts ...eventsources.Fact) *source {
+	return &source{name, func(ctx context.Context, init eventsources.Init) error {
+		if err := init.Hold(facts); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	}}
+}
+
+func TestSourceRunsWhileAConditionConcernsIt(t *testing.T) {
+	for name, conditions := range map[string]map[string][][]string{
+		"start on": {"start_on_expanded": {{"x-added", "A=1"}, {"y"}, {"/OR"}}},
+		"stop on":  {"stop_on_expanded": on("x-gone")},
+		"while":    {"while": on("x")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			init := sourcetest.NewInit(t)
+			start(t, init, long, nil, holding("x", fact("x", "A=1")), holding("other", fact("other")))
+			init.SetJob("job", conditions)
+			init.Await("the fact", is("x A=1"))
+			init.SetJob("second", conditions)
+			init.RemoveJob("job")
+			init.SetJob("second", nil)
+			init.Await("no fact", is())
+			init.SetJob("second", conditions)
+			init.Await("the fact again", is("x A=1"))
+		})
+	}
+}
+
+func TestNamedSourcesRunAlone(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	start(t, init, long, []string{"x"}, holding("x", fact("x", "A=1")), holding("other", fact("other", "A=1")))
+	init.SetJob("job", map[string][][]string{"while": on("other")})
+	init.Await("the fact", is("x A=1"))
+}
+
+func TestNamedSourceThatCannotBe(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	none := &source{"x", func(context.Context, eventsources.Init) error {
+		return fmt.Errorf("no such device: %w", eventsources.ErrUnsupported)
+	}}
+	if err := <-start(t, init, long, []string{"x"}, none).done; !errors.Is(err, eventsources.ErrUnsupported) {
+		t.Errorf("unsupported: %v", err)
+	}
+	if err := <-start(t, init, long, []string{"z"}, none).done; err == nil || !strings.Contains(err.Error(), `"z"`) {
+		t.Errorf("unknown: %v", err)
+	}
+}
+
+func TestConditionsReachTheSource(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	tell := &source{"x", func(ctx context.Context, init eventsources.Init) error {
+		for {
+			list, changed := init.Conditions()
+			var facts []eventsources.Fact
+			for _, c := range list {
+				facts = append(facts, fact("seen", fmt.Sprint(c.Fact), c.Operand.String()))
+			}
+			if err := init.Hold(facts); err != nil {
+				return err
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}}
+	start(t, init, long, nil, tell)
+	init.SetJob("a", map[string][][]string{"start_on_expanded": on("x", "PORT=80"), "while": on("y")})
+	init.Await("the condition", is("seen false x PORT=80"))
+	init.SetJob("a", map[string][][]string{"start_on_expanded": on("x", "PORT=81"), "while": on("x")})
+	init.Await("the new ones", is("seen false x PORT=81", "seen true x"))
+}
+
+// TestFactsOutliveARun has a source fail, by an error or a panic, whose next
+// run asserts one of its two facts again.
+func TestFactsOutliveARun(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"error":  func() error { return errors.New("lost it") },
+		"return": func() error { return nil },
+		"panic":  func() error { panic("lost it") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			init := sourcetest.NewInit(t)
+			runs, broken, flapped := 0, make(chan struct{}), make(chan bool, 1)
+			s := start(t, init, 50*time.Millisecond, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
+				if runs++; runs == 1 {
+					in.Hold([]eventsources.Fact{fact("x", "A=1"), fact("x", "A=2")})
+					<-broken
+					return fail()
+				}
+				init.Await("what the failed run had", func(_, facts []string) bool {
+					flapped <- !slices.Contains(facts, "x A=1")
+					return true
+				})
+				in.Assert(fact("x", "A=1"))
+				<-ctx.Done()
+				return nil
+			}})
+			init.Await("both facts", is("x A=1", "x A=2"))
+			close(broken)
+			init.Await("the end of one", is("x A=1"))
+			if <-flapped {
+				t.Error("the fact did not hold while the source was away")
+			}
+			if !s.has("again in") {
+				t.Error("nothing in the log")
+			}
+		})
+	}
+}
+
+func TestTwoSourcesHoldTheSameFact(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	same := fact("same", "A=1")
+	start(t, init, long, nil, holding("x", same), holding("y", same, fact("more", "A=1")))
+	init.SetJob("x", map[string][][]string{"while": on("x")})
+	init.Await("the fact", is("same A=1"))
+	init.SetJob("y", map[string][][]string{"while": on("y")})
+	init.Await("both sources", is("same A=1", "more A=1"))
+	init.RemoveJob("y")
+	init.Await("one source", is("same A=1"))
+	init.RemoveJob("x")
+	init.Await("no source", is())
+}
+
+// TestConnectionIsLost has a source emit and assert all the time while its
+// connection is cut.
+func TestConnectionIsLost(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	next := make(chan int)
+	start(t, init, long, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
+		for n := range next {
+			if err := in.Assert(fact("x", fmt.Sprint("N=", n))); err != nil {
+				return err
+			}
+			if err := in.Emit(ctx, eventsources.Event{Name: "x", Env: []string{fmt.Sprint("N=", n)}}); err != nil {
+				return err
+			}
+		}
+		<-ctx.Done()
+		return nil
+	}})
+	var facts []string
+	for n := range 30 {
+		if next <- n; n%3 == 0 {
+			init.Drop()
+		}
+		facts = append(facts, fmt.Sprint("x N=", n))
+	}
+	close(next)
+	init.Await("all facts", func(events, now []string) bool {
+		for _, f := range facts {
+			if !slices.Contains(now, f) || !slices.Contains(events, f) {
+				return false
+			}
+		}
+		return len(now) == len(facts) && slices.IsSorted(indexes(facts, events))
+	})
+}
+
+// indexes returns where each item is in the list of all; those of equal ones
+// are the same.
+func indexes(all, items []string) (at []int) {
+	for _, item := range items {
+		at = append(at, slices.Index(all, item))
+	}
+	return at
+}
+
+// TestInitIsSlow wants a source to wait for init, and the host to end all the
+// same.
+func TestInitIsSlow(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	var taken atomic.Int32
+	paused := make(chan struct{})
+	s := start(t, init, long, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
+		for {
+			if err := in.Emit(ctx, eventsources.Event{Name: "x"}); err != nil {
+				return err
+			}
+			taken.Add(1)
+			<-paused
+		}
+	}})
+	init.Await("the first event", func([]string, []string) bool { return taken.Load() == 1 })
+	resume := init.Pause()
+	close(paused)
+	if s.end(); <-s.done != nil {
+		t.Error("the host failed")
+	}
+	if n := taken.Load(); n != 1 {
+		t.Errorf("%d events were taken by an init that waits", n-1)
+	}
+	resume()
+}
+
+// TestRefusedFact wants a fact that init refused to be asserted anew by the
+// next run.
+func TestRefusedFact(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	init.Refuse(true)
+	s := start(t, init, long, []string{"x"}, holding("x", fact("x", "A=1")))
+	init.Await("a refusal", func(_, facts []string) bool { return s.has("AccessDenied") })
+	init.Refuse(false)
+	init.Await("the fact", is("x A=1"))
+}
+
+func TestNoInit(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	h := &eventsources.Host{Address: "unix:path=" + t.TempDir() + "/none", Logf: t.Logf}
+	if err := h.Run(ctx); err != nil {
+		t.Errorf("stopped while it waits for init: %v", err)
+	}
+}
+
+// TestManyJobs reads more conditions than fit into one window.
+func TestManyJobs(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	for n := range 1000 {
+		init.SetJob(fmt.Sprint("job", n), map[string][][]string{"start_on_expanded": on("x", fmt.Sprint("N=", n))})
+	}
+	start(t, init, long, nil, &source{"x", func(ctx context.Context, in eventsources.Init) error {
+		list, _ := in.Conditions()
+		in.Emit(ctx, eventsources.Event{Name: fmt.Sprint(len(list))})
+		<-ctx.Done()
+		return nil
+	}})
+	init.Await("all conditions", emitted("1000"))
+}

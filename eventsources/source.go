@@ -1,0 +1,89 @@
+// Package eventsources has what every event source shares (EXTENSIONS §7): the
+// contract, the conditions of init's jobs, and the host that runs sources.
+//
+// A source turns an edge of the machine into events and facts. It is a package
+// of its own below this folder, and one line in the list of cmd/onset-sources.
+//
+// States of a source: it rests while no condition concerns it, unless it was
+// named on the command line; else it runs. A run that ends with an error is
+// followed by another after a delay, and its facts hold for Grace: what the
+// next run has not asserted by then is retracted. A source that rests has no
+// facts.
+//
+// Order: what one goroutine of a source emits, asserts and retracts reaches
+// init in that order. Emit returns when init has taken the event, so a source
+// is never ahead of init, and what it has not read yet stays in the kernel.
+//
+// The connection to init belongs to the host. Init keeps it over its own
+// re-execution and crashes. Should it be lost all the same, calls wait for the
+// next one and are made again (an event then comes twice rather than never),
+// and all facts are asserted again. A host that dies leaves its facts to
+// init's grace time (EXTENSIONS §1).
+//
+// Ownership: the slices of events and facts are not changed after they were
+// handed over.
+package eventsources
+
+import (
+	"context"
+	"errors"
+
+	"onset/core/expr"
+)
+
+// Source is one source. Its methods may be called from any goroutine.
+type Source interface {
+	// Name is the word for it on the command line and in messages.
+	Name() string
+	// Concerns reports whether an operand of a job's start on or stop on (an
+	// event) or while (a fact) is about something that the source tells.
+	Concerns(c Condition) bool
+	// Run tells init until the context is done, and returns nil then. It keeps
+	// nothing from one run to the next. ErrUnsupported is not tried again.
+	Run(ctx context.Context, init Init) error
+}
+
+// Init is what a run of a source sees of init. Calls may be made by several
+// goroutines. An error is what init answered, or of the context.
+type Init interface {
+	// Emit returns when init has taken the event; it waits while init is away.
+	Emit(ctx context.Context, e Event) error
+	// EmitWait returns when all that the event brought about is done. The error
+	// says that some of it failed.
+	EmitWait(ctx context.Context, e Event) error
+	// Assert makes a fact true; it is nothing new if it is true already. Facts
+	// that change while init is away are told to it when it is back.
+	Assert(f Fact) error
+	// Retract makes a fact false that the source asserted.
+	Retract(f Fact) error
+	// Hold makes these facts true and all others of the source false.
+	Hold(facts []Fact) error
+	// Conditions returns the operands that concern the source, as jobs have them
+	// now, and a channel that is closed when there are others.
+	Conditions() (list []Condition, changed <-chan struct{})
+	// Logf writes a line to the log of the host.
+	Logf(format string, args ...any)
+}
+
+// Event is an event to be emitted. Env is KEY=VALUE, in order.
+type Event struct {
+	Name string
+	Env  []string
+}
+
+// Fact is a fact; two with the same name and variables are the same. A name is
+// used with variables always or never.
+type Fact struct {
+	Name string
+	Env  []string // KEY=VALUE, in order
+}
+
+// Condition is an operand of a job's conditions, aliases written out.
+type Condition struct {
+	Job     string    // its object path
+	Fact    bool      // of while; else of start on or stop on
+	Operand expr.Node // name and arguments as written
+}
+
+// ErrUnsupported is wrapped by the error of a source that this kernel has not.
+var ErrUnsupported = errors.New("not on this system")

@@ -1,0 +1,279 @@
+package sourcetest
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"onset/core/control"
+)
+
+// Init is as much of init as a host of sources talks to: a private socket with
+// jobs, events and facts. Facts belong to a connection and end with it.
+type Init struct {
+	Address string
+
+	t      *testing.T
+	listen net.Listener
+	mu     sync.Mutex
+	jobs   map[string]map[string]dbus.Variant // by path
+	conns  map[*peer]bool
+	events []string
+	facts  []held
+	refuse bool
+	hold   chan struct{} // calls wait until it is closed
+}
+
+// peer is a client.
+type peer struct {
+	init   *Init
+	conn   net.Conn
+	mu     sync.Mutex // of writing
+	serial uint32
+}
+
+// held is a fact and who asserted it.
+type held struct {
+	text string
+	by   *peer
+}
+
+// NewInit returns an init without jobs, which ends with the test.
+func NewInit(t *testing.T) *Init {
+	t.Helper()
+	i := &Init{t: t, jobs: map[string]map[string]dbus.Variant{}, conns: map[*peer]bool{}}
+	name := filepath.Join(t.TempDir(), "init")
+	i.Address = "unix:path=" + name
+	l, err := net.Listen("unix", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.listen = l
+	t.Cleanup(func() {
+		i.listen.Close()
+		i.Drop()
+	})
+	go i.accept()
+	return i
+}
+
+func (i *Init) accept() {
+	for {
+		conn, err := i.listen.Accept()
+		if err != nil {
+			return
+		}
+		p := &peer{init: i, conn: conn}
+		i.mu.Lock()
+		i.conns[p] = true
+		i.mu.Unlock()
+		go p.serve()
+	}
+}
+
+// Drop ends all connections, and with them the facts.
+func (i *Init) Drop() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for p := range i.conns {
+		p.conn.Close()
+	}
+}
+
+// Pause has calls wait until the function it returns is called.
+func (i *Init) Pause() (resume func()) {
+	hold := make(chan struct{})
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.hold = hold
+	return func() { close(hold) }
+}
+
+// SetJob makes a job, or replaces it. Conditions are start_on_expanded,
+// stop_on_expanded and while, each as on D-Bus.
+func (i *Init) SetJob(name string, conditions map[string][][]string) {
+	props := map[string]dbus.Variant{}
+	for key, rpn := range conditions {
+		props[key] = dbus.MakeVariant(rpn)
+	}
+	i.mu.Lock()
+	i.jobs[control.Root+"/jobs/"+name] = props
+	i.mu.Unlock()
+	i.tell(control.SignalJobAdded, dbus.ObjectPath(control.Root+"/jobs/"+name))
+}
+
+// RemoveJob removes a job.
+func (i *Init) RemoveJob(name string) {
+	i.mu.Lock()
+	delete(i.jobs, control.Root+"/jobs/"+name)
+	i.mu.Unlock()
+	i.tell(control.SignalJobRemoved, dbus.ObjectPath(control.Root+"/jobs/"+name))
+}
+
+// tell sends clients a signal of the manager.
+func (i *Init) tell(id control.SignalID, body ...any) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for p := range i.conns {
+		spec := control.Signals[id]
+		p.send(dbus.TypeSignal, map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(control.Root)),
+			dbus.FieldInterface: dbus.MakeVariant(spec.Interface),
+			dbus.FieldMember:    dbus.MakeVariant(spec.Name),
+		}, body)
+	}
+}
+
+// Await waits until a condition holds, looked at under the lock of init.
+func (i *Init) Await(what string, holds func(events, facts []string) bool) {
+	i.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		i.mu.Lock()
+		events := slices.Clone(i.events)
+		var facts []string
+		for _, f := range i.facts {
+			facts = append(facts, f.text)
+		}
+		i.mu.Unlock()
+		if holds(events, facts) {
+			return
+		}
+		if time.Now().After(end) {
+			i.t.Fatalf("waited in vain for %s; events:\n%s\nfacts:\n%s", what, strings.Join(events, "\n"), strings.Join(facts, "\n"))
+		}
+	}
+}
+
+// serve talks to a client until it goes.
+func (p *peer) serve() {
+	in := bufio.NewReader(p.conn)
+	err := p.authenticate(in)
+	for err == nil {
+		var m *dbus.Message
+		if m, err = dbus.DecodeMessage(in); err == nil && m.Type == dbus.TypeMethodCall {
+			p.answer(m)
+		}
+	}
+	p.conn.Close()
+	p.init.mu.Lock()
+	defer p.init.mu.Unlock()
+	delete(p.init.conns, p)
+	p.init.facts = slices.DeleteFunc(p.init.facts, func(f held) bool { return f.by == p })
+}
+
+func (p *peer) authenticate(in *bufio.Reader) error {
+	if _, err := in.ReadByte(); err != nil {
+		return err
+	}
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		switch word, rest, _ := strings.Cut(strings.TrimSpace(line), " "); {
+		case word == "BEGIN":
+			return nil
+		case word == "AUTH" && rest == "":
+			_, err = fmt.Fprint(p.conn, "REJECTED EXTERNAL\r\n")
+		case word == "NEGOTIATE_UNIX_FD":
+			_, err = fmt.Fprint(p.conn, "ERROR\r\n")
+		default:
+			_, err = fmt.Fprint(p.conn, "OK 00000000000000000000000000000000\r\n")
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (p *peer) answer(m *dbus.Message) {
+	p.init.mu.Lock()
+	hold := p.init.hold
+	p.init.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	body, fault := p.do(m)
+	headers := map[dbus.HeaderField]dbus.Variant{dbus.FieldReplySerial: dbus.MakeVariant(m.Serial())}
+	kind := dbus.TypeMethodReply
+	if fault != "" {
+		kind = dbus.TypeError
+		headers[dbus.FieldErrorName] = dbus.MakeVariant(fault)
+	}
+	p.send(kind, headers, body)
+}
+
+// do does what a call asks for.
+func (p *peer) do(m *dbus.Message) (body []any, fault string) {
+	i := p.init
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	member, _ := m.Headers[dbus.FieldMember].Value().(string)
+	path, _ := m.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	var text string
+	if len(m.Body) >= 2 {
+		name, _ := m.Body[0].(string)
+		env, _ := m.Body[1].([]string)
+		text = words(name, env)
+	}
+	switch member {
+	case "GetAllJobs":
+		paths := []dbus.ObjectPath{}
+		for path := range i.jobs {
+			paths = append(paths, dbus.ObjectPath(path))
+		}
+		return []any{paths}, ""
+	case "GetAll":
+		if props, ok := i.jobs[string(path)]; ok {
+			return []any{props}, ""
+		}
+		return nil, "org.freedesktop.DBus.Error.UnknownMethod"
+	case "EmitEvent":
+		i.events = append(i.events, text)
+	case "AssertFact":
+		if i.refuse {
+			return []any{"AccessDenied"}, "org.freedesktop.DBus.Error.AccessDenied"
+		}
+		i.facts = append(i.facts, held{text, p})
+	case "RetractFact":
+		i.facts = slices.DeleteFunc(i.facts, func(f held) bool { return f == held{text, p} })
+	default:
+		i.t.Errorf("unexpected call %s", member)
+	}
+	return nil, ""
+}
+
+// Refuse has facts refused from now on, or no more.
+func (i *Init) Refuse(refuse bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.refuse = refuse
+}
+
+func (p *peer) send(kind dbus.Type, headers map[dbus.HeaderField]dbus.Variant, body []any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.serial++; len(body) > 0 {
+		headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(body...))
+	}
+	m := &dbus.Message{Type: kind, Headers: headers, Body: body}
+	var b bytes.Buffer
+	err := m.EncodeTo(&b, binary.LittleEndian)
+	if err == nil {
+		binary.LittleEndian.PutUint32(b.Bytes()[8:], p.serial)
+		_, err = p.conn.Write(b.Bytes())
+	}
+	if err != nil {
+		p.conn.Close()
+	}
+}

@@ -1,0 +1,128 @@
+// Package sourcetest has what tests of event sources need: a Recorder in the
+// place of init for a single source, and an Init that speaks D-Bus for hosts.
+package sourcetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"onset/eventsources"
+)
+
+// Recorder is an eventsources.Init that writes down what it is told, a line a
+// thing: "emit NAME KEY=VALUE…", "wait …" for events that are waited for,
+// "fact …", "no fact …", and "log …". A fact that holds already, or is
+// retracted in vain, makes no line.
+type Recorder struct {
+	mu         sync.Mutex
+	lines      []string
+	facts      []string // that hold, in order
+	conditions []eventsources.Condition
+	changed    chan struct{}
+}
+
+func words(name string, env []string) string {
+	return strings.Join(append([]string{name}, env...), " ")
+}
+
+func (r *Recorder) add(line string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, line)
+}
+
+// Emit implements eventsources.Init.
+func (r *Recorder) Emit(ctx context.Context, e eventsources.Event) error {
+	r.add("emit " + words(e.Name, e.Env))
+	return ctx.Err()
+}
+
+// EmitWait implements eventsources.Init.
+func (r *Recorder) EmitWait(ctx context.Context, e eventsources.Event) error {
+	r.add("wait " + words(e.Name, e.Env))
+	return ctx.Err()
+}
+
+// Assert implements eventsources.Init.
+func (r *Recorder) Assert(f eventsources.Fact) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if text := words(f.Name, f.Env); !slices.Contains(r.facts, text) {
+		r.facts = append(r.facts, text)
+		r.lines = append(r.lines, "fact "+text)
+	}
+	return nil
+}
+
+// Retract implements eventsources.Init.
+func (r *Recorder) Retract(f eventsources.Fact) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text := words(f.Name, f.Env)
+	if i := slices.Index(r.facts, text); i >= 0 {
+		r.facts = slices.Delete(r.facts, i, i+1)
+		r.lines = append(r.lines, "no fact "+text)
+	}
+	return nil
+}
+
+// Hold implements eventsources.Init.
+func (r *Recorder) Hold(facts []eventsources.Fact) error {
+	var keep []string
+	for _, f := range facts {
+		keep = append(keep, words(f.Name, f.Env))
+		r.Assert(f)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.facts = slices.DeleteFunc(r.facts, func(text string) bool {
+		gone := !slices.Contains(keep, text)
+		if gone {
+			r.lines = append(r.lines, "no fact "+text)
+		}
+		return gone
+	})
+	return nil
+}
+
+// SetConditions makes these the conditions that concern the source.
+func (r *Recorder) SetConditions(list []eventsources.Condition) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed != nil {
+		close(r.changed)
+	}
+	r.conditions, r.changed = list, make(chan struct{})
+}
+
+// Conditions implements eventsources.Init.
+func (r *Recorder) Conditions() ([]eventsources.Condition, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.conditions, r.changed
+}
+
+// Logf implements eventsources.Init.
+func (r *Recorder) Logf(format string, args ...any) { r.add("log " + fmt.Sprintf(format, args...)) }
+
+// Take returns the lines since it was last called.
+func (r *Recorder) Take() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lines := r.lines
+	r.lines = nil
+	return lines
+}
+
+// Facts returns the facts that hold, in the order they became true.
+func (r *Recorder) Facts() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.facts)
+}
