@@ -13,6 +13,7 @@ import (
 var (
 	signals         = linux.Signals
 	prepareMachine  = linux.PrepareMachine
+	systemLog       = linux.SystemLog
 	inContainer     = linux.InContainer
 	appArmorUsable  = linux.AppArmorUsable
 	ownBinary       = linux.OwnBinary
@@ -42,6 +43,22 @@ func newKernel(o kernelOptions) (k manager.Kernel, forget func(), err error) {
 	})
 	return manager.Kernel{Poller: poller, Processes: processes, Clock: posix.Clock,
 		NewListens: linux.NewListens, ListenMemory: linux.ListenMemory}, forget, err
+}
+
+// singleUser is whether the kernel passes on -s for a shell before all else.
+const singleUser = false
+
+// startFirst has nothing to do: the kernel starts process 1 with its console
+// and an environment.
+func startFirst() {}
+
+// consoleShell is what to run on the console when nothing else can be.
+func consoleShell() []string {
+	const login = "/sbin/sulogin"
+	if _, err := os.Stat(login); err == nil {
+		return []string{login}
+	}
+	return []string{"/bin/sh"}
 }
 
 // firstBinary is the path by which the keeper executes this program.

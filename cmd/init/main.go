@@ -18,6 +18,7 @@ import (
 
 	"onset/core/engine"
 	"onset/core/env"
+	"onset/platform/address"
 	"onset/platform/keeper"
 	"onset/platform/manager"
 	"onset/platform/posix"
@@ -52,7 +53,7 @@ func main() {
 	}
 	if mode == engine.System && kept == nil {
 		demandProcessOne(log)
-		os.Exit(keep())
+		os.Exit(keep(o, log))
 	}
 	manager.GiveBackMemory()
 	if err := run(o, mode, prog, log, claimed, kept); err != nil {
@@ -61,17 +62,18 @@ func main() {
 }
 
 // keep is the life of process 1: see package keeper.
-func keep() int {
-	self := firstBinary()
-	shell := []string{"/sbin/sulogin"}
-	if _, err := os.Stat(shell[0]); err != nil {
-		shell = []string{"/bin/sh"}
+func keep(o options, log *manager.Logger) int {
+	startFirst()
+	shell := consoleShell()
+	if o.single && singleUser && shell == nil {
+		log.Log(engine.Error, "No shell first: the console is not secure, see ttys(5)")
 	}
+	self := firstBinary()
 	args := plainArgs()
 	return keeper.Run(keeper.Options{
 		Path: self, Args: args, Env: os.Environ(),
 		Self:  append([]string{self}, args...),
-		Shell: shell, Console: "/dev/console", Container: inContainer(),
+		Shell: shell, ShellFirst: o.single && singleUser, Console: "/dev/console", Container: inContainer(),
 	})
 }
 
@@ -139,14 +141,17 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, claimed 
 			log.Log(engine.Error, err.Error())
 		}
 		defer file.Remove()
+		defer address.Remove(c.Address)
 	}
 	if m, err = manager.New(kernel, c); err != nil {
 		return err
 	}
 	if kept != nil {
 		posix.LeaveConsole()
-		if err := log.ToKernel(); err != nil {
-			warn("cannot log to the kernel: " + err.Error())
+		if write, err := systemLog(); err != nil {
+			warn("cannot log to the system: " + err.Error())
+		} else {
+			log.ToSystem(write)
 		}
 	}
 	return serve(m, prog, log, kept)
@@ -201,13 +206,21 @@ func config(o options, mode engine.Mode, prog string) (manager.Config, error) {
 		Watch:   !o.noWatch,
 		NoBus:   o.noDBus,
 		OpenPTY: posix.OpenPTY,
-		Address: address(mode),
 		Engine: engine.Options{
 			Mode: mode, PID: os.Getpid(), UID: os.Getuid(), Program: prog, Version: version,
 			Signals: signals, Env: own, InheritEnv: !o.noInherit, Console: o.console, NoLog: o.noLog,
 			LogDir: manager.LogDir(mode, o.dirs, own), ChrootSessions: o.chroots && os.Getenv("UPSTART_NO_SESSIONS") == "",
 			LogPriority: o.priority, DebugStanza: o.debugStanza, AppArmor: appArmorUsable(),
 		},
+	}
+	switch mode {
+	case engine.System:
+		c.Address = address.System
+	case engine.Session:
+		runtimeDir, _ := own.Lookup("XDG_RUNTIME_DIR")
+		if c.Address, err = address.Session(runtimeDir); err != nil {
+			return c, err
+		}
 	}
 	c.Engine.Address = c.Address
 	c.Engine.NotifySocket = manager.NotifyAddress(mode, own, os.Getpid())
@@ -221,17 +234,6 @@ func config(o options, mode engine.Mode, prog string) (manager.Config, error) {
 		c.Told = append(c.Told, engine.Restarted)
 	}
 	return c, nil
-}
-
-// address is that of the private socket (UPSTART §6.1).
-func address(mode engine.Mode) string {
-	switch mode {
-	case engine.System:
-		return "unix:abstract=/com/ubuntu/upstart"
-	case engine.Session:
-		return "unix:abstract=/com/ubuntu/upstart-session/" + strconv.Itoa(os.Getuid()) + "/" + strconv.Itoa(os.Getpid())
-	}
-	return ""
 }
 
 const usage = `Usage: init [OPTION]...
@@ -252,6 +254,7 @@ The init of a machine, or of a session.
       --startup-event=NAME    event to emit at start-up [startup]
       --session               use the session bus, for tests
       --user                  be the init of a session
+  -s                          a shell on the console first, with only its parent running (FreeBSD)
       --write-state-file      write the state that a re-exec passes on to LOGDIR/upstart.state
   -q, --quiet                 only errors
   -v, --verbose               more messages

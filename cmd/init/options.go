@@ -30,6 +30,7 @@ type options struct {
 	noWatch     bool
 	priority    engine.Priority
 	debugStanza bool
+	single      bool // a shell first, see singleUser
 	help        bool
 	version     bool
 }
@@ -131,6 +132,8 @@ func (o *options) flag(arg string) {
 		o.priority = engine.Info
 	case "--debug":
 		o.priority, o.debugStanza = engine.Debug, true
+	case "-s":
+		o.single = true
 	case "--help":
 		o.help = true
 	case "--version":

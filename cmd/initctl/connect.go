@@ -4,10 +4,7 @@ import (
 	"os"
 )
 
-const (
-	systemSocket = "unix:abstract=/com/ubuntu/upstart"
-	busName      = "com.ubuntu.Upstart"
-)
+const busName = "com.ubuntu.Upstart"
 
 // userMode reports whether a session init is meant (UPSTART §7.1).
 func (t *tool) userMode() bool {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"onset/core/control"
+	"onset/platform/address"
 	"onset/platform/utmp"
 )
 
@@ -57,7 +58,7 @@ func realSystem() system {
 		utmp: utmp.File, wtmp: utmp.LogFile,
 		pidFile: "/var/run/shutdown.pid", nologin: "/etc/nologin",
 		fifos:        []string{"/run/initctl", "/dev/initctl"},
-		systemSocket: systemSocket,
+		systemSocket: address.System,
 		kill:         syscall.Kill,
 		exec:         func(path string, argv []string) error { return syscall.Exec(path, argv, os.Environ()) },
 		sync:         syncDisks,

@@ -17,7 +17,7 @@ type CheckOptions struct {
 
 // initEvents are the events init itself emits, as check-config counts them,
 // with those of EXTENSIONS §14.
-var initEvents = [...]string{"startup", "debug", "control-alt-delete", "keyboard-request", "power-status-changed",
+var initEvents = [...]string{"startup", "debug", "control-alt-delete", "keyboard-request", "power-status-changed", "power-button",
 	"starting", "started", "stopping", "stopped", "stalled", "settled"}
 
 // CheckConfig reports the start on and stop on conditions that can never be

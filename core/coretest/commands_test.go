@@ -294,7 +294,8 @@ func (r *runner) spec(a args) {
 
 var requests = map[string]engine.Request{"reload": engine.Reload, "reexec": engine.ReExec, "shutdown": engine.Shutdown,
 	"control-alt-delete": engine.ControlAltDelete, "keyboard-request": engine.KeyboardRequest,
-	"power-status-changed": engine.PowerStatusChanged, "reconnect-bus": engine.ReconnectBus, "subreaper-failed": engine.SubreaperFailed}
+	"power-status-changed": engine.PowerStatusChanged, "reconnect-bus": engine.ReconnectBus, "subreaper-failed": engine.SubreaperFailed,
+	"power-button": engine.PowerButton, "halt": engine.HaltMachine, "reboot": engine.RebootMachine, "single-user": engine.SingleUser}
 
 func (r *runner) tell(a args) {
 	what, ok := requests[a.word(0)]

@@ -144,6 +144,10 @@ const (
 	ReconnectBus                      // SIGUSR1
 	SubreaperFailed                   // orphans will not come to this init
 	Restarted                         // this is the image after a re-exec
+	PowerButton                       // pressed
+	HaltMachine                       // runlevel 0, and stay off
+	RebootMachine                     // runlevel 6
+	SingleUser                        // runlevel 1
 )
 
 func (Loaded) input()        {}

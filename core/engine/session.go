@@ -27,6 +27,8 @@ func (e *Engine) told(r Request) {
 		e.do(ConnectBus{Address: e.s.BusAddress})
 	case Restarted:
 		e.publish(control.Restarted())
+	case HaltMachine, RebootMachine, SingleUser:
+		e.emit("runlevel", runlevels[r], "")
 	default:
 		e.emit(requestEvents[r], nil, "")
 	}
@@ -36,7 +38,8 @@ var requestTexts = [...]string{
 	Reload: "asked to reload", ReExec: "asked to re-execute", Shutdown: "asked to shut down",
 	ControlAltDelete: "Ctrl-Alt-Delete", KeyboardRequest: "keyboard request",
 	PowerStatusChanged: "power status changed", ReconnectBus: "asked to reconnect",
-	SubreaperFailed: "not a subreaper", Restarted: "re-executed",
+	SubreaperFailed: "not a subreaper", Restarted: "re-executed", PowerButton: "power button",
+	HaltMachine: "asked to halt", RebootMachine: "asked to reboot", SingleUser: "asked for single-user mode",
 }
 
 var requestEvents = map[Request]string{
@@ -44,6 +47,15 @@ var requestEvents = map[Request]string{
 	KeyboardRequest:    "keyboard-request",
 	PowerStatusChanged: "power-status-changed",
 	SubreaperFailed:    "child-subreaper-failed",
+	PowerButton:        "power-button",
+}
+
+// runlevels are what a kernel and its tools ask for without telinit, which
+// alone knows the level before.
+var runlevels = map[Request]env.Table{
+	HaltMachine:   {"RUNLEVEL=0", "PREVLEVEL=N", "INIT_HALT=HALT"},
+	RebootMachine: {"RUNLEVEL=6", "PREVLEVEL=N"},
+	SingleUser:    {"RUNLEVEL=1", "PREVLEVEL=N"},
 }
 
 // How long a session end waits for what it starts, at least for what it

@@ -115,7 +115,7 @@ var messages = [...]kind[engine.Msg]{
 		num(c, &m.Call)
 		c.str(&m.Error)
 	}},
-	row[engine.Msg, engine.Told]{func(c *codec, m *engine.Told) { enum(c, &m.What, engine.Restarted) }},
+	row[engine.Msg, engine.Told]{func(c *codec, m *engine.Told) { enum(c, &m.What, engine.SingleUser) }},
 	row[engine.Msg, engine.Emptied]{func(c *codec, m *engine.Emptied) { num(c, &m.Token) }},
 	row[engine.Msg, engine.Ready]{func(c *codec, m *engine.Ready) { num(c, &m.Token) }},
 	row[engine.Msg, engine.Notified]{func(c *codec, m *engine.Notified) {

@@ -280,7 +280,7 @@ func TestATornRecordIsReportedAndWrittenOver(t *testing.T) {
 var ended = engine.Exited{PID: 1, Status: job.Killed(9)}
 
 func TestARecordThatMakesNoSenseHidesNoOther(t *testing.T) {
-	snap, l := smallRun(t, start("x"), engine.Told{What: engine.Restarted + 1}, engine.Tick{})
+	snap, l := smallRun(t, start("x"), engine.Told{What: engine.SingleUser + 1}, engine.Tick{})
 	r, err := Recover(snap, l.Bytes(), false)
 	if err != nil || r.Inputs != 2 || len(r.Faults) != 1 || r.Faults[0].Panic == "" {
 		t.Errorf("%+v, %v", r, err)

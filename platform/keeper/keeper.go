@@ -28,6 +28,8 @@ type Options struct {
 	Shell     []string
 	Console   string
 	Container bool
+	// ShellFirst has it run before the first manager, too.
+	ShellFirst bool
 
 	// SlotSize and LogSize are the bytes there are for a snapshot, twice,
 	// and for the input log. Only what is written takes memory.
@@ -126,6 +128,9 @@ func (k *keeper) open() (err error) {
 	if k.takeOver() {
 		return nil
 	}
+	if k.o.ShellFirst {
+		defer func() { k.Shell = int32(k.startShell()) }()
+	}
 	if k.stateFD, err = posix.Memory("onset-keeper", nil); err != nil {
 		return err
 	}
@@ -214,7 +219,7 @@ func (k *keeper) turn(timeout int) {
 // wait returns how long, in ms, there is nothing to do by itself; -1 for ever.
 func (k *keeper) wait() int {
 	at := int64(0)
-	if k.Manager == 0 && k.Shell == 0 {
+	if k.Manager == 0 && k.Shell == 0 && k.Held == 0 {
 		at = max(k.Retry, 1)
 	}
 	if k.Watchdog != 0 {
@@ -251,7 +256,9 @@ func (k *keeper) takeSignals() {
 	}
 	const own = 1<<(unix.SIGCHLD-1) | 1<<(unix.SIGPIPE-1)
 	if bits := k.pending.Load(); bits != 0 {
-		k.Signals |= k.pending.Swap(0) &^ own
+		bits = k.pending.Swap(0) &^ own
+		k.hold(bits)
+		k.Signals |= bits
 	}
 }
 

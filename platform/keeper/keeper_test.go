@@ -18,6 +18,7 @@ var keepers = map[string]script{
 	"exit":    {manager: exitManager},
 	"storm":   {manager: stormManager},
 	"panic":   {manager: func() { attach(); panic("a bug") }},
+	"first":   {change: withShellFirst, manager: firstManager},
 	"shell":   {change: withShell, manager: shellManager},
 	"killed":  {manager: func() { attach(); suicide() }},
 	"lasting": {manager: lastingManager},
@@ -116,6 +117,32 @@ func TestShellThenAnotherChance(t *testing.T) {
 	if n := strings.Count(f.log(), "cannot be kept up"); n != 1 {
 		t.Errorf("%d emergencies, want 1\n%s", n, f.log())
 	}
+}
+
+// consoleFile is the console of withShellFirst.
+func consoleFile() string { return os.Getenv("GOCOVERDIR") + "/console" }
+
+func withShellFirst(o *Options) {
+	o.ShellFirst, o.Console = true, consoleFile()
+	o.Shell = []string{"/bin/sh", "-c", "echo shell"}
+	must(os.WriteFile(o.Console, nil, 0o600))
+}
+
+func firstManager() {
+	c := attach()
+	said, err := os.ReadFile(consoleFile())
+	must(err)
+	tell("said %q", said)
+	must(c.Exit(0))
+	select {}
+}
+
+func TestShellBeforeTheFirstManager(t *testing.T) {
+	f := boot(t, "first")
+	if got, want := f.until("said "), `"shell\n"`; got != want {
+		t.Errorf("the console has %s when the manager starts, want %s", got, want)
+	}
+	f.end()
 }
 
 func signalManager() {

@@ -2,8 +2,10 @@ package keeper
 
 import (
 	"encoding/binary"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -49,4 +51,46 @@ func descriptors(t *testing.T, pid int) (n int) {
 		list = list[size:]
 	}
 	return n
+}
+
+func init() { keepers["held"] = script{manager: heldManager} }
+
+// heldManager dies when it hears of TSTP.
+func heldManager() {
+	c := attach()
+	tell("life %d missed %d", c.Life, c.missed)
+	for {
+		c.block()
+		must(c.Receive(func(e Event) {
+			must(c.Ack(e.Seq))
+			switch e.Signal {
+			case unix.SIGTSTP:
+				suicide()
+			case unix.SIGHUP:
+				must(c.Exit(0))
+			}
+		}))
+	}
+}
+
+func TestNoManagerBetweenTSTPAndHUP(t *testing.T) {
+	f := boot(t, "held")
+	f.until("life 1")
+	f.signal(unix.SIGTSTP)
+	f.untilLog("the manager ended by signal 9")
+	f.signal(unix.SIGHUP)
+	if got := f.until("life 2 "); got != "missed 1" {
+		t.Errorf("the next manager is started before HUP: %s", got)
+	}
+	f.end()
+}
+
+// untilLog waits for words of the keeper.
+func (f *first) untilLog(words string) {
+	f.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(f.log(), words); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			f.t.Fatalf("the keeper does not say %q:\n%s", words, f.log())
+		}
+	}
 }

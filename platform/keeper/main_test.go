@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -107,11 +108,14 @@ func bootAs(t *testing.T, role, script string) *first {
 
 // logWriter keeps the keeper's own words for the end of a failed test.
 type logWriter struct {
-	t    *testing.T
-	text strings.Builder
+	t     *testing.T
+	mutex sync.Mutex
+	text  strings.Builder
 }
 
 func (w *logWriter) Write(p []byte) (int, error) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
 	w.text.Write(p)
 	return len(p), nil
 }
@@ -140,7 +144,12 @@ func (f *first) until(prefix string) string {
 	}
 }
 
-func (f *first) log() string { return f.cmd.Stderr.(*logWriter).text.String() }
+func (f *first) log() string {
+	w := f.cmd.Stderr.(*logWriter)
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return w.text.String()
+}
 
 // end reads the remaining lines and returns how the keeper ended.
 func (f *first) end() *os.ProcessState {

@@ -22,7 +22,7 @@ const (
 
 // keepUp starts a manager if there is none and there should be.
 func (k *keeper) keepUp() {
-	if k.Manager != 0 || k.Shell != 0 || k.done || monotonic() < k.Retry {
+	if k.Manager != 0 || k.Shell != 0 || k.Held != 0 || k.done || monotonic() < k.Retry {
 		return
 	}
 	if k.hopeless() {

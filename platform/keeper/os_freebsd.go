@@ -66,5 +66,17 @@ func reboot(kind Reboot) error {
 	return nil
 }
 
+// hold starts no manager in place of one that reboot(8) of the base system
+// killed: it sends TSTP, kills everything and ends the machine itself; if that
+// fails it sends HUP.
+func (k *keeper) hold(signals uint64) {
+	if signals&(1<<(unix.SIGTSTP-1)) != 0 {
+		k.Held = 1
+	}
+	if signals&(1<<(unix.SIGHUP-1)) != 0 {
+		k.Held = 0
+	}
+}
+
 // giveBack frees shared memory where the kernel can; this one cannot.
 func giveBack([]byte) {}

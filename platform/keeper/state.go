@@ -54,7 +54,8 @@ type state struct {
 
 	Stored uint32 // how many
 	Limit  uint32 // how many can be
-	Spare  [64]uint64
+	Held   uint64 // no manager is started, see hold
+	Spare  [63]uint64
 
 	Store [MaxStored]stored
 	Ring  [MaxEvents]event

@@ -80,5 +80,7 @@ func (m *Manager) signalled() {
 func (m *Manager) signal(sig syscall.Signal) {
 	if what, ok := m.meaning[sig]; ok {
 		m.happened(engine.Told{What: what})
+	} else if text, ok := refused[sig]; ok {
+		m.warn("%s", text)
 	}
 }
