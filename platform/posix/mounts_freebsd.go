@@ -217,46 +217,50 @@ func (v *view) resolve(p string) (at string, err error) {
 
 // put has a place be what a stanza says.
 func (v *view) put(p place, at, from string) error {
-	add := func(i *item) error {
+	add := func(i *item) {
 		i.at, i.what = at, p.what
 		v.cover(at)
 		v.items = append(v.items, i)
-		return nil
 	}
 	switch p.what {
 	case "bind":
 		v.show(from, at)
 	case "private tmp":
-		return add(&item{fstype: "tmpfs", options: []string{"mode", "1777"}})
+		add(&item{fstype: "tmpfs", options: []string{"mode", "1777"}})
 	case "private dev":
-		return add(&item{fstype: "devfs"})
+		fd := path.Join(at, "fd")
+		descriptors := slices.ContainsFunc(v.items, func(i *item) bool { return i.at == fd && i.fstype == "fdescfs" })
+		add(&item{fstype: "devfs"})
+		if descriptors {
+			v.items = append(v.items, &item{at: fd, fstype: "fdescfs", what: p.what})
+		}
 	case "hide":
-		return v.hide(at, add)
+		hollow, err := v.hollow(at)
+		if err != nil {
+			return err
+		}
+		add(hollow)
 	case "readonly":
 		v.readOnly(at)
 	}
 	return nil
 }
 
-// hide covers a directory with an empty one, and a file with an empty one,
-// which needs FreeBSD 14.
-func (v *view) hide(at string, add func(*item) error) error {
+// hollow is what hides a directory or, since FreeBSD 14, a file.
+func (v *view) hollow(at string) (*item, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(v.source(at), &st); err != nil {
-		return err
+		return nil, err
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return add(&item{fstype: "tmpfs", readOnly: true, options: []string{"mode", "0", "size", "65536"}})
+		return &item{fstype: "tmpfs", readOnly: true, options: []string{"mode", "0", "size", "65536"}}, nil
 	}
 	empty := treeDir + "/empty"
 	err := os.MkdirAll(treeDir, 0o700)
 	if err == nil {
 		err = os.WriteFile(empty, nil, 0)
 	}
-	if err != nil {
-		return err
-	}
-	return add(&item{fstype: "nullfs", from: empty, readOnly: true})
+	return &item{fstype: "nullfs", from: empty, readOnly: true}, err
 }
 
 func (v *view) readOnly(at string) {
@@ -290,7 +294,12 @@ func (i *item) mount(tree string) error {
 		flags |= unix.MNT_RDONLY
 	}
 	err := Nmount(i.fstype, at, flags, options...)
-	if err == nil && i.what == "private dev" {
+	if err == unix.EDEADLK { // it would cover itself, if nothing were between
+		err = inTurn(
+			func() error { return Nmount("tmpfs", at, unix.MNT_RDONLY, "size", "65536") },
+			func() error { return Nmount(i.fstype, at, flags, options...) })
+	}
+	if err == nil && i.what == "private dev" && i.fstype == "devfs" {
 		err = showDevices(at)
 	}
 	return err

@@ -24,6 +24,9 @@ func (s *stage) policy() error {
 			return unix.EOPNOTSUPP
 		}
 		prio := int32(s.Isolation.SchedPrio)
+		if prio > 31 { // for which the kernel has no good name
+			return unix.EINVAL
+		}
 		_, _, errno = unix.RawSyscall(unix.SYS_SCHED_SETSCHEDULER, 0, policy, uintptr(unsafe.Pointer(&prio)))
 	}
 	if errno != 0 {
