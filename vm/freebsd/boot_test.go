@@ -1,0 +1,77 @@
+package freebsd
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"testing"
+
+	"onset/vm/script"
+)
+
+// howTo is what is printed where no machine can be booted.
+const howTo = "vm/freebsd: SKIPPED: no FreeBSD machine is booted: set " + BootVariable + " to a command that boots one, " +
+	"or ONSET_FREEBSD_IMAGE to an image of FreeBSD for virtual machines (go doc ./vm/freebsd)\n"
+
+func machineNeeds(t *testing.T) {
+	t.Helper()
+	if os.Getenv(BootVariable) == "" {
+		os.Stderr.WriteString(howTo)
+		t.Skip("neither variable is set")
+	}
+}
+
+var folders = []string{filepath.Join("..", "testdata"), "testdata"}
+
+func TestBoot(t *testing.T) {
+	machineNeeds(t)
+	programs := t.TempDir()
+	if err := build("guest", programs, "."); err != nil {
+		t.Fatal(err)
+	}
+	initBuilt := sync.OnceValue(func() error { return build(filepath.Join("..", ".."), programs, "./cmd/init", "./cmd/initctl") })
+	script.Each(t, func(t *testing.T, s *script.Script) {
+		t.Parallel()
+		if !s.BringsInit() {
+			if err := initBuilt(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		byCommand(t, s, programs)
+	}, folders...)
+}
+
+var playFailed = regexp.MustCompile(`(?m)^play: .*`)
+
+// byCommand has the guest play the script, and plays it on the transcript.
+func byCommand(t *testing.T, s *script.Script, programs string) {
+	if len(s.Append) > 0 {
+		t.Skipf("SKIPPED: %s tells the kernel nothing", BootVariable)
+	}
+	dir := t.TempDir()
+	init, err := root(dir, programs, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := put(dir, script.File{Name: "/etc/play", Mode: 0o644, Data: []byte(s.Source)}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := bootCommand(context.Background(), init, dir, scriptTime, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Run(m)
+	<-m.done
+	if failed := playFailed.FindString(m.console.String()); failed != "" {
+		t.Errorf("in the guest: %s", failed)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if t.Failed() {
+		t.Logf("console:\n%s", m.console.String())
+	}
+}

@@ -1,0 +1,296 @@
+//go:build freebsd
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"mvdan.cc/sh/v3/expand"
+	"mvdan.cc/sh/v3/interp"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+const statusCommand = "__status" // N: what a call returned
+
+// call carries out what the interpreter would do by a goroutine or not at all.
+// It returns what is left to do for it.
+func (s *sh) call(ctx context.Context, args []string) ([]string, error) {
+	if trap := s.trapped(); trap != "" {
+		return []string{"eval", trap + "\n" + quoteAll(args)}, nil
+	}
+	hc := interp.HandlerCtx(ctx)
+	switch args[0] {
+	case "exec":
+		if len(args) > 1 {
+			err := s.replace(hc, args[1:])
+			fmt.Fprintf(hc.Stderr, "sh: exec: %s: %v\n", args[1], err)
+			return []string{"exit", "127"}, nil
+		}
+	case startCommand:
+		if err := s.background(hc, args[1]); err != nil {
+			return nil, err
+		}
+		return []string{"eval", lastVariable + "=" + strconv.Itoa(s.last)}, nil
+	case subshellCommand:
+		cmd := s.child(hc, args[1])
+		return status(cmd.Run())
+	case closeCommand:
+		fd, _ := strconv.Atoi(args[1])
+		unix.Close(fd)
+		return []string{"true"}, nil
+	case "wait":
+		return s.wait(args[1:])
+	case "kill":
+		if code := killTool(args[1:]); code != 0 {
+			return []string{statusCommand, strconv.Itoa(code)}, nil
+		}
+		return []string{"true"}, nil
+	case "trap":
+		return s.trap(args), nil
+	case "umask":
+		if len(args) > 1 {
+			mask, _ := strconv.ParseInt(args[1], 8, 32)
+			syscall.Umask(int(mask))
+			return []string{"true"}, nil
+		}
+	}
+	return args, nil
+}
+
+// exec runs a program, with what is open above the three descriptors.
+func (s *sh) exec(ctx context.Context, args []string) error {
+	hc := interp.HandlerCtx(ctx)
+	if args[0] == statusCommand {
+		code, _ := strconv.Atoi(args[1])
+		return interp.ExitStatus(code)
+	}
+	path, err := interp.LookPathDir(hc.Dir, hc.Env, args[0])
+	if err != nil {
+		fmt.Fprintf(hc.Stderr, "sh: %s: not found\n", args[0])
+		return interp.ExitStatus(127)
+	}
+	cmd := command(hc, path, args)
+	code := exitCode(cmd.Run())
+	if code == 0 {
+		return nil
+	}
+	return interp.ExitStatus(code)
+}
+
+func command(hc interp.HandlerContext, path string, args []string) *exec.Cmd {
+	return &exec.Cmd{Path: path, Args: args, Env: exported(hc.Env), Dir: hc.Dir,
+		Stdin: hc.Stdin, Stdout: hc.Stdout, Stderr: hc.Stderr, ExtraFiles: inherited()}
+}
+
+// inherited are the descriptors from 3 to 9 that a program would get.
+func inherited() []*os.File {
+	files := make([]*os.File, 7)
+	for i := range files {
+		if flags, err := unix.FcntlInt(uintptr(i+3), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			fd, err := unix.FcntlInt(uintptr(i+3), unix.F_DUPFD_CLOEXEC, 10)
+			if err == nil {
+				files[i] = os.NewFile(uintptr(fd), "inherited")
+			}
+		}
+	}
+	return files
+}
+
+func exported(e expand.Environ) []string {
+	vars := map[string]string{}
+	e.Each(func(name string, v expand.Variable) bool {
+		delete(vars, name)
+		if v.Exported && v.IsSet() {
+			vars[name] = v.String()
+		}
+		return true
+	})
+	list := []string{}
+	for name, value := range vars {
+		list = append(list, name+"="+value)
+	}
+	return list
+}
+
+// replace executes a program in place of the shell; it returns only with an
+// error.
+func (s *sh) replace(hc interp.HandlerContext, args []string) error {
+	path, err := interp.LookPathDir(hc.Dir, hc.Env, args[0])
+	if err != nil {
+		return errors.New("not found")
+	}
+	if err := os.Chdir(hc.Dir); err != nil {
+		return err
+	}
+	for fd, stream := range []any{hc.Stdin, hc.Stdout, hc.Stderr} {
+		f, ok := stream.(*os.File)
+		if !ok || f == nil {
+			if f, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+				return err
+			}
+		}
+		if int(f.Fd()) == fd {
+			unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+		} else if err := unix.Dup2(int(f.Fd()), fd); err != nil {
+			return err
+		}
+		unix.SetNonblock(fd, false)
+	}
+	return syscall.Exec(path, args, exported(hc.Env))
+}
+
+// child is a shell that begins with the variables and functions of this one.
+func (s *sh) child(hc interp.HandlerContext, source string) *exec.Cmd {
+	var text strings.Builder
+	hc.Env.Each(func(name string, v expand.Variable) bool {
+		if v.Kind == expand.String && !v.Exported && !v.ReadOnly && syntax.ValidName(name) {
+			text.WriteString(name + "=" + quote(v.String()) + "\n")
+		}
+		return true
+	})
+	for _, f := range s.functions() {
+		text.WriteString(f + "\n")
+	}
+	text.WriteString(source)
+	args := append([]string{"sh"}, s.options...)
+	args = append(args, "-c", text.String(), "sh")
+	cmd := command(hc, "/bin/sh", append(args, s.params...))
+	return cmd
+}
+
+// functions are the declarations in what was read.
+func (s *sh) functions() []string {
+	var list []string
+	for _, source := range s.sources {
+		file, err := s.parser.Parse(strings.NewReader(source), "")
+		if err != nil {
+			continue
+		}
+		for _, st := range file.Stmts {
+			if f, ok := st.Cmd.(*syntax.FuncDecl); ok {
+				list = append(list, s.printer.print(f))
+			}
+		}
+	}
+	return list
+}
+
+// background starts a process that nobody waits for yet.
+func (s *sh) background(hc interp.HandlerContext, source string) error {
+	cmd := s.child(hc, source)
+	cmd.Stdin = nil
+	for _, stream := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
+		if _, ok := (*stream).(*os.File); !ok {
+			*stream = nil
+		}
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.last = cmd.Process.Pid
+	s.jobs[s.last] = cmd.Process
+	return nil
+}
+
+// wait waits for the processes named, or for all; a signal with a trap ends it.
+func (s *sh) wait(pids []string) ([]string, error) {
+	code := 0
+	if len(pids) == 0 {
+		for pid := range s.jobs {
+			pids = append(pids, strconv.Itoa(pid))
+		}
+	}
+	for _, word := range pids {
+		pid, _ := strconv.Atoi(word)
+		job := s.jobs[pid]
+		if job == nil {
+			code = 127
+			continue
+		}
+		ended := make(chan *os.ProcessState, 1)
+		go func() { state, _ := job.Wait(); ended <- state }()
+		select {
+		case state := <-ended:
+			code = stateCode(state)
+			delete(s.jobs, pid)
+		case sig := <-s.signals:
+			s.signals <- sig // its trap comes with the next command
+			return []string{statusCommand, strconv.Itoa(128 + int(sig.(syscall.Signal)))}, nil
+		}
+	}
+	return []string{statusCommand, strconv.Itoa(code)}, nil
+}
+
+func status(err error) ([]string, error) {
+	return []string{statusCommand, strconv.Itoa(exitCode(err))}, nil
+}
+
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return stateCode(exit.ProcessState)
+	}
+	fmt.Fprintln(os.Stderr, "sh:", err)
+	return 126
+}
+
+func stateCode(state *os.ProcessState) int {
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return state.ExitCode()
+}
+
+// trap takes signals; EXIT and ERR are the interpreter's.
+func (s *sh) trap(args []string) []string {
+	rest := []string{"true"}
+	for i, name := range args {
+		sig := unix.SignalNum("SIG" + strings.TrimPrefix(name, "SIG"))
+		switch {
+		case i < 2:
+		case sig == 0:
+			rest = []string{"trap", args[1], name}
+		case args[1] == "-":
+			delete(s.traps, sig)
+			signal.Reset(sig)
+		case args[1] == "":
+			signal.Ignore(sig)
+		default:
+			s.traps[sig] = args[1]
+			signal.Notify(s.signals, sig)
+		}
+	}
+	return rest
+}
+
+func (s *sh) trapped() string {
+	select {
+	case sig := <-s.signals:
+		return s.traps[sig]
+	default:
+		return ""
+	}
+}
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+func quoteAll(args []string) string {
+	var list []string
+	for _, a := range args {
+		list = append(list, quote(a))
+	}
+	return strings.Join(list, " ")
+}

@@ -1,0 +1,103 @@
+package freebsd
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"onset/vm/script"
+)
+
+// tools are the names of the guest program in /bin.
+const tools = `batch boot cat chmod cmp cp cut date dd dmesg env false grep head hostname hunt id kill ln ls manager mkdir
+	mkfifo mount mv program ps readlink rm rmdir seq sh sleep sort stty sysctl tail tee touch tr true umount uname wc zombies`
+
+// base has the files of every guest.
+//
+//go:embed base.txt
+var base string
+
+// build makes the programs of one module for the guest in the folder dir.
+func build(module, dir string, packages ...string) error {
+	cmd := exec.Command("go", append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", dir + "/"}, packages...)...)
+	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=freebsd", "GOARCH=amd64")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build %v for FreeBSD: %v\n%s", packages, err, out)
+	}
+	return nil
+}
+
+// root fills a folder with what the guest of a script has, and returns the
+// file that is process 1.
+func root(dir, programs string, s *script.Script) (init string, err error) {
+	for _, empty := range []string{"dev", "mnt", "proc", "root", "tmp", "var/run", "var/log/upstart"} {
+		if err := os.MkdirAll(filepath.Join(dir, empty), 0o755); err != nil {
+			return "", err
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "tmp"), os.ModeSticky|0o777); err != nil {
+		return "", err
+	}
+	links := map[string]string{}
+	for name := range strings.FieldsSeq(tools) {
+		links["/bin/"+name] = "guest"
+	}
+	for _, name := range script.Clients {
+		links["/sbin/"+name] = "initctl"
+	}
+	files := []script.File{}
+	for name, target := range links {
+		files = append(files, script.File{Name: name, Link: target})
+	}
+	ours := map[string]string{"/bin/guest": "guest"}
+	texts := []string{base}
+	if !s.BringsInit() {
+		ours["/sbin/init"], ours["/sbin/initctl"] = "init", "initctl"
+		texts = append(texts, script.Guest)
+	}
+	for name, program := range ours {
+		data, err := os.ReadFile(filepath.Join(programs, program))
+		if err != nil {
+			return "", err
+		}
+		files = append(files, script.File{Name: name, Mode: 0o755, Data: data})
+	}
+	for _, text := range texts {
+		common, err := script.Parse(text)
+		if err != nil {
+			return "", err
+		}
+		files = append(files, common.Files...)
+	}
+	for _, f := range append(files, s.Files...) {
+		if err := put(dir, f); err != nil {
+			return "", err
+		}
+	}
+	if s.BringsInit() {
+		return filepath.Join(dir, "init"), nil
+	}
+	return filepath.Join(dir, "sbin", "init"), nil
+}
+
+// put adds a file, or replaces it.
+func put(dir string, f script.File) error {
+	name := filepath.Join(dir, f.Name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(name); err != nil {
+		return err
+	}
+	if f.Link != "" {
+		return os.Symlink(f.Link, name)
+	}
+	if err := os.WriteFile(name, f.Data, 0o600); err != nil {
+		return err
+	}
+	return os.Chmod(name, os.FileMode(f.Mode&0o777))
+}
