@@ -1,0 +1,11 @@
+package main
+
+import (
+	"onset/eventsources"
+	"onset/eventsources/devctl"
+)
+
+// sources are all there are, each with what it tells in its package comment.
+var sources = []eventsources.Source{
+	devctl.Source{},
+}

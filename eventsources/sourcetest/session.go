@@ -1,0 +1,116 @@
+package sourcetest
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Session is the real init of a session, with its own jobs.
+type Session struct {
+	Address string
+
+	t             *testing.T
+	dir, programs string
+}
+
+// NewSession starts init with job files by name, in which PATH/ is the folder
+// Path names. It ends with the test. Where the programs cannot be built, the
+// test is skipped.
+func NewSession(t *testing.T, jobs map[string]string) *Session {
+	t.Helper()
+	s := &Session{t: t, dir: t.TempDir(), programs: build(t)}
+	for _, d := range []string{"conf", "log", "run"} {
+		if err := os.Mkdir(s.Path(d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range jobs {
+		if err := os.WriteFile(s.Path("conf", name), []byte(strings.ReplaceAll(text, "PATH/", s.dir+"/")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	messages, err := os.Create(s.Path("messages"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer messages.Close()
+	cmd := exec.Command(filepath.Join(s.programs, "init"), "--user", "--no-dbus", "--confdir", s.Path("conf"), "--logdir", s.Path("log"))
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "XDG_RUNTIME_DIR=" + s.Path("run")}
+	cmd.Stdout, cmd.Stderr = messages, messages
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.end(cmd) })
+	s.Await("init", func() bool {
+		files, _ := filepath.Glob(s.Path("run", "upstart", "sessions", "*.session"))
+		text, _ := os.ReadFile(strings.Join(files, ""))
+		s.Address = strings.TrimSpace(strings.TrimPrefix(string(text), "UPSTART_SESSION="))
+		return s.Address != "" && s.Initctl("version") != ""
+	})
+	return s
+}
+
+// build makes init and initctl of this tree.
+func build(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	cmd := exec.Command("go", "build", "-o", dir+"/", "onset/cmd/init", "onset/cmd/initctl")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip("there is no go here to build init with")
+	}
+	if err != nil {
+		t.Fatalf("cannot build init: %v\n%s", err, out)
+	}
+	return dir
+}
+
+func (s *Session) end(cmd *exec.Cmd) {
+	cmd.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(20*time.Second, func() {
+		s.t.Error("init does not end the session")
+		cmd.Process.Kill()
+	})
+	cmd.Wait()
+	kill.Stop()
+	if s.t.Failed() {
+		text, _ := os.ReadFile(s.Path("messages"))
+		s.t.Logf("messages of init:\n%s", text)
+	}
+}
+
+// Path returns a path below the folder of the session.
+func (s *Session) Path(parts ...string) string {
+	return filepath.Join(append([]string{s.dir}, parts...)...)
+}
+
+// Initctl runs a command of initctl and returns what it prints.
+func (s *Session) Initctl(args ...string) string {
+	cmd := exec.Command(filepath.Join(s.programs, "initctl"), args...)
+	cmd.Env = append(os.Environ(), "UPSTART_SESSION="+s.Address)
+	out, _ := cmd.CombinedOutput()
+	return string(out)
+}
+
+// Log returns what an instance of a job has printed; its name has _ for /.
+func (s *Session) Log(name string) string {
+	text, _ := os.ReadFile(s.Path("log", name+".log"))
+	return strings.ReplaceAll(string(text), "\r\n", "\n")
+}
+
+// Await waits until something is so.
+func (s *Session) Await(what string, so func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("waited in vain for %s; jobs:\n%sfacts:\n%s", what, s.Initctl("list"), s.Initctl("facts"))
+		}
+	}
+}
