@@ -23,7 +23,8 @@ const (
 )
 
 // A connection is kept while all that is known of it is in the socket and in
-// the journal: not while part of a message is in memory, in or out. What is
+// the journal: not while part of a message is in memory, in or out, nor where
+// the kernel gives no descriptors to who peeks, a call with one. What is
 // kept is only peeked at; Taken takes it out of the socket.
 
 // store has the keeper hold the connection under a name in place of any before.

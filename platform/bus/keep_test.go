@@ -207,6 +207,7 @@ type caller struct {
 	fd      int
 	in      []byte
 	sloppy  bool // sends halves of messages, and may lose the connection for it
+	risks   bool // has sent a descriptor where that may cost the connection
 	greeted bool
 	begun   bool
 	serial  uint32
@@ -221,7 +222,7 @@ func (p *caller) connect() {
 		p.c.t.Fatal(err)
 	}
 	p.c.newPeer(pair[1], peer{os.Geteuid(), -1})
-	p.fd, p.in, p.greeted, p.begun, p.unsent = pair[0], nil, false, false, nil
+	p.fd, p.in, p.greeted, p.begun, p.risks, p.unsent = pair[0], nil, false, false, false, nil
 	put(p.c.t, p.fd, fmt.Sprintf("\x00AUTH EXTERNAL %x\r\n", fmt.Sprint(os.Geteuid())))
 }
 
@@ -251,7 +252,7 @@ func (p *caller) read() {
 		p.in = p.in[size:]
 	}
 	if err == errHungUp {
-		if p.begun && !p.sloppy {
+		if p.begun && !p.sloppy && !p.risks {
 			p.c.t.Errorf("client %d lost its connection", p.number)
 		}
 		for serial, answered := range p.asked {
@@ -287,6 +288,7 @@ func (p *caller) write() {
 		member, args := "EmitEvent", []any{name, []string{}, true}
 		if p.c.random.IntN(4) == 0 && len(out) == 0 {
 			oob, member, args = unix.UnixRights(0), "EmitEventWithFile", append(args, dbus.UnixFD(0))
+			p.risks = p.risks || !peeksRights
 		}
 		out = append(out, message(p.c.t, p.serial, member, args...)...)
 	}

@@ -40,11 +40,11 @@ func peerOf(fd int) (peer, error) {
 
 // UnreadRights reports whether descriptors come with a message that was
 // peeked at: this kernel makes none for who peeks, so it has to be received.
-func UnreadRights(oob []byte) bool {
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return len(oob) > 0 // cut off, and only descriptors take so much
+func UnreadRights(oob []byte, flags int) bool {
+	if flags&unix.MSG_CTRUNC != 0 {
+		return true // only descriptors take so much
 	}
+	msgs, _ := unix.ParseSocketControlMessage(oob)
 	for _, m := range msgs {
 		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_RIGHTS {
 			return true

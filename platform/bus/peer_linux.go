@@ -21,7 +21,7 @@ func peerOf(fd int) (peer, error) {
 
 // UnreadRights reports whether descriptors come with a message that was
 // peeked at, but not to who peeks; they do here.
-func UnreadRights([]byte) bool { return false }
+func UnreadRights(oob []byte, flags int) bool { return false }
 
 // queued returns how many bytes a socket holds.
 func queued(fd int) int {

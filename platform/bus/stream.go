@@ -83,7 +83,7 @@ func (st *stream) read() error {
 		flags = unix.MSG_PEEK
 	}
 	n, oobn, flags, err := recvmsg(st.fd, st.s.buffer, oob[:], flags)
-	if st.peeking && UnreadRights(oob[:max(oobn, 0)]) {
+	if st.peeking && UnreadRights(oob[:max(oobn, 0)], flags) {
 		st.peeking = false
 		st.drop()
 		n, oobn, flags, err = recvmsg(st.fd, st.s.buffer, oob[:], 0)
