@@ -33,6 +33,7 @@ func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 	case engine.Release:
 		m.logs.Release(e.Token)
 		m.releaseSign(e.Token)
+		m.releaseNotify(e.Token)
 		m.bus.ForgetName(e.Token)
 		if e.PID != 0 { // an error is nobody's business: most machines have no such file
 			utmp.EndSession(utmp.File, utmp.LogFile, e.PID, time.Now())
@@ -76,7 +77,7 @@ func (m *Manager) Redo(effect engine.Effect) []engine.Msg {
 
 // find looks for the process of a spawn that may have been carried out.
 func (m *Manager) find(e engine.Spawn) []engine.Msg {
-	if spec, err := m.withNotifySocket(e.Spec); err == nil {
+	if spec, err := m.withNotifySocket(e.Token, e.Spec); err == nil {
 		e.Spec = spec
 	}
 	found := m.k.Processes.Find(e.Token, e.Spec, m.knows)
@@ -105,9 +106,9 @@ func (m *Manager) done(call uint64, err error) {
 // spawn starts a process. What keeps it from being started for want of
 // resources is told as temporary.
 func (m *Manager) spawn(e engine.Spawn) []engine.Msg {
-	spec, err := m.withNotifySocket(e.Spec)
+	spec, err := m.withNotifySocket(e.Token, e.Spec)
 	if err != nil {
-		return failed(e.Token, err.Error(), true)
+		return failed(e.Token, err.Error(), !errors.Is(err, errNoWay))
 	}
 	io := platform.Streams{Log: -1, Files: spec.Files}
 	if spec.Attrs.Console == job.ConsoleLog {

@@ -15,31 +15,47 @@ import (
 	"onset/core/env"
 	"onset/core/job"
 	"onset/platform"
+	"onset/platform/bus"
 )
 
 // Bounds of what comes over sockets of sd_notify.
 const (
 	maxNotice  = 16 << 10 // bytes of a message
 	maxRights  = 253      // descriptors with it, which is the kernel's bound
-	maxSockets = 8        // bound at a time; the latest stay
+	maxSockets = 8        // for all jobs that are bound at a time; the latest stay
 )
 
-// notifySocket is a socket of sd_notify(3). A message is only peeked at, one a
-// turn, and taken by the next, when the journal has it: the keeper has the socket.
+// notifySocket is a socket of sd_notify(3): one for all jobs where the kernel
+// tells which process sent a message, else one a spawn. A message is only peeked at,
+// one a turn, and taken by the next, when the journal has it: the keeper has the
+// socket. Where the kernel gives no descriptors to who peeks, a message with
+// descriptors is taken at once, and lost if the manager is killed just then.
 type notifySocket struct {
 	FD       int
+	Token    uint64 // whose it is; 0: everybody's
 	Address  string // path, or @NAME
 	Dev, Ino uint64 // of the path
 
 	peeked bool
+	unused []int // descriptors to be closed when the journal has their message
+}
+
+// sender is who sent a message; -1 is unknown.
+type sender struct{ pid, uid int }
+
+func (s sender) String() string {
+	if s.pid <= 0 {
+		return "a process of uid " + strconv.Itoa(s.uid)
+	}
+	return "process " + strconv.Itoa(s.pid)
 }
 
 // notifyName begins the names of notifySockets in the keeper's store, before
-// device, inode and address.
+// token, device, inode and address.
 const notifyName = "notify "
 
 func (s *notifySocket) name() string {
-	return fmt.Sprintf("%s%d %d %s", notifyName, s.Dev, s.Ino, s.Address)
+	return fmt.Sprintf("%s%d %d %d %s", notifyName, s.Token, s.Dev, s.Ino, s.Address)
 }
 
 // storedNotifySocket is the socket of a name in the keeper's store.
@@ -48,63 +64,60 @@ func storedNotifySocket(name string, fd int) (*notifySocket, bool) {
 	if !ok {
 		return nil, false
 	}
-	parts := strings.SplitN(rest, " ", 3)
-	if len(parts) != 3 {
+	parts := strings.SplitN(rest, " ", 4)
+	if len(parts) != 4 {
 		return nil, false
 	}
-	dev, err := strconv.ParseUint(parts[0], 10, 64)
-	ino, failed := strconv.ParseUint(parts[1], 10, 64)
-	return &notifySocket{FD: fd, Address: parts[2], Dev: dev, Ino: ino}, err == nil && failed == nil
+	var n [3]uint64
+	for i := range n {
+		var err error
+		if n[i], err = strconv.ParseUint(parts[i], 10, 64); err != nil {
+			return nil, false
+		}
+	}
+	return &notifySocket{FD: fd, Token: n[0], Dev: n[1], Ino: n[2], Address: parts[3]}, true
 }
 
 // NotifyAddress is where an init has its socket of sd_notify, for
 // engine.Options.
 func NotifyAddress(mode engine.Mode, own env.Table, pid int) string {
 	if mode == engine.System {
-		return "/run/onset/notify"
+		return systemNotify
 	}
 	base, _ := own.Lookup("XDG_RUNTIME_DIR")
 	path := filepath.Join(base, "onset", "notify-"+strconv.Itoa(pid))
-	if !filepath.IsAbs(base) || len(path) >= len(unix.RawSockaddrUnix{}.Path) {
-		return "@onset/notify/" + strconv.Itoa(pid)
+	if !filepath.IsAbs(base) || len(path)+notifySuffix >= len(unix.RawSockaddrUnix{}.Path) {
+		return otherNotify + strconv.Itoa(pid)
 	}
 	return path
 }
 
 // withNotifySocket sees to it that there is the socket that a spec names, and
-// returns the spec with the address by which its process gets at it: a process with a
-// root directory of its own only at an abstract one, which is also what
-// there is while no directory can be written to.
-func (m *Manager) withNotifySocket(s *job.Spec) (*job.Spec, error) {
+// returns the spec with the address by which its process gets at it.
+func (m *Manager) withNotifySocket(token uint64, s *job.Spec) (*job.Spec, error) {
 	const key = "NOTIFY_SOCKET"
-	address, _ := s.Env.Lookup(key)
-	if address == "" || address != m.address {
+	if address, _ := s.Env.Lookup(key); address == "" || address != m.address {
 		return s, nil
 	}
-	err := error(nil)
-	if address[0] == '@' || s.Root == "" && s.Attrs.Chroot == "" {
-		err = m.bindNotify(address)
-	}
-	if address[0] != '@' && (s.Root != "" || s.Attrs.Chroot != "" || err != nil) {
-		address = "@" + strings.TrimPrefix(address, "/")
-		if err = m.bindNotify(address); err == nil {
-			changed := *s
-			changed.Env = s.Env.Clone().Set(key+"="+address, true)
-			s = &changed
-		}
-	}
+	address, err := m.notifySocketOf(token, s)
 	if err != nil {
 		return nil, fmt.Errorf("unable to set up the notify socket: %w", err)
+	}
+	if address != m.address {
+		changed := *s
+		changed.Env = s.Env.Clone().Set(key+"="+address, true)
+		s = &changed
 	}
 	return s, nil
 }
 
-// bindNotify binds a socket unless there is one at the address.
-func (m *Manager) bindNotify(address string) error {
+// bindNotify binds a socket for a spawn, or 0 for all, unless there is one at
+// the address.
+func (m *Manager) bindNotify(address string, token uint64) error {
 	if slices.ContainsFunc(m.notify, func(s *notifySocket) bool { return s.Address == address && s.reachable() }) {
 		return nil
 	}
-	s := &notifySocket{Address: address}
+	s := &notifySocket{Address: address, Token: token}
 	var err error
 	if s.FD, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 		return err
@@ -120,7 +133,7 @@ func (m *Manager) bindNotify(address string) error {
 		return err
 	}
 	m.kept.store(s.name(), s.FD)
-	if len(m.notify) > maxSockets {
+	if token == 0 && len(m.notify) > maxSockets {
 		m.closeNotify(m.notify[0])
 	}
 	return nil
@@ -171,6 +184,18 @@ func (m *Manager) closeNotify(s *notifySocket) {
 	m.kept.drop(s.name())
 	m.k.Poller.Remove(s.FD)
 	unix.Close(s.FD)
+	closeAll(s.unused)
+	s.unused = nil
+}
+
+// releaseNotify ends what a spawn can say.
+func (m *Manager) releaseNotify(token uint64) {
+	for _, s := range slices.Clone(m.notify) {
+		if s.Token == token && token != 0 {
+			s.removeFile()
+			m.closeNotify(s)
+		}
+	}
 }
 
 // adoptNotify hears of the sockets of an image before.
@@ -190,9 +215,13 @@ func (m *Manager) adoptNotify(sockets []*notifySocket) {
 // removeNotify removes the files of the sockets at the end of a session.
 func (m *Manager) removeNotify() {
 	for _, s := range m.notify {
-		if s.Address[0] != '@' && s.reachable() {
-			os.Remove(s.Address)
-		}
+		s.removeFile()
+	}
+}
+
+func (s *notifySocket) removeFile() {
+	if s.Address[0] != '@' && s.reachable() {
+		os.Remove(s.Address)
 	}
 }
 
@@ -204,29 +233,35 @@ func (m *Manager) notified(s *notifySocket) {
 	if m.notice == nil {
 		m.notice = make([]byte, maxNotice)
 	}
-	oob := make([]byte, unix.CmsgSpace(4*maxRights)+64)
+	oob := make([]byte, unix.CmsgSpace(4*maxRights)+256)
 	n, oobn, flags, _, err := unix.Recvmsg(s.FD, m.notice, oob, unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	s.peeked = err == nil
+	if err == nil && bus.UnreadRights(oob[:max(oobn, 0)], flags) {
+		s.peeked = false
+		n, oobn, flags, _, err = unix.Recvmsg(s.FD, m.notice, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	}
 	if err != nil {
 		return // somebody interrupted it
 	}
-	s.peeked = true
-	sender, files := takeRights(oob[:max(oobn, 0)])
+	from, files := takeRights(oob[:max(oobn, 0)])
 	if flags&unix.MSG_CTRUNC != 0 {
-		m.complain("Descriptors that process %d sent to the notify socket are lost: there is no room for so many", sender)
+		m.complain("Descriptors that %s sent to the notify socket are lost: there is no room for so many", from)
 	}
 	lines, err := noticeLines(m.notice[:max(n, 0)], flags)
-	if err != nil {
-		m.complain("Message of process %d to the notify socket left out: %s", sender, err)
+	if err == nil {
+		if token := m.spawnOf(s, from); token != 0 {
+			s.unused = append(s.unused, m.tellNotice(engine.Notified{Token: token, PID: max(from.pid, 0), Lines: lines}, files)...)
+			return
+		}
+		err = errStranger
 	}
-	if token := m.k.Processes.TokenOf(sender); err == nil && token != 0 {
-		m.tellNotice(engine.Notified{Token: token, PID: sender, Lines: lines}, files)
-		return
-	}
+	m.complain("Message of %s to the notify socket left out: %s", from, err)
+	closeAll(files)
+}
+
+func closeAll(files []int) {
 	for _, fd := range files {
 		unix.Close(fd)
-	}
-	if err == nil {
-		m.complain("Message of process %d to the notify socket left out: it is of no job", sender)
 	}
 }
 
@@ -240,8 +275,10 @@ func (m *Manager) complain(format string, args ...any) {
 }
 
 var (
-	errNotice = fmt.Errorf("it is longer than %d bytes", maxNotice)
-	errBinary = errors.New("it is no text")
+	errNotice   = fmt.Errorf("it is longer than %d bytes", maxNotice)
+	errBinary   = errors.New("it is no text")
+	errStranger = errors.New("it is of no job")
+	errNoWay    = errors.New("a process with a root directory of its own cannot reach it on this kernel")
 )
 
 // noticeLines takes a message apart (sd_notify(3)).
@@ -257,9 +294,9 @@ func noticeLines(b []byte, flags int) ([]string, error) {
 }
 
 // tellNotice passes a message on. Only descriptors that are to be stored are
-// kept; one that the job has stored already is told by the number it has, since
-// a message may come again after a crash.
-func (m *Manager) tellNotice(n engine.Notified, files []int) {
+// kept, the others are returned; one that the job has stored already is told by
+// the number it has, since a message may come again after a crash.
+func (m *Manager) tellNotice(n engine.Notified, files []int) (unused []int) {
 	stores := slices.Contains(n.Lines, "FDSTORE=1")
 	var stored []job.StoredFile
 	if stores {
@@ -274,15 +311,16 @@ func (m *Manager) tellNotice(n engine.Notified, files []int) {
 		switch {
 		case stores && known >= 0:
 			n.Files = append(n.Files, stored[known].File)
-			unix.Close(fd)
+			unused = append(unused, fd)
 		case stores:
 			n.Files = append(n.Files, m.takeFile(fd))
 		default:
-			unix.Close(fd)
+			unused = append(unused, fd)
 		}
 	}
 	n.Lines = slices.DeleteFunc(n.Lines, func(line string) bool { return !m.ownMain(n.Token, line) })
 	m.happened(n)
+	return unused
 }
 
 // ownMain reports whether a line names no process as main, or one of the job.
@@ -306,5 +344,7 @@ func (m *Manager) notifyTaken() {
 			s.peeked = false
 			unix.Recvfrom(s.FD, nil, unix.MSG_DONTWAIT) // closes its descriptors
 		}
+		closeAll(s.unused)
+		s.unused = nil
 	}
 }

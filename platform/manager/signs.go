@@ -53,7 +53,7 @@ func (m *Manager) openSign(token uint64, s *job.Spec) (child int, err error) {
 	fds := [2]int{}
 	switch {
 	case s.Slot == job.Main && s.Expect.Kind == job.ExpectFD:
-		err = unix.Pipe2(fds[:], unix.O_CLOEXEC)
+		fds, err = posix.LinePipe()
 	case s.Slot == job.Main && s.Expect.Kind == job.ExpectListen && m.listens != nil:
 		fds, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	default:

@@ -6,6 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// LinePipe returns a pipe for Newline, close-on-exec.
+func LinePipe() (fds [2]int, err error) {
+	err = unix.Pipe2(fds[:], unix.O_CLOEXEC)
+	return fds, err
+}
+
 // Newline looks for a newline in a pipe, without waiting. It stays there, for
 // a manager after this one, and what does not come with one is taken. Ended
 // says that there is nothing and will be nothing.

@@ -18,9 +18,6 @@ import (
 // stageName is the argv[0] of the exec stage.
 const stageName = "onset-exec"
 
-// StageFailed is how a stage exits whose report says why.
-const StageFailed = 255
-
 // StageEnv is the environment of the stage itself, which should not depend on
 // that of the job.
 var StageEnv = []string{"GOMAXPROCS=1", "GOGC=off"}
@@ -65,7 +62,7 @@ func StageMain() {
 		}
 	}
 	err.send(report)
-	unix.Exit(StageFailed)
+	unix.Exit(255)
 }
 
 // stage carries out a plan.

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -144,7 +145,7 @@ func TestSignNames(t *testing.T) {
 		}
 	}
 	n := &notifySocket{Address: "/run/a b", Dev: 3, Ino: 1 << 63}
-	if got, ok := storedNotifySocket(n.name(), 0); !ok || *got != *n || !ownName(n.name()) {
+	if got, ok := storedNotifySocket(n.name(), 0); !ok || !reflect.DeepEqual(got, n) || !ownName(n.name()) {
 		t.Errorf("%+v became %+v", n, got)
 	}
 }
