@@ -1,9 +1,14 @@
 package platformtest
 
 import (
+	"encoding/binary"
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,18 +17,73 @@ import (
 func kernelFacts(facts map[string]string) {
 	nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	facts["nice"] = describe(nice, err)
+	facts["tty"] = "0"
+	if k := processWith(os.Getpid()); k != nil && int64(binary.LittleEndian.Uint64(k[560:])) != -1 { // ki_tdev
+		facts["tty"] = fmt.Sprint(binary.LittleEndian.Uint64(k[560:]))
+	}
+	if k := processWith(os.Getpid()); k != nil {
+		facts["SigIgn"] = fmt.Sprintf("%08x", binary.LittleEndian.Uint32(k[136:]))
+	}
+	var fds []string
+	for fd := range 64 {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 {
+			fds = append(fds, fmt.Sprintf("%d:%s", fd, nameOf(fd)))
+		}
+	}
+	facts["fds"] = strings.Join(fds, " ")
 }
 
-// forkTimes forks as often as told; each parent ends and the last child stays.
-func forkTimes(kinds []string) {
-	self, _ := os.Executable()
-	for i, kind := range kinds {
-		if kind == "exec" {
-			syscall.Exec(self, append([]string{os.Args[0], helperArg, "fork"}, kinds[i+1:]...), os.Environ())
-			os.Exit(99)
+// nameOf is what a descriptor is of, as far as it matters here.
+func nameOf(fd int) string {
+	var st, null unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return "?"
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFIFO:
+		return fmt.Sprintf("pipe:%d", st.Ino)
+	case unix.S_IFCHR:
+		if unix.Stat(os.DevNull, &null) == nil && null.Rdev == st.Rdev {
+			return os.DevNull
 		}
-		pid, second, errno := syscall.RawSyscall(unix.SYS_FORK, 0, 0, 0)
-		if errno != 0 || pid != 0 && second == 0 {
+		return ttyName(fd)
+	}
+	return fmt.Sprintf("%o:%d", st.Mode, st.Ino)
+}
+
+// ttyName is the path of a terminal.
+func ttyName(fd int) string {
+	var buf [64]byte
+	arg := struct {
+		length int32
+		buf    *byte
+	}{int32(len(buf)), &buf[0]}
+	const fiodgname = 0x80106678
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), fiodgname, uintptr(unsafe.Pointer(&arg))); errno != 0 {
+		return "?"
+	}
+	return "/dev/" + unix.ByteSliceToString(buf[:])
+}
+
+// forkTimes forks as often as told, by fork or by vfork; each parent ends and
+// the last child stays. "exec" in the list executes the helper anew with what
+// is left of the list.
+func forkTimes(kinds []string) {
+	path, _ := os.Executable()
+	self, _ := syscall.BytePtrFromString(path)
+	var argv, env []*byte
+	if i := slices.Index(kinds, "exec"); i >= 0 {
+		argv, _ = syscall.SlicePtrFromStrings(append([]string{os.Args[0], helperArg, "fork"}, kinds[i+1:]...))
+		env, _ = syscall.SlicePtrFromStrings(os.Environ())
+	}
+	for _, kind := range kinds {
+		if kind == "exec" { // the runtime's own call needs threads that a fork has lost
+			syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(self)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
+			syscall.RawSyscall(unix.SYS_EXIT, 99, 0, 0)
+		}
+		pid, errno := fork(kind == "vfork")
+		if errno != 0 || pid != 0 {
 			syscall.RawSyscall(unix.SYS_EXIT, uintptr(errno), 0, 0)
 		}
 	}
@@ -32,8 +92,23 @@ func forkTimes(kinds []string) {
 	}
 }
 
-// spawnSelf starts the helper anew with the arguments behind the first, which
-// says whether to stay, to leave or to fail.
+// fork returns 0 in the child. A maker that uses vfork waits for its child,
+// with memory of its own: another stack is not to be had here.
+func fork(waits bool) (pid uintptr, errno syscall.Errno) {
+	call, flags := uintptr(unix.SYS_FORK), uintptr(0)
+	if waits {
+		call, flags = unix.SYS_RFORK, 1<<4|1<<2|1<<31 // RFPROC, RFFDG, RFPPWAIT
+	}
+	pid, second, errno := syscall.RawSyscall(call, flags, 0, 0)
+	if second != 0 {
+		pid = 0
+	}
+	return pid, errno
+}
+
+// spawnSelf starts the helper anew, as posix_spawn does, with the arguments
+// behind the first, which says whether to stay ("stay"), to end well ("leave")
+// or to end badly ("fail").
 func spawnSelf(args []string) {
 	self, _ := os.Executable()
 	argv := append([]string{os.Args[0], helperArg}, args[1:]...)
@@ -46,28 +121,101 @@ func spawnSelf(args []string) {
 	}
 }
 
-// resting says whether a process lives.
-func resting(pid int, untraced bool) bool { return unix.Kill(pid, 0) == nil }
-
-// storm makes children that end at once.
+// storm makes children that end at once, some by executing a program.
 func storm(n int) {
-	for range n {
-		pid, second, _ := syscall.RawSyscall(unix.SYS_FORK, 0, 0, 0)
-		if second != 0 {
+	program, _ := syscall.BytePtrFromString("/usr/bin/true")
+	argv, env := []*byte{program, nil}, []*byte{nil}
+	for i := range n {
+		pid, _ := fork(false)
+		if pid == 0 {
+			if i%8 == 0 {
+				syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(program)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
+			}
 			syscall.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
 		}
 		unix.Wait4(int(pid), nil, 0, nil)
 	}
 }
 
-// What follows asks for what this kernel tells in no file.
+// A process is struct kinfo_proc; the numbers are places in it (sys/user.h).
+type process []byte
 
-func traced() []string { return nil }
+const processSize = 1088
 
-func held() []string { return []string{"none"} }
+func (k process) pid() int    { return int(binary.LittleEndian.Uint32(k[72:])) }
+func (k process) parent() int { return int(binary.LittleEndian.Uint32(k[76:])) }
+func (k process) flags() int  { return int(binary.LittleEndian.Uint32(k[368:])) }
+func (k process) state() byte { return k[388] }
+func (k process) tracer() int { return int(binary.LittleEndian.Uint32(k[576:])) }
 
-func childOf(pid int) int { return 0 }
+func (k process) kernels() bool { return k.flags()&4 != 0 || k.pid() == 0 } // P_KPROC
 
-func inState(pid int, state string) bool { return resting(pid, false) }
+func processes() (all []process) {
+	buf, _ := unix.SysctlRaw("kern.proc.proc")
+	for ; len(buf) >= processSize; buf = buf[processSize:] {
+		if k := process(buf[:processSize]); !k.kernels() {
+			all = append(all, k)
+		}
+	}
+	return all
+}
 
-func alone(pids ...int) bool { return true }
+func processWith(pid int) process {
+	buf, err := unix.SysctlRaw("kern.proc.pid", pid)
+	if err != nil || len(buf) < processSize {
+		return nil
+	}
+	return process(buf[:processSize])
+}
+
+// traces says that the kernel tells of trees without tracing.
+const traces = false
+
+// held has none to return.
+func held() []string { return nil }
+
+// traced returns the processes that are traced.
+func traced() (pids []string) {
+	for _, k := range processes() {
+		if k.tracer() != 0 {
+			pids = append(pids, fmt.Sprint(k.pid()))
+		}
+	}
+	return pids
+}
+
+// alone reports whether no other processes than these live, but for the
+// first.
+func alone(pids ...int) bool {
+	return !slices.ContainsFunc(processes(), func(k process) bool {
+		return k.pid() != 1 && !slices.Contains(pids, k.pid()) && k.state() != zombie
+	})
+}
+
+// childOf returns a child of a process, or 0.
+func childOf(pid int) int {
+	for _, k := range processes() {
+		if k.parent() == pid {
+			return k.pid()
+		}
+	}
+	return 0
+}
+
+const (
+	asleep = 3
+	halted = 4
+	zombie = 5
+)
+
+// inState has states by their letters in Linux.
+func inState(pid int, state string) bool {
+	k := processWith(pid)
+	return k != nil && k.state() == map[string]byte{"S": asleep, "T": halted, "Z": zombie}[state]
+}
+
+// resting says whether a process sleeps and is not traced.
+func resting(pid int, untraced bool) bool {
+	k := processWith(pid)
+	return k != nil && k.state() == asleep && (!untraced || k.tracer() == 0)
+}

@@ -107,6 +107,9 @@ func storm(n int) {
 	}
 }
 
+// traces says that trees are followed by tracing them.
+const traces = true
+
 // traced returns the threads that are traced.
 func traced() (tids []string) {
 	names, _ := filepath.Glob("/proc/[0-9]*/task/*/status")

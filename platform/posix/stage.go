@@ -18,6 +18,9 @@ import (
 // stageName is the argv[0] of the exec stage.
 const stageName = "onset-exec"
 
+// StageFailed is how a stage exits whose report says why.
+const StageFailed = 255
+
 // StageEnv is the environment of the stage itself, which should not depend on
 // that of the job.
 var StageEnv = []string{"GOMAXPROCS=1", "GOGC=off"}
@@ -62,7 +65,7 @@ func StageMain() {
 		}
 	}
 	err.send(report)
-	unix.Exit(255)
+	unix.Exit(StageFailed)
 }
 
 // stage carries out a plan.

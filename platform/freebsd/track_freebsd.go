@@ -1,0 +1,147 @@
+package freebsd
+
+import (
+	"golang.org/x/sys/unix"
+
+	"onset/core/engine"
+	"onset/platform"
+)
+
+// tree is what the main process of expect fork or daemon makes. Its queue
+// tells who made whom; nothing is held for that, and all of it is forgotten
+// when the queue is closed.
+type tree struct {
+	queue int
+	token uint64
+	main  *kin
+	mains []int // processes that are or were main
+	kins  map[int]*kin
+}
+
+// kin is a process of a tree. The dead are kept by their descendants only.
+type kin struct {
+	pid      int
+	maker    *kin // nil: it is the first, or was made while nobody looked
+	dead     bool
+	executed bool // a program, when all its makers had ended
+}
+
+const treeNotes = unix.NOTE_EXIT | unix.NOTE_EXEC | unix.NOTE_TRACK
+
+// follow begins a tree with a process that is held by its gate, or that was
+// taken over. Where that cannot be, forks are not counted.
+func (p *Processes) follow(token uint64, pid int) *tree {
+	queue, err := newQueue()
+	if err != nil {
+		p.Warn("cannot count the forks of a job: " + err.Error())
+		return nil
+	}
+	t := &tree{queue: queue, token: token, mains: []int{pid}, kins: map[int]*kin{}}
+	if !t.add(pid) || p.Poller.Add(queue, platform.Readable, func(platform.Ready) { p.hear(t) }) != nil {
+		unix.Close(queue)
+		return nil
+	}
+	t.main = t.kins[pid]
+	p.trees[token] = t
+	return t
+}
+
+// add has the queue tell of a process and all that it makes.
+func (t *tree) add(pid int) bool {
+	if change(t.queue, unix.Kevent_t{Ident: uint64(pid), Filter: unix.EVFILT_PROC, Flags: unix.EV_ADD, Fflags: treeNotes}) != nil {
+		return false
+	}
+	t.kins[pid] = &kin{pid: pid}
+	return true
+}
+
+// hear takes what the queue of a tree tells. The birth of a process comes
+// before all that it does.
+func (p *Processes) hear(t *tree) {
+	var batch [64]unix.Kevent_t
+	for {
+		n, err := unix.Kevent(t.queue, nil, batch[:], &unix.Timespec{})
+		if err != nil {
+			return
+		}
+		for i := range batch[:n] {
+			p.note(t, &batch[i])
+		}
+		if n < len(batch) {
+			return
+		}
+	}
+}
+
+func (p *Processes) note(t *tree, e *unix.Kevent_t) {
+	pid := int(e.Ident)
+	if e.Fflags&unix.NOTE_CHILD != 0 {
+		t.kins[pid] = &kin{pid: pid, maker: t.kins[int(e.Data)]}
+		return
+	}
+	k := t.kins[pid]
+	switch {
+	case k == nil:
+	case e.Fflags&unix.NOTE_EXIT != 0:
+		k.dead = true
+		delete(t.kins, pid)
+	case e.Fflags&unix.NOTE_EXEC != 0 && k.orphaned():
+		k.executed = true
+		if k == t.main {
+			p.replaced(k)
+		}
+	}
+}
+
+// orphaned reports whether a process was made by others that have all ended.
+func (k *kin) orphaned() bool {
+	if k.maker == nil {
+		return false
+	}
+	for m := k.maker; m != nil; m = m.maker {
+		if !m.dead {
+			return false
+		}
+	}
+	return true
+}
+
+// replaced tells the execution of a process whose makers have all ended, once
+// it is main.
+func (p *Processes) replaced(k *kin) {
+	if k != nil && k.executed {
+		k.executed = false
+		p.Tell(engine.Replaced{PID: k.pid})
+	}
+}
+
+// pass makes another process main, and returns how many forks lead to it; 0 if
+// nobody looked.
+func (t *tree) pass(heir int) (forks int) {
+	from := t.main
+	t.main = t.kins[heir]
+	t.mains = append(t.mains, heir)
+	n := 0
+	for k := t.main; k != nil; k = k.maker {
+		if k == from {
+			return n
+		}
+		n++
+	}
+	return 0
+}
+
+// Detach implements platform.Processes.
+func (p *Processes) Detach(pid int) {
+	for token, t := range p.trees {
+		for _, main := range t.mains {
+			if main == pid {
+				p.Poller.Remove(t.queue)
+				unix.Close(t.queue)
+				delete(p.trees, token)
+				break
+			}
+		}
+	}
+	delete(p.stopping, pid)
+}
