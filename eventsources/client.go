@@ -56,9 +56,10 @@ func newClient() *client {
 	return &client{up: make(chan struct{}), facts: map[string]*held{}}
 }
 
-// dial connects to init; signals are the handler's.
-func dial(address string, h dbus.SignalHandler) (*dbus.Conn, error) {
-	conn, err := dbus.Dial(address, dbus.WithSignalHandler(h))
+// dial connects to init; signals are the handler's. The end of the context ends
+// the connection.
+func dial(ctx context.Context, address string, h dbus.SignalHandler) (*dbus.Conn, error) {
+	conn, err := dbus.Dial(address, dbus.WithSignalHandler(h), dbus.WithContext(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ const (
 	lastDelay  = time.Minute
 	calm       = time.Minute // after a run as long as that the delay is the first again
 
-	redial = 200 * time.Millisecond // between attempts to connect
+	redial = 100 * time.Millisecond // before another connection
 	giveUp = 30 * time.Second
 )
 
@@ -75,6 +75,7 @@ func (h *Host) Run(ctx context.Context) error {
 		if err == nil {
 			err = r.serve(ctx, conn, changes)
 			r.client.drop(conn)
+			sleep(ctx, redial)
 		}
 		if err != nil && ctx.Err() == nil {
 			return err
@@ -86,7 +87,7 @@ func (h *Host) Run(ctx context.Context) error {
 // connect connects to init, trying for a while.
 func (r *hosting) connect(ctx context.Context, changes *jobChanges) (*dbus.Conn, error) {
 	for end := time.Now().Add(giveUp); ; {
-		conn, err := dial(r.Address, changes)
+		conn, err := dial(ctx, r.Address, changes)
 		switch {
 		case err == nil:
 			return conn, nil

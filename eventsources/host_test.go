@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -301,6 +302,29 @@ func TestRefusedFact(t *testing.T) {
 	init.Await("a refusal", func(_, facts []string) bool { return s.has("AccessDenied") })
 	init.Refuse(false)
 	init.Await("the fact", is("x A=1"))
+}
+
+// TestDeafInit has an init that does not even answer a greeting.
+func TestDeafInit(t *testing.T) {
+	address := t.TempDir() + "/init"
+	l, err := net.Listen("unix", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	h := &eventsources.Host{Address: "unix:path=" + address, Logf: t.Logf}
+	done := make(chan error)
+	go func() { done <- h.Run(ctx) }()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestNoInit(t *testing.T) {

@@ -44,7 +44,7 @@ type command struct {
 	list, help bool
 }
 
-var errNoSession = errors.New("UPSTART_SESSION isn't set in the environment. Unable to locate the Upstart instance.")
+var errNoSession = errors.New("--user, and UPSTART_SESSION is not set")
 
 // parse reads a command line; session is the value of UPSTART_SESSION.
 func parse(args []string, session string) (c command, err error) {

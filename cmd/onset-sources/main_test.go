@@ -23,7 +23,7 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"devctl", "time"}, "", address.System + " devctl time", ""},
 		{nil, "unix:path=/s", "unix:path=/s", ""},
 		{[]string{"--user"}, "unix:path=/s", "unix:path=/s", ""},
-		{[]string{"--user"}, "", "", "UPSTART_SESSION isn't set"},
+		{[]string{"--user"}, "", "", "UPSTART_SESSION is not set"},
 		{[]string{"--address=unix:path=/a", "devctl"}, "unix:path=/s", "unix:path=/a devctl", ""},
 		{[]string{"--what"}, "", "", "not defined: -what"},
 	} {
