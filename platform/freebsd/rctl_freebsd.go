@@ -193,9 +193,10 @@ func (r *rules) tidy() {
 	}
 }
 
-// empty reports whether no process is in a class.
+// empty reports whether no process is in a class but dead ones, which count as
+// processes until somebody waits for them.
 func empty(class string) bool {
-	n, ok := used("loginclass:"+class, "maxproc")
+	n, ok := used("loginclass:"+class, "vmemoryuse")
 	return ok && n == 0
 }
 

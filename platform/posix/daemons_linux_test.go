@@ -63,7 +63,7 @@ func TestDaemonsUnderTheDefaultProfile(t *testing.T) {
 			i.Namespaces = Namespaces(&i, true)
 			p := isolated(i, "sh", "-ec", d.script)
 			p.Chroot, p.Dir = root, "/"
-			pid, report, out := starter{flags: unix.CLONE_NEWPID}.start(t, p)
+			pid, report, out := starter{sys: syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}}.start(t, p)
 			defer func() {
 				unix.Kill(pid, unix.SIGKILL)
 				syscall.Wait4(pid, nil, 0, nil)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"unsafe"
 
@@ -20,8 +19,6 @@ var testBinary, _ = os.Executable()
 
 // pathOf is where an open file can be executed: files have no other path here.
 func pathOf(f *os.File) string { return f.Name() }
-
-func (s starter) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 // probe makes this binary tell what it finds where it is started: the plan
 // executes it with probeArg and one of probes, which gets what is behind.

@@ -4,17 +4,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 const testBinary = "/proc/self/exe"
 
 // pathOf is where any user can execute an open file.
 func pathOf(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
-
-func (s starter) attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setsid: true, Cloneflags: s.flags}
-}
 
 // ofStatus returns a line of /proc/PID/status, without its name.
 func ofStatus(text, name string) string {

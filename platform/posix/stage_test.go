@@ -18,8 +18,8 @@ func TestMain(m *testing.M) {
 
 // starter is the init that starts a stage.
 type starter struct {
-	uid   uint32
-	flags uintptr // what it makes a process with
+	uid uint32
+	sys syscall.SysProcAttr // what it makes a process with
 }
 
 var (
@@ -91,7 +91,8 @@ func (s starter) start(t *testing.T, p *Plan) (pid, report int, out string) {
 	must(err)
 	defer null.Close()
 	attr := &syscall.ProcAttr{Dir: "/", Env: StageEnv, Files: []uintptr{null.Fd(), f.Fd(), f.Fd(), uintptr(plan), uintptr(pipe[1])},
-		Sys: s.attributes()}
+		Sys: &s.sys}
+	attr.Sys.Setsid = true
 	if s.uid != 0 {
 		attr.Sys.Credential = &syscall.Credential{Uid: s.uid, Gid: s.uid}
 	}
