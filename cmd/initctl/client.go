@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -95,7 +96,7 @@ func socketName(address string) (string, bool) {
 		case err != nil || value == "":
 		case key == "path":
 			return value, true
-		case key == "abstract":
+		case key == "abstract" && runtime.GOOS == "linux":
 			return "@" + value, true
 		}
 	}

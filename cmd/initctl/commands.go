@@ -105,6 +105,7 @@ var programs = [...]command{
 		{short: 'h', help: "halt or power off"},
 		{short: 'H', help: "halt (implies -h)"},
 		{short: 'P', help: "power off (implies -h)"},
+		{short: 'p', help: "the same, as on BSD"},
 		{short: 'c', help: "cancel a running shutdown"},
 		{short: 'k', help: "only send warnings, do not shut down"},
 		{short: 'g', value: "TIME", help: "when, instead of the first argument"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -66,6 +67,9 @@ func TestNobodyAnswers(t *testing.T) {
 			"unix:abstract=/nonexistent/a%20b;tcp:host=x": "Failed to connect to socket /nonexistent/a b: Connection refused\n",
 			"tcp:host=localhost":                          "no usable address: tcp:host=localhost\n",
 		} {
+			if runtime.GOOS != "linux" && strings.Contains(address, "abstract") { // of which others know nothing
+				why = "no usable address: " + address + "\n"
+			}
 			f := &fake{address: address}
 			got := f.runTool(append([]string{"initctl"}, strings.Fields(tt.line)...), map[string]string{
 				"UPSTART_SESSION": "", tt.variable: address})

@@ -39,12 +39,9 @@ func (t *tool) reboot(args []string) error {
 		force = true
 	}
 	if !force && !t.opts.has("wtmp-only") {
-		return t.exec("/sbin/shutdown", append([]string{"shutdown"}, shutdownOptions[how]...))
+		return t.exec(shutdownProgram(), append([]string{"shutdown"}, shutdownOptions[how]...))
 	}
-	now := time.Now()
-	end := utmp.Record{Kind: utmp.RunLevel, User: "shutdown"}
-	_ = utmp.Put(t.utmp, end, now) // the machine goes down all the same
-	_ = utmp.Append(t.wtmp, end, now)
+	utmp.Shutdown(t.utmp, t.wtmp, time.Now())
 	if t.opts.has("wtmp-only") {
 		return nil
 	}

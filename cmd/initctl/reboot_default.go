@@ -1,10 +1,12 @@
-//go:build !linux
+//go:build !linux && !freebsd
 
 package main
 
 import "syscall"
 
-// setPower is known for Linux alone.
+// setPower is not known here.
 func setPower(power, string) error { return syscall.ENOSYS }
 
-func syncDisks() { syscall.Sync() }
+func shutdownProgram() string { return "/sbin/shutdown" }
+
+func terminalName(int) string { return "" }

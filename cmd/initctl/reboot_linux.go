@@ -1,7 +1,8 @@
 package main
 
 import (
-	"syscall"
+	"os"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -40,4 +41,12 @@ func rebootTo(argument string) error {
 	return errno
 }
 
-func syncDisks() { syscall.Sync() }
+// shutdownProgram is what reboot, halt and poweroff leave their work to.
+func shutdownProgram() string { return "/sbin/shutdown" }
+
+// terminalName returns the path of the terminal that a descriptor is, "" if it
+// has none.
+func terminalName(fd int) string {
+	path, _ := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	return path
+}

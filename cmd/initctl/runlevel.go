@@ -19,11 +19,8 @@ func (t *tool) runlevels(file string) (current, previous byte, err error) {
 	if v, ok := t.lookup("RUNLEVEL"); ok {
 		return levelOf(v), levelOf(t.getenv("PREVLEVEL")), nil
 	}
-	pid, err := utmp.Runlevel(file)
-	if err != nil {
-		return noLevel, noLevel, err
-	}
-	return levelByte(pid % 256), levelByte(pid / 256), nil
+	now, before, err := utmp.Runlevel(file)
+	return orNone(now), orNone(before), err
 }
 
 func levelOf(v string) byte {
@@ -33,19 +30,12 @@ func levelOf(v string) byte {
 	return v[0]
 }
 
-func levelByte(n int) byte {
-	if n == 0 {
+// orNone is a level as a record has it.
+func orNone(level byte) byte {
+	if level == 0 {
 		return noLevel
 	}
-	return byte(n)
-}
-
-// levelNumber is how a record has a level.
-func levelNumber(level byte) int {
-	if level == noLevel {
-		return 0
-	}
-	return int(level)
+	return level
 }
 
 // runlevel is the program runlevel (UPSTART §10.4).
@@ -122,30 +112,13 @@ func (t *tool) changeRunlevel(level byte, env []string) error {
 	if t.client, err = t.private(t.systemSocket); err != nil {
 		return err
 	}
-	t.recordLevel(level, previous)
+	before := previous
+	if before == noLevel {
+		before = 0
+	}
+	utmp.SetRunlevel(t.utmp, t.wtmp, level, before, time.Now())
 	all := append([]string{"RUNLEVEL=" + string(rune(level)), "PREVLEVEL=" + string(rune(previous))}, env...)
 	return t.tell(manager, control.EmitEvent, "runlevel", all, false)
-}
-
-// recordLevel writes the change to utmp and wtmp. A level there that is not
-// the previous one is from before the machine booted. What cannot be written
-// is left out: the change of runlevel matters more.
-func (t *tool) recordLevel(level, previous byte) {
-	now := time.Now()
-	boot := utmp.Record{Kind: utmp.BootTime, User: "reboot"}
-	change := utmp.Record{Kind: utmp.RunLevel, PID: int32(int(level) + 256*levelNumber(previous)), User: "runlevel"}
-	stale := func(file string) bool {
-		pid, _ := utmp.Runlevel(file)
-		return pid%256 != levelNumber(previous)
-	}
-	if stale(t.utmp) {
-		_ = utmp.Put(t.utmp, boot, now)
-	}
-	if stale(t.wtmp) {
-		_ = utmp.Append(t.wtmp, boot, now)
-	}
-	_ = utmp.Put(t.utmp, change, now)
-	_ = utmp.Append(t.wtmp, change, now)
 }
 
 // reexec asks init to start itself anew and waits until it is back: there is

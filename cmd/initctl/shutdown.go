@@ -25,6 +25,7 @@ var plans = map[string]plan{
 	"h": {'0', nil, "halt"},
 	"H": {'0', []string{"INIT_HALT=HALT"}, "halt"},
 	"P": {'0', []string{"INIT_HALT=POWEROFF"}, "power off"},
+	"p": {'0', []string{"INIT_HALT=POWEROFF"}, "power off"},
 }
 
 func (t *tool) plan() plan {

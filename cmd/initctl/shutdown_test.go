@@ -202,7 +202,6 @@ func TestShutdownOfAnotherInit(t *testing.T) {
 }
 
 func TestReboot(t *testing.T) {
-	needRecords(t)
 	for _, tt := range []struct {
 		line  string
 		level string
@@ -224,11 +223,14 @@ func TestReboot(t *testing.T) {
 			if got := f.runTool(strings.Fields(tt.line), map[string]string{"RUNLEVEL": tt.level}); got != (result{}) {
 				t.Errorf("%+v", got)
 			}
+			for i := range tt.want {
+				tt.want[i] = strings.Replace(tt.want[i], "/sbin/shutdown", shutdownProgram(), 1)
+			}
 			if got := f.log(); !slices.Equal(got, tt.want) {
 				t.Errorf("did %q, want %q", got, tt.want)
 			}
-			if got := kinds(t, wtmp); (got == "1:0/0") != tt.wtmp {
-				t.Errorf("wtmp has %q", got)
+			if text, err := os.ReadFile(wtmp); err != nil || (len(text) > 0) != tt.wtmp {
+				t.Errorf("wtmp has %q, %v", text, err)
 			}
 		})
 	}

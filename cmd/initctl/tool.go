@@ -61,9 +61,9 @@ func realSystem() system {
 		systemSocket: address.System,
 		kill:         syscall.Kill,
 		exec:         func(path string, argv []string) error { return syscall.Exec(path, argv, os.Environ()) },
-		sync:         syncDisks,
+		sync:         func() { syscall.Sync() },
 		setPower:     setPower,
-		wall:         func(text string) { wallAll(utmp.File, text) },
+		wall:         func(text string) { wallAll(utmp.Lines(utmp.File), text) },
 		now:          time.Now,
 		clock:        minutes,
 	}

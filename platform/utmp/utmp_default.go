@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !freebsd
 
 package utmp
 
@@ -10,27 +10,17 @@ import (
 // There are no such files here.
 const File, LogFile = "", ""
 
-// Types of record.
-const (
-	RunLevel = 1
-	BootTime = 2
-)
-
-// Record is a record.
-type Record struct {
-	Kind int16
-	PID  int32
-	User string
-}
-
 // Runlevel finds none.
-func Runlevel(string) (int, error) { return 0, syscall.ESRCH }
+func Runlevel(string) (current, previous byte, err error) { return 0, 0, syscall.ESRCH }
 
-// Put writes none.
-func Put(string, Record, time.Time) error { return syscall.ENOSYS }
+// SetRunlevel writes nothing.
+func SetRunlevel(file, log string, current, previous byte, now time.Time) {}
 
-// Append writes none.
-func Append(string, Record, time.Time) error { return syscall.ENOSYS }
+// Shutdown writes nothing.
+func Shutdown(file, log string, now time.Time) {}
+
+// Lines finds nobody.
+func Lines(string) []string { return nil }
 
 // EndSession has nothing to do.
 func EndSession(string, string, int, time.Time) error { return nil }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"fmt"
 	"os"
 	"strings"
@@ -10,41 +9,24 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"onset/platform/utmp"
 )
 
 // wallTime is how long one terminal may take a message.
 const wallTime = 2 * time.Second
 
-// userLines returns the terminals of those who are logged in, without /dev/.
-func userLines(file string) []string {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil
-	}
-	var lines []string
-	for ; len(text) >= utmp.Size; text = text[utmp.Size:] {
-		if binary.NativeEndian.Uint16(text) == utmp.UserProcess && text[44] != 0 {
-			lines = append(lines, unix.ByteSliceToString(text[8:40]))
-		}
-	}
-	return lines
-}
-
 // wallAll writes a text to the terminals, to all at the same time, and to
 // nothing else that a record may name.
-func wallAll(file, text string) {
+func wallAll(lines []string, text string) {
 	now := time.Now()
 	host, _ := os.Hostname()
-	tty, err := os.Readlink("/proc/self/fd/0")
-	if err != nil || !strings.HasPrefix(tty, "/dev/") || tty == os.DevNull {
+	tty := terminalName(0)
+	if !strings.HasPrefix(tty, "/dev/") || tty == os.DevNull {
 		tty = "unknown"
 	}
 	text = fmt.Sprintf("\a\r\nBroadcast message from root@%s\r\n\t(%s) at %d:%02d ...\r\n\r\n%s",
 		host, tty, now.Hour(), now.Minute(), text)
 	var all sync.WaitGroup
-	for _, line := range userLines(file) {
+	for _, line := range lines {
 		if !strings.Contains("/"+line+"/", "/../") {
 			all.Go(func() { writeTerminal("/dev/"+line, text) })
 		}
@@ -70,6 +52,6 @@ func isTerminal(f *os.File) bool {
 		return false
 	}
 	var not error
-	err = raw.Control(func(fd uintptr) { _, not = unix.IoctlGetTermios(int(fd), unix.TCGETS) })
+	err = raw.Control(func(fd uintptr) { _, not = unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ) })
 	return err == nil && not == nil
 }

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// setPower ends the machine (reboot(2)). The kernel writes what is not on disk
+// first, and stays halted where it cannot switch off.
+func setPower(how power, argument string) error {
+	const autoboot, halted, off = 0, 0x8, 0x4000 // RB_AUTOBOOT, RB_HALT, RB_POWEROFF
+	if argument != "" {
+		return errors.New("nothing can be handed to the firmware on this system")
+	}
+	howto := [...]uintptr{restart: autoboot, halt: halted, powerOff: off | halted}[how]
+	_, _, errno := unix.Syscall(unix.SYS_REBOOT, howto, 0, 0)
+	return errno // it returned
+}
+
+// shutdownProgram is what reboot, halt and poweroff leave their work to: this
+// program, as /sbin/shutdown may be that of the base system.
+func shutdownProgram() string {
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	return "/sbin/shutdown"
+}
+
+// terminalName returns the path of the terminal that a descriptor is, "" if it
+// has none.
+func terminalName(fd int) string {
+	const nameOfDevice = 0x80106678 // FIODGNAME of sys/filio.h
+	var name [128]byte
+	arg := struct {
+		size int32
+		buf  *byte
+	}{int32(len(name)), &name[0]}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), nameOfDevice, uintptr(unsafe.Pointer(&arg))); errno != 0 {
+		return ""
+	}
+	return "/dev/" + unix.ByteSliceToString(name[:])
+}

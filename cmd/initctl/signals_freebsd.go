@@ -1,0 +1,5 @@
+package main
+
+import "onset/platform/freebsd"
+
+var signals = freebsd.Signals
