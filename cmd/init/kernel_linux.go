@@ -11,14 +11,12 @@ import (
 
 // What this kernel calls what every init needs.
 var (
-	signals         = linux.Signals
-	prepareMachine  = linux.PrepareMachine
-	systemLog       = linux.SystemLog
-	inContainer     = linux.InContainer
-	appArmorUsable  = linux.AppArmorUsable
-	ownBinary       = linux.OwnBinary
-	inheritedMemory = posix.InheritedMemory
-	readMemory      = posix.ReadMemory
+	signals        = linux.Signals
+	prepareMachine = linux.PrepareMachine
+	systemLog      = linux.SystemLog
+	inContainer    = linux.InContainer
+	appArmorUsable = linux.AppArmorUsable
+	ownBinary      = linux.OwnBinary
 )
 
 // newKernel makes the back end; forget removes what it leaves outside of it.

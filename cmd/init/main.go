@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux || freebsd
 
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
@@ -284,7 +284,7 @@ func reexec(m *manager.Manager, kept *keeper.Client) error {
 	if err != nil {
 		return err
 	}
-	fd, err := inheritedMemory("onset-state", left)
+	fd, err := posix.InheritedMemory("onset-state", left)
 	if err != nil {
 		m.Keep()
 		return err
@@ -310,5 +310,5 @@ func readState(fd int) ([]byte, error) {
 	}
 	f := os.NewFile(uintptr(fd), "state")
 	defer f.Close()
-	return readMemory(f)
+	return posix.ReadMemory(f)
 }
