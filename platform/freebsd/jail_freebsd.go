@@ -12,15 +12,16 @@ import (
 // mounts for them, and rules of rctl(8) with a login class to be in. All of it
 // is found by its name, so a manager can take over what one before it made.
 type isolation struct {
-	prefix string // of the names of jails, behind which is the token
-	jailed map[uint64]bool
+	prefix string          // of the names of jails, behind which is the token
+	jailed map[uint64]bool // spawns that this manager gave one
+	stale  map[string]bool // jails of nobody, in which something lives
 	rules
 }
 
 // newIsolation is given what tells the inits of this machine apart; notice is
 // told what the job of a token has to do without.
 func newIsolation(name string, notice func(token uint64, text string)) *isolation {
-	return &isolation{prefix: name + "_", jailed: map[uint64]bool{}, rules: rules{name: name, notice: notice,
+	return &isolation{prefix: name + "_", jailed: map[uint64]bool{}, stale: map[string]bool{}, rules: rules{name: name, notice: notice,
 		of: map[uint64]string{}, adopted: map[uint64]bool{}, known: map[string]bool{}}}
 }
 
@@ -50,7 +51,8 @@ func (i *isolation) jid(token uint64) int {
 	if !i.jailed[token] && !i.adopted[token] {
 		return 0
 	}
-	return posix.FindJail(i.prefix + strconv.FormatUint(token, 10))
+	jid, _ := posix.FindJail(i.prefix + strconv.FormatUint(token, 10))
+	return jid
 }
 
 // release removes what a spawn had; it is due when nothing of it lives.
@@ -60,13 +62,24 @@ func (i *isolation) release(token uint64) {
 	}
 	delete(i.jailed, token)
 	i.rules.release(token)
+	i.clear()
 }
 
 func unjail(name string) {
-	if jid := posix.FindJail(name); jid != 0 { // the exec stage died before it was in there
+	if jid, _ := posix.FindJail(name); jid != 0 { // nobody is in there but the dead
 		posix.RemoveJail(jid)
 	}
 	posix.RemoveTree(name)
+}
+
+// clear removes the jails of nobody in which nothing lives any more.
+func (i *isolation) clear() {
+	for name := range i.stale {
+		if jid, empty := posix.FindJail(name); jid == 0 || empty {
+			unjail(name)
+			delete(i.stale, name)
+		}
+	}
 }
 
 // takeOver removes what a manager before this one left for tokens that are
@@ -77,9 +90,10 @@ func (i *isolation) takeOver(own map[uint64]bool) {
 	posix.Jails(func(_ int, name string) { left = append(left, name) })
 	for _, name := range left {
 		if token, ok := i.tokenOf(name); ok && !own[token] {
-			unjail(name)
+			i.stale[name] = true
 		}
 	}
+	i.clear()
 }
 
 // tokenOf reads the name of a jail.

@@ -19,20 +19,21 @@ import (
 	"onset/core/job"
 )
 
-// limitedArg makes this binary enter a login class and be what is behind it.
+// limitedArg makes this binary enter a login class, or stay in its own for "=",
+// and be what is behind it.
 const limitedArg = "onset-limited"
 
 func init() {
 	if len(os.Args) != 4 || os.Args[1] != limitedArg {
 		return
 	}
-	if class := os.Args[2]; class != "" {
+	if class := os.Args[2]; class != "=" {
 		b := append([]byte(class), 0)
 		if _, _, errno := unix.Syscall(unix.SYS_SETLOGINCLASS, uintptr(unsafe.Pointer(&b[0])), 0, 0); errno != 0 {
 			fmt.Println(errno)
 			os.Exit(1)
 		}
-		syscall.Exec(os.Args[0], []string{os.Args[0], limitedArg, "", os.Args[3]}, nil)
+		syscall.Exec(os.Args[0], []string{os.Args[0], limitedArg, "=", os.Args[3]}, nil)
 	}
 	limitedRoles[os.Args[3]]()
 	os.Exit(0)
@@ -51,13 +52,20 @@ var limitedRoles = map[string]func(){
 		}
 		for made := 0; ; made++ {
 			attr := &syscall.ProcAttr{Files: []uintptr{r.Fd(), 1, 2}}
-			if _, err := syscall.ForkExec(os.Args[0], []string{os.Args[0], limitedArg, "", "wait in silence"}, attr); err != nil || made == 50 {
+			if _, err := syscall.ForkExec(os.Args[0], []string{os.Args[0], limitedArg, "=", "wait in silence"}, attr); err != nil || made == 50 {
 				fmt.Println(made, err)
 				return
 			}
 		}
 	},
 	"wait in silence": func() { io.Copy(io.Discard, os.Stdin) },
+	"sleep":           func() { time.Sleep(time.Hour) },
+	"family": func() { // two that leave its session
+		for range 2 {
+			syscall.ForkExec(os.Args[0], []string{os.Args[0], limitedArg, "=", "sleep"}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Setsid: true}})
+		}
+		time.Sleep(time.Hour)
+	},
 	"threads": func() {
 		for range 50 {
 			go func() {

@@ -18,7 +18,7 @@ func jailedPlan(t *testing.T, i job.Isolation, argv ...string) *Plan {
 	p := isolated(i, argv...)
 	p.Jail = fmt.Sprintf("onset-test-%d", os.Getpid())
 	t.Cleanup(func() {
-		if jid := FindJail(p.Jail); jid != 0 {
+		if jid, _ := FindJail(p.Jail); jid != 0 {
 			t.Errorf("the jail is left")
 			RemoveJail(jid)
 		}

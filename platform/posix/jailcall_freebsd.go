@@ -16,15 +16,17 @@ const (
 	jailInherit = 2
 )
 
-// FindJail returns the number of a jail that lives, or 0.
-func FindJail(name string) int {
-	p := newParameters()
+// FindJail returns the number of a jail that lives, or 0. One that the exec
+// stage made and did not enter is empty.
+func FindJail(name string) (jid int, empty bool) {
+	p, persist := newParameters(), make([]byte, 4)
 	p.string("name", name)
-	jid, err := p.call(unix.SYS_JAIL_GET, 0)
+	p.add("persist", persist)
+	n, err := p.call(unix.SYS_JAIL_GET, 0)
 	if err != nil {
-		return 0
+		return 0, false
 	}
-	return int(jid)
+	return int(n), persist[0] != 0
 }
 
 // Jails calls yield with each jail that lives below that of this process.
