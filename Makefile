@@ -4,15 +4,18 @@
 # unit   unit tests, scripts, walks race  race detector outside core
 # fuzz   each target for FUZZTIME   soak  random walks, SEEDS=1000000
 # vm     init as process 1 of a machine, on examples/
+# vm-freebsd  the same on FreeBSD, if it is told how (go doc ./vm/freebsd)
 # needs  installs what tests need    vm-needs  QEMU, kernel, busybox alone
 # bench  budgets, docs/PERFORMANCE.md     cover  coverage of core
 # HACKING.md says more of each.
 
 FUZZTIME ?= $(if $(filter true,$(CI)),30s,5s)
 SEEDS ?= 1000000
+# Where init runs as the init of a session only.
+SESSION_SYSTEMS =
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: all run test lint vet rules unit race fuzz soak bench cover clean help needs vm vm-needs
+.PHONY: all run test lint vet rules unit race fuzz soak bench cover clean help needs vm vm-needs vm-freebsd
 
 all:
 	go build ./...
@@ -35,8 +38,16 @@ lint: vet rules
 vet:
 	@echo "== vet linux"
 	GOOS=linux go vet ./...
-	@echo "== vet freebsd"
-	GOOS=freebsd go vet ./...
+	@for arch in amd64 arm64; do \
+		echo "== vet and test builds freebsd/$$arch"; \
+		export GOOS=freebsd GOARCH=$$arch; \
+		go vet ./... && (cd vm/freebsd/guest && go vet ./...) && \
+		go test -c -ldflags="-s -w" -o /dev/null ./... >/dev/null || exit 1; \
+	done
+	@for system in $(SESSION_SYSTEMS); do \
+		echo "== session init $$system"; \
+		GOOS=$$system CGO_ENABLED=0 go build -o /dev/null ./cmd/init ./cmd/initctl || exit 1; \
+	done
 
 rules:
 	@echo "== repository rules"
@@ -61,6 +72,9 @@ soak:
 
 vm: vm-needs
 	@go run ./vm/linux/console examples
+
+vm-freebsd:
+	@go run ./vm/freebsd/console examples
 
 vm-needs:
 	@sh vm/needs.sh bin/vm

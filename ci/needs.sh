@@ -49,3 +49,5 @@ if [ -n "$missing" ]; then
 fi
 sh vm/needs.sh bin/vm || give_up "no machines to boot"
 sh ci/daemons.sh bin/daemons || give_up "no daemons to start"
+[ -n "${ONSET_FREEBSD_BOOT:-}${ONSET_FREEBSD_IMAGE:-}" ] ||
+	echo "NOTE: FreeBSD boot tests are skipped: set ONSET_FREEBSD_IMAGE or ONSET_FREEBSD_BOOT (go doc ./vm/freebsd)"

@@ -1,6 +1,7 @@
 // Package vm runs virtual machines in QEMU for tests: it boots a kernel with
-// an initramfs, reads and types at the serial console, presses Ctrl-Alt-Del
-// and the power button, and says how the machine ended.
+// an initramfs, or what firmware finds on disks, reads and types at the serial
+// console, presses Ctrl-Alt-Del and the power button, and says how the machine
+// ended.
 //
 // A Machine is one QEMU process. It ends with its context, with Kill, and on
 // Linux with the test process. Its methods are called from one goroutine;
@@ -31,13 +32,13 @@ type Option func(*config)
 
 type config struct {
 	kernel, initrd string
-	append         []string
+	append, more   []string
 	memory, cpus   int
 	accel          *Accelerator
 	output         io.Writer
 }
 
-// Kernel names the kernel image to boot; there is no machine without.
+// Kernel names the kernel image that QEMU boots itself.
 func Kernel(path string) Option { return func(c *config) { c.kernel = path } }
 
 // Initrd names the archive that becomes the root file system.
@@ -46,6 +47,9 @@ func Initrd(path string) Option { return func(c *config) { c.initrd = path } }
 // Append adds to the kernel command line, which names the console and makes a
 // panic end the machine.
 func Append(args ...string) Option { return func(c *config) { c.append = append(c.append, args...) } }
+
+// Arguments are more of those of QEMU, such as firmware and disks.
+func Arguments(args ...string) Option { return func(c *config) { c.more = append(c.more, args...) } }
 
 // Memory is in MiB [256].
 func Memory(mib int) Option { return func(c *config) { c.memory = mib } }
@@ -139,12 +143,14 @@ func (c *config) args(devices ...string) []string {
 	args := []string{
 		"-accel", c.accel.Name, "-cpu", c.accel.CPU, "-m", strconv.Itoa(c.memory), "-smp", strconv.Itoa(c.cpus),
 		"-no-user-config", "-nodefaults", "-display", "none", "-no-reboot",
-		"-kernel", c.kernel, "-append", strings.Join(c.append, " "),
+	}
+	if c.kernel != "" {
+		args = append(args, "-kernel", c.kernel, "-append", strings.Join(c.append, " "))
 	}
 	if c.initrd != "" {
 		args = append(args, "-initrd", c.initrd)
 	}
-	return append(args, devices...)
+	return append(append(args, c.more...), devices...)
 }
 
 // socketpair makes the two ends of the monitor's connection.

@@ -14,11 +14,17 @@ import (
 
 // howTo is what is printed where no machine can be booted.
 const howTo = "vm/freebsd: SKIPPED: no FreeBSD machine is booted: set " + BootVariable + " to a command that boots one, " +
-	"or ONSET_FREEBSD_IMAGE to an image of FreeBSD for virtual machines (go doc ./vm/freebsd)\n"
+	"or " + ImageVariable + " to an image of FreeBSD for virtual machines (go doc ./vm/freebsd)\n"
 
 func machineNeeds(t *testing.T) {
 	t.Helper()
-	if os.Getenv(BootVariable) == "" {
+	switch {
+	case os.Getenv(BootVariable) != "":
+	case os.Getenv(ImageVariable) != "":
+		if err := imageNeeds(); err != nil {
+			t.Fatal(err) // asked for
+		}
+	default:
 		os.Stderr.WriteString(howTo)
 		t.Skip("neither variable is set")
 	}
@@ -40,7 +46,11 @@ func TestBoot(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		byCommand(t, s, programs)
+		if os.Getenv(BootVariable) != "" {
+			byCommand(t, s, programs)
+		} else {
+			byImage(t, s, programs)
+		}
 	}, folders...)
 }
 
@@ -73,5 +83,16 @@ func byCommand(t *testing.T, s *script.Script, programs string) {
 	}
 	if t.Failed() {
 		t.Logf("console:\n%s", m.console.String())
+	}
+}
+
+func byImage(t *testing.T, s *script.Script, programs string) {
+	m, err := startImage(context.Background(), programs, t.TempDir(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Kill()
+	if err := s.Run(m); err != nil {
+		t.Fatalf("%v\nconsole:\n%s", err, m.Console())
 	}
 }

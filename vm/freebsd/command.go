@@ -42,8 +42,7 @@ type transcript struct {
 // bootCommand starts a machine; what it prints is copied to output.
 func bootCommand(ctx context.Context, init, overlay string, limit time.Duration, output io.Writer) (*transcript, error) {
 	t := &transcript{console: script.NewConsole(), limit: limit, done: make(chan struct{})}
-	words := append(strings.Fields(os.Getenv(BootVariable)), init, overlay, strconv.Itoa(int(limit.Seconds())))
-	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd := command(ctx, init, overlay, limit)
 	cmd.Stdout = io.MultiWriter(t.console, output)
 	cmd.Stderr = cmd.Stdout
 	if err := cmd.Start(); err != nil {
@@ -55,6 +54,11 @@ func bootCommand(ctx context.Context, init, overlay string, limit time.Duration,
 		close(t.done)
 	}()
 	return t, nil
+}
+
+func command(ctx context.Context, init, overlay string, limit time.Duration) *exec.Cmd {
+	words := append(strings.Fields(os.Getenv(BootVariable)), init, overlay, strconv.Itoa(int(limit.Seconds())))
+	return exec.CommandContext(ctx, words[0], words[1:]...)
 }
 
 // The guest types and presses.

@@ -31,6 +31,14 @@ func build(module, dir string, packages ...string) error {
 	return nil
 }
 
+// buildAll makes all programs of a guest, from the tree at module.
+func buildAll(module, dir string) error {
+	if err := build(filepath.Join(module, "vm", "freebsd", "guest"), dir, "."); err != nil {
+		return err
+	}
+	return build(module, dir, "./cmd/init", "./cmd/initctl")
+}
+
 // root fills a folder with what the guest of a script has, and returns the
 // file that is process 1.
 func root(dir, programs string, s *script.Script) (init string, err error) {

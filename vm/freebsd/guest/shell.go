@@ -168,20 +168,39 @@ func (s *sh) interact() int {
 	}
 }
 
-// readLine reads byte by byte, since programs read the same terminal.
+// readLine reads byte by byte, since programs read the same terminal. What was
+// typed ahead is shown behind the prompt, so that output begins a line.
 func readLine() (string, error) {
+	const erase, backspace, endOfFile = 0x7f, '\b', 4
+	saved, err := unix.IoctlGetTermios(0, unix.TIOCGETA)
+	show := func(string) {}
+	if err == nil {
+		ours := *saved
+		ours.Lflag &^= unix.ECHO | unix.ICANON
+		ours.Cc[unix.VMIN], ours.Cc[unix.VTIME] = 1, 0
+		unix.IoctlSetTermios(0, unix.TIOCSETA, &ours)
+		defer unix.IoctlSetTermios(0, unix.TIOCSETA, saved)
+		show = func(s string) { os.Stdout.WriteString(s) }
+	}
 	var line []byte
 	b := make([]byte, 1)
 	for {
 		n, err := syscall.Read(0, b)
 		switch {
 		case err == syscall.EINTR:
-		case err != nil || n == 0:
+		case err != nil || n == 0 || b[0] == endOfFile && len(line) == 0:
 			return "", io.EOF
-		case b[0] == '\n':
+		case b[0] == '\n' || b[0] == '\r':
+			show("\n")
 			return string(line) + "\n", nil
-		default:
+		case b[0] == erase || b[0] == backspace:
+			if len(line) > 0 {
+				line = line[:len(line)-1]
+				show("\b \b")
+			}
+		case b[0] >= ' ' || b[0] == '\t':
 			line = append(line, b[0])
+			show(string(b[:1]))
 		}
 	}
 }

@@ -7,9 +7,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -300,17 +302,46 @@ func openConsole() {
 }
 
 // boot is process 1 before init, on a root that cannot be written: it gives
-// room in memory where scripts and init write, and executes init, or the file
-// that the kernel was told by the name in onset.init.
+// room in memory where scripts and init write, and executes init.
 func boot(args []string) int {
-	for _, dir := range []string{"/tmp", "/var"} {
-		if err := nmount("fstype", "tmpfs", "fspath", dir); err != nil {
+	for _, dir := range []string{"/tmp", "/var", "/sbin"} {
+		if err := inMemory(dir); err != nil {
 			fail("boot", err)
 		}
 	}
 	os.Chmod("/tmp", 0o1777)
-	for _, dir := range []string{"/var/run", "/var/log/upstart"} {
-		os.MkdirAll(dir, 0o755)
-	}
 	return done("boot", syscall.Exec("/sbin/init", append([]string{"/sbin/init"}, args...), os.Environ()))
+}
+
+// inMemory puts a file system into memory over a folder, with what is there.
+func inMemory(dir string) error {
+	folder := os.DirFS(dir)
+	held := map[string][]byte{}
+	links := map[string]string{}
+	var folders []string
+	err := fs.WalkDir(folder, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+		case entry.IsDir():
+			folders = append(folders, name)
+		case entry.Type() == fs.ModeSymlink:
+			links[name], err = os.Readlink(filepath.Join(dir, name))
+		default:
+			held[name], err = fs.ReadFile(folder, name)
+		}
+		return err
+	})
+	if err == nil {
+		err = nmount("fstype", "tmpfs", "fspath", dir)
+	}
+	for _, name := range folders {
+		err = errors.Join(err, os.MkdirAll(filepath.Join(dir, name), 0o755))
+	}
+	for name, target := range links {
+		err = errors.Join(err, os.Symlink(target, filepath.Join(dir, name)))
+	}
+	for name, data := range held {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), data, 0o755))
+	}
+	return err
 }
