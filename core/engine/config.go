@@ -389,11 +389,16 @@ func (e *Engine) aliasesChanged() {
 	}
 }
 
+// replant gives a class the aliases there are now. It is added anew for those
+// who look at conditions (EXTENSIONS §7), if it has others.
 func (e *Engine) replant(c *Class) {
-	held := c.StartHeld
+	held, before := c.StartHeld, c.StartOn.String()+"\n"+c.StopOn.String()
 	e.starts.remove(c)
 	e.plant(c)
 	e.starts.add(c)
+	if c.StartOn.String()+"\n"+c.StopOn.String() != before {
+		e.publish(control.JobAdded(c.object()))
+	}
 	for _, j := range slices.Clone(c.Instances) {
 		stop := j.StopHeld
 		j.StopHeld = make([]event.ID, len(c.StopOn))
