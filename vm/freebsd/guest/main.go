@@ -33,6 +33,9 @@ func init() {
 		"manager": manager, "program": program, "zombies": zombies, "batch": batch, "hunt": hunt,
 		"boot": boot,
 	}
+	for _, name := range []string{"echo", "printf", "test", "[", "pwd"} { // the shell has them
+		tools[name] = func(args []string) int { return shell(append([]string{"-c", name + ` "$@"`, name}, args...)) }
+	}
 }
 
 func main() {
