@@ -56,7 +56,7 @@ func (c *childInfo) wait(pid int, bury bool) bool {
 
 // reboot acts at once.
 func reboot(kind Reboot) error {
-	how, ok := map[Reboot]uintptr{Restart: rbAutoboot, Halt: rbHalt, PowerOff: rbPowerOff}[kind]
+	how, ok := map[Reboot]uintptr{Restart: rbAutoboot, Halt: rbHalt, PowerOff: rbPowerOff | rbHalt}[kind]
 	if !ok {
 		return unix.EINVAL
 	}
