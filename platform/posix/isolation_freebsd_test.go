@@ -318,3 +318,19 @@ func TestGroups(t *testing.T) {
 		}
 	}
 }
+
+// TestOOM protects from the want of memory, or says that it cannot.
+func TestOOM(t *testing.T) {
+	for score, want := range map[int]string{0: "false", -1000: "true", -500: "false", 500: "false"} {
+		p := isolated(job.Isolation{}, probing("protected")...)
+		p.OOM = score
+		if text, reason := asRoot.run(t, p); text != want || reason != "" {
+			t.Errorf("%d: got %q, %q", score, text, reason)
+		}
+	}
+	p := isolated(job.Isolation{}, probing("protected")...)
+	p.OOM = -1000
+	if _, reason := asUser.run(t, p); reason != "unable to set oom adjustment: Operation not permitted" {
+		t.Errorf("a user gets %q", reason)
+	}
+}

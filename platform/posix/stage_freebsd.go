@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -69,5 +70,26 @@ func (s *stage) profile() *SetupError {
 	return fault(StepProfile, unix.ENOSYS)
 }
 
-// oom is left alone: the kernel knows no such score.
-func (s *stage) oom() *SetupError { return nil }
+// oom knows of processes that are killed like any other, and of those that
+// never are, with all that they make (protect(1)).
+func (s *stage) oom() *SetupError {
+	const never, protect, set, inherit = -1000, 1, 1, 0x20 // PROC_SPROTECT, PPROT_SET, PPROT_INHERIT
+	switch s.OOM {
+	case 0:
+	case never:
+		if errno := procctl(protect, set|inherit); errno != 0 {
+			return fault(StepOOM, errno)
+		}
+	default:
+		e := &SetupError{Step: StepNotice, Text: "oom score " + strconv.Itoa(s.OOM) + " has no effect: the kernel knows no score but never"}
+		e.send(s.report)
+	}
+	return nil
+}
+
+// procctl sets something of this process.
+func procctl(command uintptr, value int32) unix.Errno {
+	const ofProcess = 0 // P_PID
+	_, _, errno := unix.RawSyscall6(unix.SYS_PROCCTL, ofProcess, uintptr(unix.Getpid()), command, uintptr(unsafe.Pointer(&value)), 0, 0)
+	return errno
+}

@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"os"
@@ -75,6 +76,11 @@ var probes = map[string]func(args []string) string{
 	"processor": probeProcessor,
 	"shm":       probeShm,
 	"devices":   probeDevices,
+	"protected": func([]string) string {
+		const flags, protected = 368, 0x100000 // of struct kinfo_proc, P_PROTECTED
+		k, err := unix.SysctlRaw("kern.proc.pid", os.Getpid())
+		return said(fmt.Sprint(err == nil && binary.LittleEndian.Uint64(k[flags:])&protected != 0), err)
+	},
 }
 
 func said(text string, err error) string {
