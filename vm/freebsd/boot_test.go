@@ -38,7 +38,7 @@ func TestBoot(t *testing.T) {
 	if err := build("guest", programs, "."); err != nil {
 		t.Fatal(err)
 	}
-	initBuilt := sync.OnceValue(func() error { return build(filepath.Join("..", ".."), programs, "./cmd/init", "./cmd/initctl") })
+	initBuilt := sync.OnceValue(func() error { return build(filepath.Join("..", ".."), programs, underTest...) })
 	script.Each(t, func(t *testing.T, s *script.Script) {
 		t.Parallel()
 		if !s.BringsInit() {

@@ -46,7 +46,7 @@ func TestPackages(t *testing.T) {
 	machineNeeds(t)
 	module, programs, dir := filepath.Join("..", ".."), t.TempDir(), t.TempDir()
 	for _, err := range []error{
-		build("guest", programs, "."), build(module, programs, "./cmd/init", "./cmd/initctl"), copyData(module, filepath.Join(dir, "src")),
+		build("guest", programs, "."), build(module, programs, underTest...), copyData(module, filepath.Join(dir, "src")),
 	} {
 		if err != nil {
 			t.Fatal(err)

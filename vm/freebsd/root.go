@@ -12,8 +12,11 @@ import (
 )
 
 // tools are the names of the guest program in /bin.
-const tools = `[ batch boot cat chmod cmp cp cut date dd dmesg echo env false grep head hostname hunt id kill ln ls manager mkdir
+const tools = `[ batch boot cat chmod cmp cp cut date dd dmesg echo env false grep head hostname hunt id ifconfig kill ln ls manager mkdir
 	mkfifo mount mv printf program ps pwd readlink rm rmdir seq sh sleep sort stty sysctl tail tee test touch tr true umount uname wc zombies`
+
+// underTest are the packages of the programs in /sbin.
+var underTest = []string{"./cmd/init", "./cmd/initctl", "./cmd/onset-sources"}
 
 // base has the files of every guest.
 //
@@ -36,7 +39,7 @@ func buildAll(module, dir string) error {
 	if err := build(filepath.Join(module, "vm", "freebsd", "guest"), dir, "."); err != nil {
 		return err
 	}
-	return build(module, dir, "./cmd/init", "./cmd/initctl")
+	return build(module, dir, underTest...)
 }
 
 // root fills a folder with what the guest of a script has, and returns the
@@ -64,7 +67,7 @@ func root(dir, programs string, s *script.Script) (init string, err error) {
 	ours := map[string]string{"/bin/guest": "guest"}
 	texts := []string{base}
 	if !s.BringsInit() {
-		ours["/sbin/init"], ours["/sbin/initctl"] = "init", "initctl"
+		ours["/sbin/init"], ours["/sbin/initctl"], ours["/sbin/onset-sources"] = "init", "initctl", "onset-sources"
 		texts = append(texts, script.Guest)
 	}
 	for name, program := range ours {

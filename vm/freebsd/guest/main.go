@@ -29,7 +29,7 @@ func init() {
 		"cat": cat, "ls": ls, "cp": cp, "mv": mv, "ln": ln, "rm": rm, "mkdir": mkdir, "rmdir": rmdir, "touch": touch,
 		"chmod": chmod, "readlink": readlink, "mkfifo": mkfifo, "dd": dd, "tee": tee,
 		"head": head, "tail": tail, "wc": wc, "grep": grep, "sort": sortTool, "tr": tr, "cut": cut, "seq": seq, "cmp": cmpTool,
-		"stty": stty, "mount": mountTool, "umount": umount, "sysctl": sysctl, "dmesg": dmesg, "ps": ps,
+		"stty": stty, "mount": mountTool, "umount": umount, "sysctl": sysctl, "dmesg": dmesg, "ps": ps, "ifconfig": ifconfig,
 		"manager": manager, "program": program, "zombies": zombies, "batch": batch, "hunt": hunt,
 		"boot": boot,
 	}

@@ -289,6 +289,28 @@ func dmesg([]string) int {
 	return done("dmesg", err)
 }
 
+// ifconfig is ifconfig NAME create|destroy.
+func ifconfig(args []string) int {
+	if len(args) != 2 {
+		return fail("ifconfig", errors.New("usage: ifconfig NAME create|destroy"))
+	}
+	requests := map[string]uintptr{"create": unix.SIOCIFCREATE, "destroy": unix.SIOCIFDESTROY}
+	request, ok := requests[args[1]]
+	if !ok {
+		return fail("ifconfig", fmt.Errorf("cannot %q", args[1]))
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fail("ifconfig", err)
+	}
+	var ifreq [32]byte // a name and room for more
+	copy(ifreq[:unix.IFNAMSIZ-1], args[0])
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(&ifreq))); errno != 0 {
+		return fail("ifconfig", errno)
+	}
+	return 0
+}
+
 // openConsole is for process 1, which the kernel gives nothing.
 func openConsole() {
 	syscall.Setsid()

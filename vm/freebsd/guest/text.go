@@ -364,7 +364,11 @@ func cmpTool(args []string) int {
 		return 0
 	}
 	if set['s'] == "" {
-		fmt.Println(names[0], names[1], "differ")
+		same := 0
+		for same < min(len(texts[0]), len(texts[1])) && texts[0][same] == texts[1][same] {
+			same++
+		}
+		fmt.Printf("%s %s differ: char %d, line %d\n", names[0], names[1], same+1, 1+bytes.Count(texts[0][:same], []byte("\n")))
 	}
 	return 1
 }
