@@ -8,6 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// watchFiles says that who watches a directory does not hear of writing to the
+// files in it.
+const watchFiles = false
+
 // barrier is a file in memory that is watched by the same queue as all
 // others: when the notification of a change of its mode comes, those of
 // what was done before have come. Writing would not do: newer kernels do not
@@ -17,6 +21,8 @@ import (
 // mostly there are none to wait for. Its reader is who calls quiet; the rest is
 // done under the lock of notify.
 type barrier struct {
+	dirs, asked chan struct{} // nil: nothing comes
+
 	fd   int // -1: there is none
 	name string
 
@@ -46,6 +52,11 @@ func newBarrier(fs *fsnotify.Watcher) *barrier {
 	}
 	return b
 }
+
+// watches reports whether all there is to be told of name is told by takeDirs.
+func (b *barrier) watches(name string) bool { return false }
+
+func (b *barrier) takeDirs() []fsnotify.Event { return nil }
 
 // add has the queue told of changes of a file that the others are told of.
 func (b *barrier) add(name string) {
@@ -91,7 +102,7 @@ func (b *barrier) raise() bool {
 	return unix.Fchmod(b.fd, 0o600) == nil
 }
 
-func (b *barrier) is(name string) bool { return b.fd >= 0 && name == b.name }
+func (b *barrier) is(ev fsnotify.Event) bool { return b.fd >= 0 && ev.Name == b.name }
 
 func (b *barrier) close() {
 	if b.fd >= 0 {

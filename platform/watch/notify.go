@@ -32,12 +32,14 @@ type notify struct {
 	pass chan struct{} // an event of bar has been handled
 
 	syncLimit time.Duration
+	most      int // files and directories watched
 
 	mu      sync.Mutex // held while files are looked at
 	trees   map[string]*tree
 	watched map[string]*watched // by the path fsnotify knows
 	names   map[id]string       // of those
 	pending map[place]*writing
+	syncing bool // who calls Sync has done what it did
 
 	outMu  sync.Mutex
 	msgs   []engine.Msg
@@ -77,12 +79,20 @@ func New(wake func(), logf Logf) Watcher {
 	n := &notify{fs: fs, wake: wake, logf: logf,
 		quit: make(chan struct{}), lost: make(chan struct{}, 1), pass: make(chan struct{}, 1),
 		trees: map[string]*tree{}, watched: map[string]*watched{}, names: map[id]string{},
-		pending: map[place]*writing{}, syncLimit: maySync}
+		pending: map[place]*writing{}, syncLimit: maySync, most: halfOfDescriptors()}
 	n.bar = newBarrier(fs)
 	n.over.Add(2)
 	go n.run()
 	go n.runErrors()
 	return n
+}
+
+func halfOfDescriptors() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 512
+	}
+	return int(min(limit.Cur, 1<<30)) / 2
 }
 
 func (n *notify) Close() {
@@ -109,7 +119,7 @@ func (n *notify) Add(s Source) engine.Source {
 	n.msgs = slices.DeleteFunc(n.msgs, func(m engine.Msg) bool { return sourceOf(m) == t.Path })
 	n.outMu.Unlock()
 	src := t.load(n.logf)
-	if len(t.dirs) == 0 && !t.led { // missing: noticed with the next full load
+	if t.unwatched || len(t.dirs) == 0 && !t.led { // missing: noticed with the next full load
 		n.forget(t)
 	}
 	return src
@@ -173,6 +183,10 @@ func (n *notify) run() {
 				return
 			}
 			look = func() { n.event(ev) }
+		case <-n.bar.dirs:
+			look = n.lookAtDirs
+		case <-n.bar.asked:
+			look = n.catchUp
 		case <-n.lost:
 			look = n.lookAtAll
 		case <-timer.C:
@@ -202,7 +216,10 @@ func (n *notify) handle(look func()) time.Duration {
 	defer n.mu.Unlock()
 	look()
 	for _, path := range slices.Sorted(maps.Keys(n.trees)) {
-		n.publish(n.trees[path])
+		t := n.trees[path]
+		if n.publish(t); t.unwatched && !n.waitsFor(t) {
+			n.forget(t)
+		}
 	}
 	next := time.Hour
 	for _, w := range n.pending {
@@ -211,19 +228,46 @@ func (n *notify) handle(look func()) time.Duration {
 	return next
 }
 
+// passed lets Sync go on, when what was done before is known.
+func (n *notify) passed() {
+	n.lookAtWritten(true)
+	for _, t := range n.trees {
+		n.publish(t)
+	}
+	select {
+	case n.pass <- struct{}{}:
+	default:
+	}
+}
+
+// catchUp finds out what was done so far.
+func (n *notify) catchUp() {
+	n.lookAtDirs()
+	for _, path := range slices.Sorted(maps.Keys(n.trees)) {
+		n.trees[path].compare()
+	}
+	n.passed()
+}
+
+// waitsFor reports whether files of a tree are being written.
+func (n *notify) waitsFor(t *tree) bool {
+	for p := range n.pending {
+		if p.t == t {
+			return true
+		}
+	}
+	return false
+}
+
 // event looks at all that an event may be about, and at the links.
 func (n *notify) event(ev fsnotify.Event) {
 	ev.Name = filepath.Clean(ev.Name)
-	if n.bar.is(ev.Name) {
-		n.lookAtWritten(true)
-		for _, t := range n.trees {
-			n.publish(t)
-		}
-		select {
-		case n.pass <- struct{}{}:
-		default:
-		}
+	if n.bar.is(ev) {
+		n.passed()
 		return
+	}
+	if ev.Has(fsnotify.Remove) {
+		n.removed(ev.Name)
 	}
 	for _, p := range n.places(ev) {
 		if n.pending[p] == nil || ev.Op != fsnotify.Write {
@@ -232,6 +276,38 @@ func (n *notify) event(ev fsnotify.Event) {
 	}
 	for _, path := range slices.Sorted(maps.Keys(n.trees)) {
 		n.trees[path].recheck()
+	}
+}
+
+// removed tells that what was in a directory is not there any more, for kernels
+// that tell of the directory first.
+func (n *notify) removed(name string) {
+	w := n.watched[name]
+	if w == nil {
+		return
+	}
+	for _, u := range slices.Clone(w.users) {
+		var st unix.Stat_t
+		if i, dir := u.t.dirs[u.path]; dir && !u.passive && (stat(u.path, &st) != nil || idOf(&st) != i) {
+			for _, child := range u.t.children(u.path) {
+				u.t.gone(child)
+			}
+		}
+	}
+}
+
+// lookAtDirs looks at the directories that the barrier tells of.
+func (n *notify) lookAtDirs() {
+	for _, ev := range n.bar.takeDirs() {
+		w := n.watched[ev.Name]
+		if w != nil && ev.Op == fsnotify.Write {
+			for _, u := range slices.Clone(w.users) {
+				if !u.passive && n.trees[u.t.Path] == u.t {
+					u.t.review(u.path)
+				}
+			}
+		}
+		n.event(ev)
 	}
 }
 
@@ -331,18 +407,20 @@ func (n *notify) forget(t *tree) {
 }
 
 func (n *notify) watch(t *tree, path, what string, i id, passive bool) {
+	if t.unwatched {
+		return
+	}
 	name, ok := n.names[i]
 	if !ok {
 		if n.watched[what] != nil { // another file of that name
 			n.drop(what)
 		}
-		if err := n.fs.Add(what); err != nil {
+		if err := n.hear(what); err != nil {
 			if !passive {
-				t.warned = append(t.warned, unable(Source{Path: what, Kind: t.Kind}, err))
+				t.cannotWatch(what, err)
 			}
 			return
 		}
-		n.bar.add(what)
 		name = what
 		n.names[i] = name
 		n.watched[name] = &watched{id: i}
@@ -351,6 +429,22 @@ func (n *notify) watch(t *tree, path, what string, i id, passive bool) {
 	if !slices.Contains(w.users, u) {
 		w.users = append(w.users, u)
 	}
+}
+
+// hear has the kernel tell of a file or directory. Where each takes a
+// descriptor, others need some as well.
+func (n *notify) hear(name string) error {
+	if watchFiles && len(n.watched) >= n.most {
+		return unix.EMFILE
+	}
+	if n.bar.watches(name) {
+		return nil
+	}
+	err := n.fs.Add(name)
+	if err == nil {
+		n.bar.add(name)
+	}
+	return err
 }
 
 func (n *notify) unwatch(t *tree, path string) {
@@ -372,8 +466,8 @@ func (n *notify) drop(name string) {
 // busy also ends the waiting for a file that is not being written.
 func (n *notify) busy(t *tree, path string, fd int, st *unix.Stat_t) bool {
 	p := place{t, path}
-	open := writers(fd)
-	if age := time.Since(time.Unix(0, st.Mtim.Nano())); open == unknown && age >= 0 && age < settled {
+	open, age := writers(fd), time.Since(time.Unix(0, st.Mtim.Nano()))
+	if age >= 0 && (open == unknown && age < settled || open == no && age < seenAfter && !n.syncing) {
 		open = yes
 	}
 	if open != yes {
@@ -392,6 +486,8 @@ func (n *notify) busy(t *tree, path string, fd int, st *unix.Stat_t) bool {
 // lookAtWritten looks at files that were being written, when it is time or at
 // all of them.
 func (n *notify) lookAtWritten(all bool) {
+	n.syncing = all
+	defer func() { n.syncing = false }()
 	for p, w := range n.pending {
 		if all || time.Until(w.at) <= 0 {
 			at := w.at

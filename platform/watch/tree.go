@@ -35,9 +35,19 @@ type tree struct {
 	links map[string]bool // files and directories that may change elsewhere
 	led   bool            // links lead to the top
 
-	loading bool // files count as closed
-	told    []engine.Msg
-	warned  []string
+	loading   bool // files count as closed
+	unwatched bool // there are too few descriptors: what changes is noticed with the next full load
+	told      []engine.Msg
+	warned    []string
+}
+
+// cannotWatch notes that a file or directory cannot be watched; nothing of the
+// tree is when descriptors are used up.
+func (t *tree) cannotWatch(what string, err error) {
+	if t.unwatched = errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE); t.unwatched {
+		what = t.Path
+	}
+	t.warned = append(t.warned, unable(Source{Path: what, Kind: t.Kind}, err))
 }
 
 // watching is what a tree needs done while it is read.
@@ -199,6 +209,9 @@ func (t *tree) scan(path string) {
 
 // follow watches where a link leads.
 func (t *tree) follow(path string, link bool, st *unix.Stat_t) {
+	if watchFiles && !link && st.Mode&unix.S_IFMT == unix.S_IFREG {
+		t.w.watch(t, path, path, idOf(st), false)
+	}
 	if !link && (st.Mode&unix.S_IFMT == unix.S_IFDIR || st.Nlink < 2) {
 		delete(t.links, path)
 		return
@@ -218,6 +231,9 @@ func (t *tree) follow(path string, link bool, st *unix.Stat_t) {
 	var parent unix.Stat_t
 	if dir := filepath.Dir(target); stat(dir, &parent) == nil {
 		t.w.watch(t, path, dir, idOf(&parent), true)
+	}
+	if watchFiles && st.Mode&unix.S_IFMT == unix.S_IFREG {
+		t.w.watch(t, path, target, idOf(st), true)
 	}
 }
 
@@ -259,6 +275,36 @@ func (t *tree) scanDir(path string, st *unix.Stat_t) error {
 		}
 	}
 	return nil
+}
+
+// review looks at what is not as it was right below a directory in which
+// something changed.
+func (t *tree) review(path string) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return // it is not there any more, which will be noticed
+	}
+	there := map[string]bool{}
+	for _, e := range entries {
+		child := filepath.Join(path, e.Name())
+		there[child] = true
+		var st unix.Stat_t
+		err := lstat(child, &st)
+		k, file := t.files[child]
+		i, dir := t.dirs[child]
+		switch {
+		case err == nil && file && k.sure && k.stamp == stampOf(&st):
+		case err == nil && dir && i == idOf(&st):
+		case st.Mode&unix.S_IFMT == unix.S_IFLNK && t.links[child]: // recheck does that
+		case st.Mode&unix.S_IFMT != unix.S_IFREG || t.wants(child) || file || dir || t.links[child]:
+			t.scan(child)
+		}
+	}
+	for _, child := range t.children(path) {
+		if !there[child] {
+			t.gone(child)
+		}
+	}
 }
 
 func (t *tree) enter(path string, i id) {
@@ -312,7 +358,7 @@ func (t *tree) gone(path string) {
 }
 
 func (t *tree) goneFile(path string, told bool) {
-	if t.links[path] {
+	if t.links[path] || watchFiles {
 		t.w.unwatch(t, path)
 		delete(t.links, path)
 	}
@@ -400,6 +446,17 @@ func (t *tree) tell(path string, k known, body string) {
 	}
 	t.told = append(t.told, engine.FileChanged{Source: t.Path,
 		File: engine.File{Path: path, Text: body, Error: k.err}})
+}
+
+// compare looks at the files that are not as they were.
+func (t *tree) compare() {
+	t.recheck()
+	for _, path := range slices.Sorted(maps.Keys(t.files)) {
+		var st unix.Stat_t
+		if k := t.files[path]; !t.links[path] && (lstat(path, &st) != nil || !k.sure || k.stamp != stampOf(&st)) {
+			t.scan(path)
+		}
+	}
 }
 
 // recheck looks at the links whose targets have changed.

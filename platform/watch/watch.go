@@ -20,6 +20,11 @@
 // happens. So are links on the way to a source: when they lead elsewhere, what
 // differs is told. If the kernel lost notifications everything is looked at.
 //
+// A kqueue takes a descriptor for each file and directory. The notification
+// library watches the files; directories have a queue of their own, because its
+// watching of directories overlooks links (see barrier). When half of this process's
+// descriptors are in use that way, sources are read when they are asked for.
+//
 // Order: Add returns what is there and takes back what Changes has not yet
 // returned about that source. So the manager puts Changes in front of other
 // messages of the same turn, and no older text comes after a newer one.

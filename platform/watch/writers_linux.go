@@ -4,6 +4,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// seenAfter is how long after its first change somebody who writes is seen.
+const seenAfter = 0
+
 // writers reports whether somebody has a file open for writing: only if not
 // does the kernel grant a read lease, which is given back at once.
 var writers = func(fd int) answer {

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"onset/core/engine"
 )
 
@@ -223,8 +221,4 @@ func BenchmarkSync(b *testing.B) {
 	for b.Loop() {
 		w.Sync()
 	}
-}
-
-func exchange(a, b string) error {
-	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 }
