@@ -16,6 +16,7 @@ type tree struct {
 	main  *kin
 	mains []int // processes that are or were main
 	kins  map[int]*kin
+	died  []int
 }
 
 // kin is a process of a tree. The dead are kept by their descendants only.
@@ -56,35 +57,40 @@ func (t *tree) add(pid int) bool {
 }
 
 // hear takes what the queue of a tree tells. The birth of a process comes
-// before all that it does.
+// before all that it does. The end of one that was executed and has not been
+// heard of since comes with its execution, so before the births of its
+// children: the dead are forgotten when all is heard.
 func (p *Processes) hear(t *tree) {
 	var batch [64]unix.Kevent_t
-	for {
-		n, err := unix.Kevent(t.queue, nil, batch[:], &unix.Timespec{})
-		if err != nil {
-			return
+	for n := len(batch); n == len(batch); {
+		var err error
+		if n, err = unix.Kevent(t.queue, nil, batch[:], &unix.Timespec{}); err != nil {
+			break
 		}
 		for i := range batch[:n] {
 			p.note(t, &batch[i])
 		}
-		if n < len(batch) {
-			return
-		}
 	}
+	for _, pid := range t.died {
+		delete(t.kins, pid)
+	}
+	t.died = t.died[:0]
 }
 
 func (p *Processes) note(t *tree, e *unix.Kevent_t) {
 	pid := int(e.Ident)
+	k := t.kins[pid]
 	if e.Fflags&unix.NOTE_CHILD != 0 {
-		t.kins[pid] = &kin{pid: pid, maker: t.kins[int(e.Data)]}
+		if k == nil { // it is told again if its maker's own birth is not heard yet
+			t.kins[pid] = &kin{pid: pid, maker: t.kins[int(e.Data)]}
+		}
 		return
 	}
-	k := t.kins[pid]
 	switch {
 	case k == nil:
 	case e.Fflags&unix.NOTE_EXIT != 0:
 		k.dead = true
-		delete(t.kins, pid)
+		t.died = append(t.died, pid)
 	case e.Fflags&unix.NOTE_EXEC != 0 && k.orphaned():
 		k.executed = true
 		if k == t.main {

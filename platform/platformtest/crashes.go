@@ -403,7 +403,7 @@ func crashDaemonGone(w *world) {
 		w.Skip("the back end has no groups")
 	}
 	c := newCrash(w)
-	pid := c.spawn(job.ExpectDaemon, "-", "-", c.readLine(), "setsid sh -c 'sleep 1000 & exit 0' &", "exit 0")
+	pid := c.spawn(job.ExpectDaemon, "-", "-", c.readLine(), c.self+" "+helperArg+" session sh -c 'sleep 1000 & exit 0' &", "exit 0")
 	c.kill()
 	c.release()
 	c.gone("both processes end", func() bool { return len(c.deaths) == 2 })

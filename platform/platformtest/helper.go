@@ -3,10 +3,12 @@ package platformtest
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -49,6 +51,10 @@ func runHelper(words []string) {
 		forkTimes(args)
 	case "spawn":
 		spawnSelf(args)
+	case "session": // executes a program in a session of its own
+		unix.Setsid()
+		path, _ := exec.LookPath(args[0])
+		syscall.Exec(path, args, os.Environ())
 	case "thread":
 		go func() {
 			runtime.LockOSThread()
@@ -101,6 +107,7 @@ func report(name string) {
 	facts["cwd"], _ = os.Getwd()
 	facts["uid"], facts["gid"] = fmt.Sprint(os.Getuid()), fmt.Sprint(os.Getgid())
 	groups, _ := unix.Getgroups()
+	sort.Ints(groups) // some kernels begin with the effective one
 	facts["groups"] = fmt.Sprint(groups)
 	kernelFacts(facts)
 	var b strings.Builder

@@ -92,14 +92,14 @@ func forkTimes(kinds []string) {
 	}
 }
 
-// fork returns 0 in the child. A maker that uses vfork waits for its child,
-// with memory of its own: another stack is not to be had here.
+// fork returns 0 in the child. A maker that uses vfork has one stack with its
+// child: what the child did there last, it does when it goes on.
 func fork(waits bool) (pid uintptr, errno syscall.Errno) {
-	call, flags := uintptr(unix.SYS_FORK), uintptr(0)
+	call := uintptr(unix.SYS_FORK)
 	if waits {
-		call, flags = unix.SYS_RFORK, 1<<4|1<<2|1<<31 // RFPROC, RFFDG, RFPPWAIT
+		call = unix.SYS_VFORK
 	}
-	pid, second, errno := syscall.RawSyscall(call, flags, 0, 0)
+	pid, second, errno := syscall.RawSyscall(call, 0, 0, 0)
 	if second != 0 {
 		pid = 0
 	}
@@ -144,18 +144,13 @@ const processSize = 1088
 
 func (k process) pid() int    { return int(binary.LittleEndian.Uint32(k[72:])) }
 func (k process) parent() int { return int(binary.LittleEndian.Uint32(k[76:])) }
-func (k process) flags() int  { return int(binary.LittleEndian.Uint32(k[368:])) }
 func (k process) state() byte { return k[388] }
 func (k process) tracer() int { return int(binary.LittleEndian.Uint32(k[576:])) }
-
-func (k process) kernels() bool { return k.flags()&4 != 0 || k.pid() == 0 } // P_KPROC
 
 func processes() (all []process) {
 	buf, _ := unix.SysctlRaw("kern.proc.proc")
 	for ; len(buf) >= processSize; buf = buf[processSize:] {
-		if k := process(buf[:processSize]); !k.kernels() {
-			all = append(all, k)
-		}
+		all = append(all, process(buf[:processSize]))
 	}
 	return all
 }
@@ -184,12 +179,31 @@ func traced() (pids []string) {
 	return pids
 }
 
-// alone reports whether no other processes than these live, but for the
-// first.
+// alone reports whether no others of those that the test made live.
 func alone(pids ...int) bool {
-	return !slices.ContainsFunc(processes(), func(k process) bool {
-		return k.pid() != 1 && !slices.Contains(pids, k.pid()) && k.state() != zombie
-	})
+	return !slices.ContainsFunc(made(), func(k process) bool { return !slices.Contains(pids, k.pid()) && k.state() != zombie })
+}
+
+// made are the descendants of this process, to which its orphans come.
+func made() (all []process) {
+	rest, makers := processes(), []int{os.Getpid()}
+	for i := 0; i < len(makers); i++ {
+		for _, k := range rest {
+			if k.parent() == makers[i] {
+				makers, all = append(makers, k.pid()), append(all, k)
+			}
+		}
+	}
+	return all
+}
+
+// killAll kills what tests left, and reports whether there was any.
+func killAll() bool {
+	left := made()
+	for _, k := range left {
+		unix.Kill(k.pid(), unix.SIGKILL)
+	}
+	return len(left) > 0
 }
 
 // childOf returns a child of a process, or 0.

@@ -37,12 +37,17 @@ func kernelFacts(facts map[string]string) {
 	var fds []string
 	entries, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range entries {
-		target, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if n, _ := strconv.Atoi(e.Name()); err == nil && inherited(n) {
-			fds = append(fds, e.Name()+":"+target)
+		if n, _ := strconv.Atoi(e.Name()); inherited(n) {
+			fds = append(fds, e.Name()+":"+nameOf(n))
 		}
 	}
 	facts["fds"] = strings.Join(fds, " ")
+}
+
+// nameOf is the path or kind of what a descriptor is of.
+func nameOf(fd int) string {
+	name, _ := os.Readlink(fmt.Sprint("/proc/self/fd/", fd))
+	return name
 }
 
 // inherited tells what the process was given from what its runtime opened.
@@ -126,6 +131,10 @@ func held() []string {
 		return !strings.Contains(string(text), "\nState:\tt")
 	})
 }
+
+// killAll kills what tests left, where that is all there is, and reports whether
+// there was any.
+func killAll() bool { return os.Getpid() == 1 && unix.Kill(-1, unix.SIGKILL) != unix.ESRCH }
 
 // alone reports whether no other processes than these live.
 func alone(pids ...int) bool {

@@ -35,7 +35,7 @@ func (w *world) pipe() (read, write int) {
 func testSignFD(w *world) {
 	for _, text := range []string{"echo plain >&7", "echo staged >&7"} {
 		read, write := w.pipe()
-		s := w.script(text, "test ! -e /proc/self/fd/5", "echo x >&9 || echo no script")
+		s := w.script(text, "test ! -e /dev/fd/5", "echo x >&9 || echo no script")
 		s.Expect = job.Expect{Kind: job.ExpectFD, FD: 7}
 		if strings.Contains(text, "staged") {
 			s.Attrs.Umask = 0

@@ -24,7 +24,7 @@ var traceCases = []testCase{
 	tree("exec before the fork", job.ExpectFork, "helper fork exec fork", "ready"),
 	tree("exec between the forks", job.ExpectDaemon, "helper fork fork exec fork", "ready"),
 	tree("a shell first", job.ExpectFork, "exec "+selfWord+" fork fork", "ready"),
-	tree("a shell that runs helpers first", job.ExpectFork, "/bin/true; exec "+selfWord+" fork fork", "ready"),
+	tree("a shell that runs helpers first", job.ExpectFork, "cat /dev/null; exec "+selfWord+" fork fork", "ready"),
 	tree("a shell in the background", job.ExpectFork, "sleep 1000 & exit 0", "ready"),
 	tree("a shell with a pipe", job.ExpectFork, "(sleep 1000 | sleep 1001) & exit 0", "ready"),
 	tree("clone", job.ExpectFork, "helper fork clone", "ready"),
@@ -266,7 +266,7 @@ func testRoots(w *world) {
 }
 
 func testReplaced(w *world) {
-	f := w.follow(w.script("("+w.fifo("go"), "exec sleep 1000 ) &", w.saying("pid"), "/bin/true", "exit 0"), job.ExpectDaemon)
+	f := w.follow(w.script("("+w.fifo("go"), "exec sleep 1000 ) &", w.saying("pid"), "cat /dev/null", "exit 0"), job.ExpectDaemon)
 	f.awaitMain("pid")
 	if len(f.execs) != 0 {
 		w.Errorf("executions by %d are told before", f.execs)

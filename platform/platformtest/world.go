@@ -65,12 +65,7 @@ func (w *world) clean() {
 	for _, pid := range w.pids {
 		w.procs.Kill(0, pid, job.Signal(unix.SIGKILL), engine.Group)
 	}
-	if os.Getpid() == 1 {
-		unix.Kill(-1, unix.SIGKILL)
-	}
-	w.eventually("no process is left", func() bool {
-		return unix.Kill(-1, 0) == unix.ESRCH || os.Getpid() != 1
-	})
+	w.eventually("no process is left", func() bool { return !killAll() })
 }
 
 // turn hears what the back end has to say.

@@ -18,7 +18,7 @@ func setLimit(i int, l *job.Limit) error {
 	if !l.Set {
 		return nil
 	}
-	if resources[i] < 0 {
+	if resources[i] < 0 || l.Soft > l.Hard { // the kernel would lower the soft one
 		return unix.EINVAL
 	}
 	const most = uint64(1<<63 - 1) // the kernel's "unlimited"
