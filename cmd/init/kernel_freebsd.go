@@ -45,5 +45,9 @@ func newKernel(o kernelOptions) (k manager.Kernel, forget func(), err error) {
 	umask := syscall.Umask(0)
 	syscall.Umask(umask)
 	processes, err := freebsd.NewProcesses(poller, freebsd.Options{Umask: umask, Alone: o.machine, Warn: o.warn, Notice: o.notice})
-	return manager.Kernel{Poller: poller, Processes: processes, Clock: posix.Clock}, forget, err
+	if err != nil {
+		return k, forget, err
+	}
+	return manager.Kernel{Poller: poller, Processes: processes, Clock: posix.Clock,
+		Remember: processes.Remember, GroupMemory: freebsd.GroupMemory}, forget, nil
 }

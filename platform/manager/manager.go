@@ -41,6 +41,11 @@ type Kernel struct {
 	// that outlives the manager. It is nil on a kernel without.
 	NewListens   func(platform.Poller, []byte, platform.ListenHandler) platform.Listens
 	ListenMemory int
+	// Remember gives the back end memory of GroupMemory bytes that outlives the
+	// manager, before all else. It is nil where the kernel tells by itself
+	// which processes come from which spawn.
+	Remember    func([]byte)
+	GroupMemory int
 }
 
 // Config is what a manager is started with.
@@ -103,6 +108,7 @@ func New(k Kernel, c Config) (*Manager, error) {
 		m.kept = &kept{Client: c.Keeper}
 	}
 	output := m.outputMemory()
+	m.remember()
 	if k.NewListens != nil {
 		m.listens = k.NewListens(k.Poller, m.listenMemory(), m)
 	}

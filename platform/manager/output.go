@@ -14,6 +14,7 @@ import (
 const (
 	outputName  = "output"
 	listensName = "listens"
+	groupsName  = "groups"
 )
 
 // outputMemory returns the memory where output of jobs is until it is in a
@@ -40,6 +41,19 @@ func (m *Manager) listenMemory() []byte {
 		m.warn("a process that begins to listen may hang if init crashes: %s", err)
 	}
 	return make([]byte, m.k.ListenMemory)
+}
+
+// remember gives the back end its memory of what comes from which spawn.
+func (m *Manager) remember() {
+	if m.kept == nil || m.k.Remember == nil {
+		return
+	}
+	mem, err := m.kept.mapped(groupsName, m.k.GroupMemory)
+	if err != nil {
+		m.warn("processes of jobs will not be known after a crash of init: %s", err)
+		return
+	}
+	m.k.Remember(mem)
 }
 
 // mapped maps memory that the keeper holds under a name, and makes it if need be.
