@@ -134,8 +134,6 @@ var places = []place{
 	}},
 }
 
-var nobody = syscall.Credential{Uid: 65534, Gid: 65534}
-
 // furnish puts what the jobs need into the folder.
 func furnish(t *testing.T, dir string, pid int) {
 	t.Helper()

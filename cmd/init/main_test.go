@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux || freebsd
 
 package main
 
@@ -10,29 +10,23 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // programs is the folder of init and initctl as they are installed, and of
-// what "make run" runs. It lies outside of /tmp, which the scenarios of ../shared replace, and anybody may
+// what "make run" runs. ONSET_TEST_PROGRAMS names it where there is no Go to
+// build them with. Else it lies outside of /tmp, which the scenarios of ../shared replace, and anybody may
 // read it.
 var programs string
 
 func TestMain(m *testing.M) {
-	if trick := os.Getenv("ONSET_ESCAPE"); trick != "" {
-		escape(trick)
-	}
-	if os.Getenv(clientMark) != "" {
-		beClient(os.Args[1:])
-		return
-	}
+	playRole()
 	os.Exit(runTests(m))
 }
 
 func runTests(m *testing.M) int {
-	defaultCancelSignal()
+	if programs = os.Getenv("ONSET_TEST_PROGRAMS"); programs != "" {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("/var/tmp", "onset-test")
 	if err == nil {
 		defer os.RemoveAll(dir)
@@ -49,20 +43,11 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// defaultCancelSignal undoes what the C library's posix_spawn, and so make,
-// does to its children: it ignores the signal that cancels threads, which jobs
-// would inherit and show.
-func defaultCancelSignal() {
-	const cancel = 32
-	var action struct{ handler, flags, restorer, mask uint64 } // zero = default
-	unix.RawSyscall6(unix.SYS_RT_SIGACTION, cancel, uintptr(unsafe.Pointer(&action)), 0, unsafe.Sizeof(action.mask), 0, 0)
-}
-
 func buildPrograms() error {
 	if err := noteSources(filepath.Join("..", "..")); err != nil {
 		return err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", programs+"/", ".", "../initctl", "../../ci/run")
+	build := exec.Command("go", append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", programs + "/"}, toBuild...)...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build the programs: %v\n%s", err, out)

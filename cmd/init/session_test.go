@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux || freebsd
 
 package main
 
@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,6 +24,8 @@ type session struct {
 	cmd     *exec.Cmd
 	address string
 }
+
+var nobody = syscall.Credential{Uid: 65534, Gid: 65534}
 
 func startSession(t *testing.T, jobs map[string]string) *session {
 	return startSessionOn(t, "", jobs)
@@ -41,7 +44,7 @@ func startSessionAs(t *testing.T, dir, bus string, jobs map[string]string, attr 
 	s := &session{t: t, dir: dir}
 	for _, d := range []string{"conf", "log", "run"} {
 		err := os.Mkdir(s.path(d), 0o700)
-		if err == nil && (attr.Credential != nil || attr.UidMappings != nil) {
+		if err == nil && asOther(attr) {
 			err = os.Chown(s.path(d), int(nobody.Uid), int(nobody.Gid))
 		}
 		if err != nil {
@@ -116,7 +119,7 @@ func (s *session) await(what string, true func() bool) {
 
 func (s *session) initctl(args ...string) *exec.Cmd {
 	cmd := exec.Command(program("initctl"), args...)
-	if s.cmd.SysProcAttr.Cloneflags&syscall.CLONE_NEWNET != 0 {
+	if apart(s.cmd.SysProcAttr) {
 		inside := []string{"-t", strconv.Itoa(s.cmd.Process.Pid), "-n", program("initctl")}
 		cmd = exec.Command("nsenter", append(inside, args...)...)
 	}
@@ -155,7 +158,7 @@ func TestJobsFollowEachOtherAndAreLogged(t *testing.T) {
 	if out := s.run("list"); out != "base stop/waiting\ntop stop/waiting\n" {
 		t.Error(out)
 	}
-	if out := s.run("why", "top"); !strings.Contains(out, "while base became false") || !strings.Contains(out, "initctl stop base") {
+	if out := s.run("why", "top"); !strings.Contains(out, "while base became false") || !strings.Contains(out, "  stop (uid ") {
 		t.Error(out)
 	}
 }
@@ -224,7 +227,6 @@ func (s *session) reexec() {
 	}
 	conn.Object("", "/com/ubuntu/Upstart").Call("com.ubuntu.Upstart0_6.Restart", dbus.FlagNoReplyExpected)
 	s.await("a new image", func() bool {
-		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.cmd.Process.Pid))
-		return strings.Contains(string(args), "--restart") && s.tryRun("version") == nil
+		return slices.Contains(arguments(s.cmd.Process.Pid), "--restart") && s.tryRun("version") == nil
 	})
 }

@@ -60,7 +60,10 @@ func (c *change) format(job string) string {
 	for i, cause := range c.Causes {
 		fmt.Fprintf(&b, "%s  %s%s", stamp(cause.Time), strings.Repeat("  ", i+1), cause.Text)
 		if cause.UID != nil && cause.PID != nil {
-			fmt.Fprintf(&b, " (uid %d, pid %d", *cause.UID, *cause.PID)
+			fmt.Fprintf(&b, " (uid %d", *cause.UID)
+			if *cause.PID >= 0 { // not every kernel tells
+				fmt.Fprintf(&b, ", pid %d", *cause.PID)
+			}
 			if cause.Command != "" {
 				b.WriteString(": " + cause.Command)
 			}

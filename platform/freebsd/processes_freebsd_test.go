@@ -13,7 +13,6 @@ import (
 
 func TestMain(m *testing.M) {
 	platformtest.Main(backend)
-	listenMain()
 	unix.Umask(0o022)
 	os.Exit(m.Run())
 }

@@ -3,7 +3,6 @@ package linux
 import (
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
 	"unsafe"
@@ -71,7 +70,7 @@ const (
 // listenWatch hears of one spawn.
 type listenWatch struct {
 	token   uint64
-	address posix.ListenAddress
+	address listenAddress
 	socket  int
 	filter  int // -1: the stage has not said anything yet
 	told    bool
@@ -85,7 +84,7 @@ func NewListens(p platform.Poller, memory []byte, h platform.ListenHandler) plat
 
 // Watch implements platform.Listens.
 func (l *Listens) Watch(token uint64, address string, socket int) error {
-	a, ok := posix.ParseListenAddress(address)
+	a, ok := parseListenAddress(address)
 	if !ok {
 		l.handler.Remark(token, fmt.Sprintf("is ready when it listens anywhere: %q is no address", address))
 	}
@@ -208,7 +207,7 @@ func (l *Listens) do(w *listenWatch) {
 	case unix.EBADF, unix.ESRCH:
 		return
 	default:
-		if !w.told && w.address.Limited() {
+		if !w.told && w.address.limited() {
 			l.handler.Remark(w.token, "is ready when it listens anywhere, as init may not look where: "+err.Error())
 		}
 		l.tell(w)
@@ -225,31 +224,9 @@ func (l *Listens) do(w *listenWatch) {
 			return
 		}
 	}
-	if matches(w.address, copied) {
+	if w.address.matches(copied) {
 		l.tell(w)
 	}
-}
-
-// matches reports whether the socket is bound so that it takes what comes to
-// the address: one bound to all addresses of a host takes what comes to one.
-func matches(a posix.ListenAddress, socket int) bool {
-	if !a.Limited() {
-		return true
-	}
-	name, err := unix.Getsockname(socket)
-	if err != nil {
-		return false
-	}
-	switch name := name.(type) {
-	case *unix.SockaddrUnix:
-		return a.Named(name.Name)
-	case *unix.SockaddrInet4:
-		return a.Takes(netip.AddrFrom4(name.Addr), name.Port, true)
-	case *unix.SockaddrInet6:
-		only, err := unix.GetsockoptInt(socket, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-		return a.Takes(netip.AddrFrom16(name.Addr).Unmap(), name.Port, err == nil && only != 0)
-	}
-	return false
 }
 
 // confined reports whether a security module may forbid the process what this
