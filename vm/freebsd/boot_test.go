@@ -2,7 +2,6 @@ package freebsd
 
 import (
 	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -69,7 +68,7 @@ func byCommand(t *testing.T, s *script.Script, programs string) {
 	if err := put(dir, script.File{Name: "/etc/play", Mode: 0o644, Data: []byte(s.Source)}); err != nil {
 		t.Fatal(err)
 	}
-	m, err := bootCommand(context.Background(), init, dir, scriptTime, io.Discard)
+	m, err := bootCommand(context.Background(), init, dir, scriptTime, live())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,8 +34,8 @@ script
 		${file%.dir}.test -test.timeout 10m || code=$?
 		echo "== $(cat $file) ended with $code"
 	done
-	exec poweroff -f
 end script
+post-stop exec poweroff -f
 `
 
 var packageEnded = regexp.MustCompile(`(?m)^== /src/(\S+) ended with (\d+)$`)
@@ -64,7 +64,7 @@ func TestPackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := bootCommand(context.Background(), init, dir, packagesTime, io.Discard)
+	m, err := bootCommand(context.Background(), init, dir, packagesTime, live())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,9 +82,17 @@ func TestPackages(t *testing.T) {
 			}
 		})
 	}
-	if t.Failed() || testing.Verbose() {
+	if t.Failed() && !testing.Verbose() {
 		t.Logf("console:\n%s", m.console.String())
 	}
+}
+
+// live is where the console is shown while the machine runs.
+func live() io.Writer {
+	if testing.Verbose() {
+		return os.Stderr
+	}
+	return io.Discard
 }
 
 // buildTests compiles the tests into a folder and returns the packages, named

@@ -36,7 +36,7 @@ type sh struct {
 // shell is sh: -c SOURCE [NAME [ARG...]], FILE [ARG...], or standard input.
 func shell(args []string) int {
 	s := &sh{
-		parser:  syntax.NewParser(syntax.Variant(syntax.LangPOSIX)),
+		parser:  syntax.NewParser(syntax.Variant(syntax.LangBash)),
 		printer: &printer{syntax.NewPrinter()},
 		jobs:    map[int]*os.Process{}, traps: map[os.Signal]string{}, signals: make(chan os.Signal, 16),
 	}
