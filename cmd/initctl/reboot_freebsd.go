@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,7 @@ func setPower(how power, argument string) error {
 		return errors.New("nothing can be handed to the firmware on this system")
 	}
 	howto := [...]uintptr{restart: autoboot, halt: halted, powerOff: off | halted}[how]
+	signal.Ignore(unix.SIGHUP)             // comes when the leader of our session is killed
 	if unix.Kill(1, unix.SIGTSTP) == nil { // not so in a jail
 		unix.Kill(-1, unix.SIGKILL)
 		defer unix.Kill(1, unix.SIGHUP)
