@@ -279,12 +279,16 @@ func TestRefusals(t *testing.T) {
 		reason string
 	}{
 		{i: job.Isolation{Seccomp: "@default"}, reason: "unable to set seccomp profile: Function not implemented"},
+		{i: job.Isolation{Credentials: []job.Setting{{Key: "k", Value: "/etc/passwd"}}}, reason: "unable to pass credentials: Function not implemented"},
 		{i: job.Isolation{CapBounding: []string{"chown"}}, reason: "unable to set capabilities: Function not implemented"},
 		{i: job.Isolation{CapAmbient: []string{"kill"}}, reason: "unable to set capabilities: Function not implemented"},
 	} {
 		if _, reason := asRoot.run(t, isolated(c.i, probing("jail")...)); reason != c.reason {
 			t.Errorf("%+v: got %q", c.i, reason)
 		}
+	}
+	if _, err := os.Stat(credentialsDir); !os.IsNotExist(err) {
+		t.Errorf("there is a place for credentials: %v", err)
 	}
 	i := job.Isolation{NoNewPrivs: true}
 	want := map[bool]string{false: "unable to set no new privileges: Operation not supported"}[atLeast(1400026)]

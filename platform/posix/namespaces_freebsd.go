@@ -12,8 +12,12 @@ import (
 // mounting is the jail in which a job has its namespaces, or 0.
 type mounting struct{ jid int }
 
-// namespaces keeps those that a jail can stand for.
+// namespaces keeps those that a jail can stand for. For credentials there is no
+// memory that is never swapped out.
 func (s *stage) namespaces() *SetupError {
+	if len(s.Isolation.Credentials) > 0 {
+		return failure(noCredentials, mountSecrets(""))
+	}
 	var kept []job.Namespace
 	for _, n := range s.Isolation.Namespaces {
 		if inJails(n) {
