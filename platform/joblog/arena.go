@@ -163,7 +163,7 @@ func (a *arena) free(c *chunk) {
 		return
 	}
 	c.path.Store(0)
-	if len(a.warm) < warmMax {
+	if len(a.warm) < warmMax || !givesBack {
 		clear(c.data[:c.size()])
 		clear(c.mem[len(c.data):])
 		a.warm = append(a.warm, c)

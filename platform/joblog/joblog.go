@@ -27,7 +27,11 @@
 // names, one system call, so a log that was renamed or removed is opened
 // anew with the next output.
 //
-// A slot needs one descriptor and its file another. The Go runtime raises the
+// FreeBSD drops what nobody has read a second after the last process closed a
+// terminal. So Logs has each open itself until its process is gone and all is read;
+// only what descendants print last, while a disk or a manager is away for longer, is lost.
+//
+// A slot needs one descriptor, that terminal apart, and its file another. The Go runtime raises the
 // soft limit of descriptors to the hard one at start, and gives processes it
 // starts the original back, so 1,024 is no limit for the manager unless it is
 // the hard one. Then ptys get the first three quarters, after which Open fails
@@ -109,7 +113,8 @@ type slot struct {
 	token  uint64
 	file   *file
 	master int
-	slave  int  // -1 after Spawned
+	slave  int  // -1 when closed
+	ended  bool // its process is gone
 	polled bool // the poller knows master
 }
 
@@ -206,6 +211,7 @@ func (l *Logs) poll(s *slot) error {
 		if s.polled {
 			l.read(s)
 			l.submit(s.file)
+			s.settle()
 		}
 	})
 	s.polled = err == nil
@@ -219,9 +225,17 @@ func (l *Logs) unpoll(s *slot) {
 	}
 }
 
-// Spawned says that the process of a slot has the slave.
+// Spawned says that the process of a slot has the slave. Where the kernel
+// drops what is unread when the last one closes that, ours stays open until the
+// process is gone and all is read.
 func (l *Logs) Spawned(token uint64) {
-	if s := l.slots[token]; s != nil && s.slave >= 0 {
+	if s := l.slots[token]; s != nil && !dropsUnread {
+		s.closeSlave()
+	}
+}
+
+func (s *slot) closeSlave() {
+	if s.slave >= 0 {
 		unix.Close(s.slave)
 		s.slave = -1
 	}
@@ -230,7 +244,7 @@ func (l *Logs) Spawned(token uint64) {
 // Failed says that there is no process for a slot after all.
 func (l *Logs) Failed(token uint64) {
 	if s := l.slots[token]; s != nil {
-		l.Spawned(token) // nobody holds it now, so it hangs up
+		s.closeSlave() // nobody holds it now, so it hangs up
 		l.read(s)
 		l.submit(s.file)
 	}
@@ -239,9 +253,23 @@ func (l *Logs) Failed(token uint64) {
 // Release says that the process of a slot is gone. What it printed is taken
 // now; descendants that hold the pty are logged on.
 func (l *Logs) Release(token uint64) {
-	if s := l.slots[token]; s != nil && s.polled {
+	s := l.slots[token]
+	if s == nil {
+		return
+	}
+	if s.ended = true; s.polled {
 		l.read(s)
 		l.submit(s.file)
+	}
+	s.settle()
+}
+
+// settle closes the slave when it is of no use any more.
+func (s *slot) settle() {
+	if s.ended && s.slave >= 0 {
+		if unread, err := unix.IoctlGetInt(s.slave, unix.TIOCOUTQ); err != nil || unread == 0 {
+			s.closeSlave()
+		}
 	}
 }
 
@@ -283,6 +311,7 @@ func (l *Logs) hangUp(s *slot) {
 		return
 	}
 	l.unpoll(s)
+	s.closeSlave()
 	unix.Close(s.master)
 	delete(l.slots, s.token)
 	if l.Closed != nil {
@@ -322,7 +351,7 @@ func (l *Logs) Tail(path string) []byte {
 // Close writes what can be written within a second and ends all slots.
 func (l *Logs) Close() {
 	for _, s := range l.slots {
-		l.Spawned(s.token)
+		s.closeSlave()
 		for tries := 0; tries < 64 && l.read(s) > 0; tries++ {
 		}
 	}

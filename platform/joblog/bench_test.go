@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 const printed = 32 << 20 // bytes of 64-byte lines
@@ -72,7 +74,7 @@ func copyByC(b *testing.B) func(*testing.B, string) {
 		return func(b *testing.B, _ string) { b.Skipf("SKIPPED: needs a C compiler: %v %s", err, out) }
 	}
 	return func(b *testing.B, input string) {
-		master, slave, err := openPTY()
+		master, slave, err := posix.OpenPTY()
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -98,7 +100,7 @@ func copyByC(b *testing.B) func(*testing.B, string) {
 }
 
 func copyByLoop(b *testing.B, input string) {
-	master, slave, err := openPTY()
+	master, slave, err := posix.OpenPTY()
 	if err != nil {
 		b.Fatal(err)
 	}

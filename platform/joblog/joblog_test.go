@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onset/platform"
+	"onset/platform/posix"
 )
 
 // pollPoller is a Poller on poll(2).
@@ -95,7 +96,7 @@ func memory(t testing.TB) []byte {
 
 func newBenchOn(t testing.TB, mem []byte) *bench {
 	b := &bench{t: t, p: newPoller(t), dir: t.TempDir()}
-	b.Logs = New(b.p, openPTY, mem, func(format string, args ...any) {
+	b.Logs = New(b.p, posix.OpenPTY, mem, func(format string, args ...any) {
 		b.said = append(b.said, fmt.Sprintf(format, args...))
 	})
 	t.Cleanup(b.Close)

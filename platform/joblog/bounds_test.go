@@ -59,10 +59,7 @@ func TestPipeThatNobodyReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	size, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 4096)
-	if err != nil {
-		t.Fatal(err)
-	}
+	size := pipeHolds(t, fd)
 	want := "one " + strings.Repeat("0123456789abcdef", 4*size/16)
 	go pty.WriteString(want[4:])
 	f := b.files[b.path("a.log")]

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"onset/platform/posix"
 )
 
 // TestDeathOfAWriter has the process die at each step of adding "two" to a
@@ -113,7 +115,7 @@ func (b *bench) dies(mem []byte) *bench {
 	next := memory(b.t)
 	copy(next, mem)
 	after := &bench{t: b.t, p: newPoller(b.t), dir: b.dir}
-	after.Logs = New(after.p, openPTY, next, func(format string, args ...any) {
+	after.Logs = New(after.p, posix.OpenPTY, next, func(format string, args ...any) {
 		after.said = append(after.said, fmt.Sprintf(format, args...))
 	})
 	b.t.Cleanup(after.Close)
