@@ -49,5 +49,5 @@ func newKernel(o kernelOptions) (k manager.Kernel, forget func(), err error) {
 		return k, forget, err
 	}
 	return manager.Kernel{Poller: poller, Processes: processes, Clock: posix.Clock,
-		Remember: processes.Remember, GroupMemory: freebsd.GroupMemory}, forget, nil
+		NewListens: processes.NewListens, Remember: processes.Remember, GroupMemory: freebsd.GroupMemory}, forget, nil
 }

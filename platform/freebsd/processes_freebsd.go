@@ -94,6 +94,9 @@ func (p *Processes) Counts() (fast, staged int) { return p.fast, p.staged }
 
 // Spawn implements platform.Processes.
 func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platform.Started, error) {
+	if s.Expect.Kind == job.ExpectListen {
+		io.Sign = 0 // Listens needs none
+	}
 	n, err := p.maker.Newcomer(token, s, io)
 	if err != nil {
 		return platform.Started{}, err

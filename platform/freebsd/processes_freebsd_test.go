@@ -13,6 +13,7 @@ import (
 
 func TestMain(m *testing.M) {
 	platformtest.Main(backend)
+	listenMain()
 	unix.Umask(0o022)
 	os.Exit(m.Run())
 }

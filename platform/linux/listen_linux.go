@@ -3,6 +3,7 @@ package linux
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"unsafe"
@@ -70,7 +71,7 @@ const (
 // listenWatch hears of one spawn.
 type listenWatch struct {
 	token   uint64
-	address listenAddress
+	address posix.ListenAddress
 	socket  int
 	filter  int // -1: the stage has not said anything yet
 	told    bool
@@ -84,7 +85,7 @@ func NewListens(p platform.Poller, memory []byte, h platform.ListenHandler) plat
 
 // Watch implements platform.Listens.
 func (l *Listens) Watch(token uint64, address string, socket int) error {
-	a, ok := parseListenAddress(address)
+	a, ok := posix.ParseListenAddress(address)
 	if !ok {
 		l.handler.Remark(token, fmt.Sprintf("is ready when it listens anywhere: %q is no address", address))
 	}
@@ -207,7 +208,7 @@ func (l *Listens) do(w *listenWatch) {
 	case unix.EBADF, unix.ESRCH:
 		return
 	default:
-		if !w.told && w.address.limited() {
+		if !w.told && w.address.Limited() {
 			l.handler.Remark(w.token, "is ready when it listens anywhere, as init may not look where: "+err.Error())
 		}
 		l.tell(w)
@@ -224,9 +225,31 @@ func (l *Listens) do(w *listenWatch) {
 			return
 		}
 	}
-	if w.address.matches(copied) {
+	if matches(w.address, copied) {
 		l.tell(w)
 	}
+}
+
+// matches reports whether the socket is bound so that it takes what comes to
+// the address: one bound to all addresses of a host takes what comes to one.
+func matches(a posix.ListenAddress, socket int) bool {
+	if !a.Limited() {
+		return true
+	}
+	name, err := unix.Getsockname(socket)
+	if err != nil {
+		return false
+	}
+	switch name := name.(type) {
+	case *unix.SockaddrUnix:
+		return a.Named(name.Name)
+	case *unix.SockaddrInet4:
+		return a.Takes(netip.AddrFrom4(name.Addr), name.Port, true)
+	case *unix.SockaddrInet6:
+		only, err := unix.GetsockoptInt(socket, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		return a.Takes(netip.AddrFrom16(name.Addr).Unmap(), name.Port, err == nil && only != 0)
+	}
+	return false
 }
 
 // confined reports whether a security module may forbid the process what this

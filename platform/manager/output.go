@@ -33,7 +33,7 @@ func (m *Manager) outputMemory() []byte {
 
 // listenMemory returns the memory of calls that were taken from the kernel.
 func (m *Manager) listenMemory() []byte {
-	if m.kept != nil {
+	if m.kept != nil && m.k.ListenMemory > 0 {
 		mem, err := m.kept.mapped(listensName, m.k.ListenMemory)
 		if err == nil {
 			return mem

@@ -28,7 +28,7 @@ func (s *stage) plant(root string) (string, *SetupError) {
 	if err != nil {
 		return "", NoIsolation("mount", err)
 	}
-	v := &view{mounted: mounted}
+	v := &view{mounted: mounted, console: s.Console == job.ConsoleOutput || s.Console == job.ConsoleOwner}
 	v.show(root, "/")
 	if err := s.arrange(v); err != nil {
 		return "", err
@@ -92,6 +92,7 @@ func (s *stage) arrange(v *view) *SetupError {
 type view struct {
 	items   []*item
 	mounted []mountPoint // of the machine
+	console bool         // the job writes to it
 }
 
 // item is a file system to be mounted.
@@ -102,6 +103,7 @@ type item struct {
 	readOnly bool
 	what     string // in messages
 	options  []string
+	devices  string // patterns of those to be seen of a devfs; empty: all
 }
 
 // mountPoint is one of the machine, by its path in the root of this process.
@@ -230,7 +232,11 @@ func (v *view) put(p place, at, from string) error {
 	case "private dev":
 		fd := path.Join(at, "fd")
 		descriptors := slices.ContainsFunc(v.items, func(i *item) bool { return i.at == fd && i.fstype == "fdescfs" })
-		add(&item{fstype: "devfs"})
+		show := privateDevices
+		if v.console {
+			show += " console"
+		}
+		add(&item{fstype: "devfs", devices: show})
 		if descriptors {
 			v.items = append(v.items, &item{at: fd, fstype: "fdescfs", what: p.what})
 		}
@@ -299,11 +305,14 @@ func (i *item) mount(tree string) error {
 			func() error { return Nmount("tmpfs", at, unix.MNT_RDONLY, "size", "65536") },
 			func() error { return Nmount(i.fstype, at, flags, options...) })
 	}
-	if err == nil && i.what == "private dev" && i.fstype == "devfs" {
-		err = showDevices(at)
+	if err == nil && i.devices != "" {
+		err = showDevices(at, i.devices)
 	}
 	return err
 }
+
+// privateDevices are what every program may count on.
+const privateDevices = "null zero full random urandom tty log fd fd/* stdin stdout stderr ptmx pts pts/*"
 
 // devfsRule is struct devfs_rule.
 type devfsRule struct {
@@ -314,18 +323,16 @@ type devfsRule struct {
 }
 
 const (
-	devfsMagic    = 0xdb0a087a
-	devfsApply    = 0x80000000 | uint(unsafe.Sizeof(devfsRule{}))<<16 | 'D'<<8 | 2 // DEVFSIO_RAPPLY
-	devfsPattern  = 2                                                              // DRC_PATHPTRN
-	devfsHiding   = 1                                                              // DRA_BACTS
-	devfsHide     = 1
-	devfsUnhide   = 2
-	privateDevice = "null zero full random urandom tty log fd fd/* stdin stdout stderr ptmx pts pts/*"
+	devfsMagic   = 0xdb0a087a
+	devfsApply   = 0x80000000 | uint(unsafe.Sizeof(devfsRule{}))<<16 | 'D'<<8 | 2 // DEVFSIO_RAPPLY
+	devfsPattern = 2                                                              // DRC_PATHPTRN
+	devfsHiding  = 1                                                              // DRA_BACTS
+	devfsHide    = 1
+	devfsUnhide  = 2
 )
 
-// showDevices hides all of a device file system but what every program may
-// count on.
-func showDevices(at string) error {
+// showDevices hides all of a device file system but what fits to some patterns.
+func showDevices(at, patterns string) error {
 	fd, err := unix.Open(at, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -344,7 +351,7 @@ func showDevices(at string) error {
 	if err := apply("", devfsHide); err != nil {
 		return err
 	}
-	for _, name := range strings.Fields(privateDevice) {
+	for _, name := range strings.Fields(patterns) {
 		if err := apply(name, devfsUnhide); err != nil {
 			return err
 		}
@@ -354,14 +361,14 @@ func showDevices(at string) error {
 
 // mounts returns what is mounted, in this order.
 func allMounts() ([]unix.Statfs_t, error) {
-	const noWait = 2 // MNT_NOWAIT
+
 	for {
-		n, err := unix.Getfsstat(nil, noWait)
+		n, err := unix.Getfsstat(nil, unix.MNT_NOWAIT)
 		if err != nil {
 			return nil, err
 		}
 		list := make([]unix.Statfs_t, n+8) // some may come meanwhile
-		if n, err = unix.Getfsstat(list, noWait); err != nil || n < len(list) {
+		if n, err = unix.Getfsstat(list, unix.MNT_NOWAIT); err != nil || n < len(list) {
 			return list[:n], err
 		}
 	}
