@@ -15,6 +15,7 @@ type isolation struct {
 	prefix string          // of the names of jails, behind which is the token
 	jailed map[uint64]bool // spawns that this manager gave one
 	stale  map[string]bool // jails of nobody, in which something lives
+	taken  bool            // what was left is taken over
 	rules
 }
 
@@ -48,7 +49,7 @@ func (i *isolation) jail(token uint64, plan *posix.Plan) {
 // jid returns the jail of a spawn, or 0: all processes in there are of it, and
 // have the cpuset of the jail.
 func (i *isolation) jid(token uint64) int {
-	if !i.jailed[token] && !i.adopted[token] {
+	if i.taken && !i.jailed[token] && !i.adopted[token] {
 		return 0
 	}
 	jid, _ := posix.FindJail(i.prefix + strconv.FormatUint(token, 10))
@@ -85,6 +86,7 @@ func (i *isolation) clear() {
 // takeOver removes what a manager before this one left for tokens that are
 // nobody's now. It is due once, after all processes are adopted.
 func (i *isolation) takeOver(own map[uint64]bool) {
+	i.taken = true
 	i.rules.takeOver(own)
 	left := posix.Trees()
 	posix.Jails(func(_ int, name string) { left = append(left, name) })

@@ -142,6 +142,9 @@ func TestJailLeftByAManager(t *testing.T) {
 		pid := j.start(token, jailSpec("sleep", inJail))
 
 		next := newIsolation("onset", func(uint64, string) {})
+		if jid := next.jid(token); jid == 0 {
+			t.Error("the next manager does not find the jail")
+		}
 		next.takeOver(map[uint64]bool{token: known})
 		if jid := j.isolation.jid(token); jid == 0 || len(posix.Trees()) != 1 {
 			t.Errorf("known %v: what lives has lost its jail", known)

@@ -121,6 +121,7 @@ func TestTrees(t *testing.T) {
 	write("tmp")
 	if err := inTurn(
 		func() error { return os.Symlink(dir+"/secret", dir+"/link") },
+		func() error { return os.Symlink("/dev", dir+"/devices") },
 		func() error { return os.Chmod(dir+"/open", 0o777) },
 		func() error { return os.Mkdir(dir+"/open/sub", 0o755) }); err != nil {
 		t.Fatal(err)
@@ -137,6 +138,7 @@ func TestTrees(t *testing.T) {
 	}{
 		{name: "bind", i: job.Isolation{Bind: bind(dir+"/secret", dir+"/empty")}, argv: probing("read", dir+"/empty/file"), want: "secret/file"},
 		{name: "bind is written through", i: job.Isolation{Bind: bind(dir+"/secret", dir+"/empty")}, argv: probing("write", dir+"/empty/new"), want: "written"},
+		{name: "bind of mounts behind a link", i: job.Isolation{Bind: bind(dir+"/devices", dir+"/empty")}, argv: probing("write", dir+"/empty/null"), want: "written"},
 		{name: "bind of what is not there", i: job.Isolation{Bind: bind(dir+"/none", dir+"/empty")}, reason: "unable to isolate: bind " + dir + "/none: No such file or directory"},
 		{name: "optional bind", i: job.Isolation{Bind: bind("-"+dir+"/none", dir+"/empty")}, argv: probing("list", dir+"/empty"), want: ""},
 		{name: "bind to what is not there", i: job.Isolation{Bind: bind(dir+"/secret", dir+"/none")}, reason: "unable to isolate: bind " + dir + "/none: No such file or directory"},

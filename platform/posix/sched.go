@@ -35,3 +35,14 @@ func (s *stage) scheduling() *SetupError {
 	}
 	return nil
 }
+
+func (s *stage) affinity() error {
+	if s.Isolation.CPUAffinity == "" {
+		return nil
+	}
+	list, err := cpuList(s.Isolation.CPUAffinity)
+	if err != nil {
+		return err
+	}
+	return runOn(list)
+}

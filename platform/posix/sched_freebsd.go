@@ -35,15 +35,9 @@ func (s *stage) policy() error {
 	return nil
 }
 
-// affinity leaves the numbered set of the process as it is.
-func (s *stage) affinity() error {
-	if s.Isolation.CPUAffinity == "" {
-		return nil
-	}
-	list, err := cpuList(s.Isolation.CPUAffinity)
-	if err != nil {
-		return err
-	}
+// runOn has this process run on some processors only. It leaves the number of
+// its set as it is.
+func runOn(list []int) error {
 	const levelWhich, ofProcess = 3, 2
 	var mask [128]byte
 	for _, cpu := range list {

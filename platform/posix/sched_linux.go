@@ -25,14 +25,8 @@ func (s *stage) policy() error {
 	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Priority: uint32(s.Isolation.SchedPrio)}, 0)
 }
 
-func (s *stage) affinity() error {
-	if s.Isolation.CPUAffinity == "" {
-		return nil
-	}
-	list, err := cpuList(s.Isolation.CPUAffinity)
-	if err != nil {
-		return err
-	}
+// runOn has this thread run on some processors only.
+func runOn(list []int) error {
 	var set unix.CPUSet
 	for _, cpu := range list {
 		set.Set(cpu)
