@@ -1,6 +1,7 @@
 package freebsd
 
 import (
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -73,12 +74,24 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 	return true
 }
 
-// sweep removes what a manager before left for nobody, once.
+// sweep removes what a manager before left for nobody, once. What lives of a
+// token whose processes of the job are dead keeps what it has until it is gone.
 func (p *Processes) sweep() {
-	if !p.swept {
-		p.swept = true
-		p.isolation.takeOver(p.Tokens())
+	if p.swept {
+		return
 	}
+	p.swept = true
+	own := p.Tokens()
+	for token := range p.groups.of {
+		switch {
+		case own[token]:
+		case p.gone(token):
+			p.groups.forget(token)
+		default:
+			own[token] = true
+		}
+	}
+	p.isolation.takeOver(own)
 }
 
 // changed handles one report of the kernel.
@@ -171,6 +184,9 @@ func (p *Processes) Await(token uint64) {
 // when nothing does any more: as long as any one of its processes lives, that
 // one is enough to know.
 func (p *Processes) gone(token uint64) bool {
+	if p.doomed[token] {
+		p.hunt(token)
+	}
 	for {
 		living := p.groups.living(token)
 		if len(living) == 0 {
@@ -179,7 +195,9 @@ func (p *Processes) gone(token uint64) bool {
 		for _, pid := range living {
 			if p.listen(pid, unix.NOTE_EXIT) == nil {
 				p.awaited[token] = true
-				p.lasting[pid] = append(p.lasting[pid], token)
+				if !slices.Contains(p.lasting[pid], token) {
+					p.lasting[pid] = append(p.lasting[pid], token)
+				}
 				return false
 			}
 		}
@@ -191,13 +209,7 @@ func (p *Processes) renew(pid int) {
 	tokens := p.lasting[pid]
 	delete(p.lasting, pid)
 	for _, token := range tokens {
-		if !p.awaited[token] {
-			continue
-		}
-		if p.doomed[token] {
-			p.hunt(token)
-		}
-		if p.gone(token) {
+		if p.awaited[token] && p.gone(token) {
 			p.forget(token)
 			p.Emptied(token)
 		}

@@ -20,7 +20,8 @@ type groups struct {
 	of     map[uint64]group // by token
 	tokens map[int]uint64   // by the first process of a group of this manager
 	jid    func(token uint64) int
-	failed bool // told that there are no numbers
+	failed bool  // told that there are no numbers
+	mask   *cpus // that jobs are to have; nil: all
 	warn   func(string)
 }
 
@@ -49,7 +50,12 @@ const GroupMemory = maxNumbers * int(unsafe.Sizeof(tag{}))
 const highest = 0
 
 func newGroups(jid func(token uint64) int, warn func(string)) *groups {
-	return &groups{table: make([]tag, maxNumbers), of: map[uint64]group{}, tokens: map[int]uint64{}, jid: jid, warn: warn}
+	g := &groups{table: make([]tag, maxNumbers), of: map[uint64]group{}, tokens: map[int]uint64{}, jid: jid, warn: warn}
+	all, _ := processors(levelRoot)
+	if own, ok := processors(levelSet); ok && own != all {
+		g.mask = &own
+	}
+	return g
 }
 
 // Remember has memory that outlives the manager, GroupMemory bytes, know which
@@ -76,7 +82,27 @@ func (g *groups) begin(token uint64) {
 		}
 		number = 0
 	}
+	if number > 0 && g.mask != nil {
+		unix.Syscall6(unix.SYS_CPUSET_SETAFFINITY, levelOwn, ofSet, uintptr(number), uintptr(g.mask.size), uintptr(unsafe.Pointer(&g.mask.mask)), 0)
+	}
 	g.of[token] = group{number: g.note(int(number), token)}
+}
+
+// cpus is a set of processors, cpuset_t: 128 bytes since FreeBSD 14.
+type cpus struct {
+	size int
+	mask [128]byte
+}
+
+// processors returns those that a set may use in which this process is.
+func processors(level uintptr) (c cpus, ok bool) {
+	for c.size = 32; c.size <= len(c.mask); c.size *= 2 {
+		_, _, errno := unix.Syscall6(unix.SYS_CPUSET_GETAFFINITY, level, ofProcess, ^uintptr(0), uintptr(c.size), uintptr(unsafe.Pointer(&c.mask)), 0)
+		if errno == 0 {
+			return c, true
+		}
+	}
+	return c, false
 }
 
 // note enters whose number it is, and returns it, or 0 if there is no place.
@@ -111,7 +137,11 @@ func (g *groups) adopt(token uint64, pid int) {
 	if own.first == 0 {
 		own.first = pid
 	}
-	if root := rootOf(pid); root != 0 { // before this program was executed anew
+	root := pid
+	if pid != own.first || parentOf(pid) != os.Getpid() {
+		root = rootOf(pid)
+	}
+	if root != 0 { // forked before this program was executed anew
 		own.root = root
 		g.tokens[root] = token
 	}
@@ -136,9 +166,11 @@ func (g *groups) forget(token uint64) {
 	}
 }
 
-// Arguments of cpuset_getid(2).
+// Arguments of cpuset(2) and its like.
 const (
+	levelRoot = 1 // CPU_LEVEL_ROOT
 	levelSet  = 2 // CPU_LEVEL_CPUSET
+	levelOwn  = 3 // CPU_LEVEL_WHICH
 	ofProcess = 2 // CPU_WHICH_PID
 	ofSet     = 3 // CPU_WHICH_CPUSET
 )

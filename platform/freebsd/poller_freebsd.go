@@ -54,13 +54,11 @@ func newQueue() (int, error) {
 
 // change makes changes to a queue, up to the first that fails.
 func change(queue int, changes ...unix.Kevent_t) error {
-	for {
-		_, err := unix.Kevent(queue, changes, nil, nil)
-		if err != unix.EINTR { // which comes after the changes
-			return os.NewSyscallError("kevent", err)
-		}
-		return nil
+	_, err := unix.Kevent(queue, changes, nil, nil)
+	if err == unix.EINTR { // which comes after the changes
+		err = nil
 	}
+	return os.NewSyscallError("kevent", err)
 }
 
 // Close frees the poller's own descriptor.

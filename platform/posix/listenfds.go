@@ -8,14 +8,6 @@ import (
 	"onset/core/env"
 )
 
-// sign is where the socket of expect listen is.
-func (s *stage) sign() int {
-	if s.Trace { // there is a gate before it
-		return s.report + 2
-	}
-	return s.report + 1
-}
-
 // handOver tells the program what descriptors it had stored, as
 // sd_listen_fds(3) has it: names for all from the first on.
 func (s *stage) handOver() *SetupError {

@@ -1,8 +1,9 @@
 package posix
 
-// listening is nothing: this kernel's manager hears of listen by tracing.
+// listening is nothing: this kernel's manager looks for sockets that
+// listen.
 type listening struct{}
 
-func (s *stage) prepareListens() *SetupError { return nil }
+func (listening) prepareListens() *SetupError { return nil }
 
-func (s *stage) tellListens() {}
+func (listening) tellListens() {}

@@ -148,3 +148,11 @@ func (s *stage) sendFilter(report *[ListenReport]byte, fd int) {
 		unix.Close(fd)
 	}
 }
+
+// sign is where the socket of expect listen is.
+func (s *stage) sign() int {
+	if s.Trace { // there is a gate before it
+		return s.report + 2
+	}
+	return s.report + 1
+}
