@@ -1,0 +1,36 @@
+package manager
+
+import (
+	"maps"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"onset/core/engine"
+)
+
+// TestWhatSignalsMean checks UPSTART §8.4, and init(8) of FreeBSD for its
+// process 1.
+func TestWhatSignalsMean(t *testing.T) {
+	first := map[string]map[syscall.Signal]engine.Request{
+		"linux": {syscall.SIGHUP: engine.Reload, syscall.SIGTERM: engine.ReExec, syscall.SIGUSR1: engine.ReconnectBus,
+			syscall.SIGINT: engine.ControlAltDelete, syscall.SIGWINCH: engine.KeyboardRequest, 30: engine.PowerStatusChanged},
+		"freebsd": {syscall.SIGHUP: engine.Reload, syscall.SIGTERM: engine.SingleUser, syscall.SIGUSR1: engine.HaltMachine,
+			syscall.SIGINT: engine.ControlAltDelete, syscall.SIGWINCH: engine.RebootMachine, syscall.SIGUSR2: engine.PowerButton},
+	}
+	for _, tt := range []struct {
+		what string
+		o    engine.Options
+		want map[syscall.Signal]engine.Request
+	}{
+		{"process 1", engine.Options{Mode: engine.System, PID: 1}, first[runtime.GOOS]},
+		{"a test", engine.Options{Mode: engine.Test, PID: 7},
+			map[syscall.Signal]engine.Request{syscall.SIGHUP: engine.Reload, syscall.SIGTERM: engine.ReExec, syscall.SIGUSR1: engine.ReconnectBus}},
+		{"a session", engine.Options{Mode: engine.Session, PID: 7},
+			map[syscall.Signal]engine.Request{syscall.SIGHUP: engine.Reload, syscall.SIGTERM: engine.Shutdown}},
+	} {
+		if got := requests(tt.o); !maps.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
+		}
+	}
+}
