@@ -27,7 +27,7 @@ const packagesJob = `start on startup
 console output
 task
 script
-	export HOME=/root TMPDIR=/tmp
+	export HOME=/root TMPDIR=/tmp ONSET_TEST_PROGRAMS=/sbin
 	for file in /tests/*.dir; do
 		cd $(cat $file)
 		code=0

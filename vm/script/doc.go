@@ -25,7 +25,10 @@
 //	manager         the process of init that has the jobs
 //	program PID     the file that a process executes, if it is still there
 //	zombies         the number of dead processes that nobody has reaped
+//	background N PROGRAM ARG...
+//	                executes it after so many forks, of which each parent ends
 //	batch           leaves a thousand orphans
+//	overwrite PID   fills a megabyte of its code with illegal instructions
 //	hunt            kills each manager at once, until killed itself
 package script
 

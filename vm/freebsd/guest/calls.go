@@ -37,7 +37,11 @@ func (s *sh) call(ctx context.Context, args []string) ([]string, error) {
 			return []string{"exit", "127"}, nil
 		}
 	case startCommand:
-		if err := s.background(hc, args[1]); err != nil {
+		source := args[1]
+		if len(args) > 2 && s.isProgram(hc, args[2]) {
+			source = "exec " + source // one fork, as with other shells
+		}
+		if err := s.background(hc, source); err != nil {
 			return nil, err
 		}
 		return []string{"eval", lastVariable + "=" + strconv.Itoa(s.last)}, nil
@@ -65,6 +69,15 @@ func (s *sh) call(ctx context.Context, args []string) ([]string, error) {
 		}
 	}
 	return args, nil
+}
+
+// isProgram says whether a word names neither a function nor what the shell
+// does itself.
+func (s *sh) isProgram(hc interp.HandlerContext, name string) bool {
+	if _, err := interp.LookPathDir(hc.Dir, hc.Env, name); err != nil || interp.IsBuiltin(name) || name == "kill" {
+		return false
+	}
+	return s.runner.Funcs[name] == nil
 }
 
 // exec runs a program, with what is open above the three descriptors.

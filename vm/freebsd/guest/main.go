@@ -30,7 +30,7 @@ func init() {
 		"chmod": chmod, "readlink": readlink, "mkfifo": mkfifo, "dd": dd, "tee": tee,
 		"head": head, "tail": tail, "wc": wc, "grep": grep, "sort": sortTool, "tr": tr, "cut": cut, "seq": seq, "cmp": cmpTool,
 		"stty": stty, "mount": mountTool, "umount": umount, "sysctl": sysctl, "dmesg": dmesg, "ps": ps, "ifconfig": ifconfig,
-		"manager": manager, "program": program, "zombies": zombies, "batch": batch, "hunt": hunt,
+		"manager": manager, "program": program, "zombies": zombies, "background": background, "batch": batch, "hunt": hunt, "overwrite": overwrite,
 		"boot": boot,
 	}
 	for _, name := range []string{"echo", "printf", "test", "[", "pwd"} { // the shell has them

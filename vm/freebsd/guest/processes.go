@@ -3,12 +3,17 @@
 package main
 
 import (
+	"bytes"
+	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -125,6 +130,33 @@ func batch([]string) int {
 	return 0
 }
 
+// background executes a program after some forks: N PROGRAM [ARG...]. A child
+// has no runtime of Go: there are nothing but system calls.
+func background(args []string) int {
+	if len(args) < 2 {
+		return fail("background", errors.New("usage: background N PROGRAM [ARG...]"))
+	}
+	forks, err := strconv.Atoi(args[0])
+	if err != nil {
+		return fail("background", err)
+	}
+	program, err := exec.LookPath(args[1])
+	if err != nil {
+		return fail("background", err)
+	}
+	path, _ := syscall.BytePtrFromString(program)
+	argv, _ := syscall.SlicePtrFromStrings(args[1:])
+	envv, _ := syscall.SlicePtrFromStrings(os.Environ())
+	for range forks {
+		if pid, _, e := syscall.RawSyscall(syscall.SYS_FORK, 0, 0, 0); e != 0 || pid != 0 {
+			syscall.RawSyscall(syscall.SYS_EXIT, uintptr(e), 0, 0)
+		}
+	}
+	syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envv[0])))
+	syscall.RawSyscall(syscall.SYS_EXIT, 126, 0, 0)
+	return 126
+}
+
 // hunt kills each manager at once, until it is killed itself. A manager has
 // the variable; what becomes the shell of process 1 has not.
 func hunt([]string) int {
@@ -145,4 +177,35 @@ func hunt([]string) int {
 			}
 		}
 	}
+}
+
+// overwrite fills a megabyte of the code of a process with illegal
+// instructions.
+func overwrite(args []string) int {
+	return each("overwrite", args, func(word string) error {
+		pid, err := strconv.Atoi(word)
+		if err != nil {
+			return err
+		}
+		raw, err := unix.SysctlRaw("kern.proc.pathname", pid)
+		if err != nil {
+			return err
+		}
+		file, err := elf.Open(text(raw))
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		code := file.Section(".text")
+		illegal := bytes.Repeat([]byte{0x0f, 0x0b}, int(min(code.Size, 1<<20))/2)
+		if err := unix.PtraceAttach(pid); err != nil {
+			return err
+		}
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(pid, &status, 0, nil); err != nil {
+			return err
+		}
+		_, err = unix.PtraceIO(unix.PIOD_WRITE_I, pid, uintptr(code.Addr), illegal, len(illegal))
+		return errors.Join(err, unix.PtraceDetach(pid))
+	})
 }

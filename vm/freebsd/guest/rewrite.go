@@ -12,7 +12,7 @@ import (
 // What rewrite puts in place of syntax that the interpreter does not have. The
 // commands are carried out by calls.go.
 const (
-	startCommand    = "__start"    // SOURCE, as a process in the background
+	startCommand    = "__start"    // SOURCE [NAME], as a process in the background
 	subshellCommand = "__subshell" // SOURCE, as a process
 	closeCommand    = "__close"    // FD
 	lastVariable    = "__last"     // $!
@@ -49,7 +49,11 @@ func statement(st *syntax.Stmt, p *printer) bool {
 	if st.Background {
 		st.Background = false
 		source := p.print(st)
-		*st = syntax.Stmt{Cmd: call(startCommand, source), Position: st.Position}
+		words := []string{startCommand, source}
+		if c, ok := st.Cmd.(*syntax.CallExpr); ok && len(c.Args) > 0 && len(c.Assigns) == 0 {
+			words = append(words, c.Args[0].Lit())
+		}
+		*st = syntax.Stmt{Cmd: call(words...), Position: st.Position}
 		return false
 	}
 	if sub, ok := st.Cmd.(*syntax.Subshell); ok {
