@@ -136,6 +136,7 @@ func (s *Server) accept(listener int) {
 		s.complain("D-Bus connection of uid %d, pid %d refused: %v", who.uid, who.pid, err)
 		return
 	}
+	widen(fd)
 	s.newPeer(fd, who)
 }
 

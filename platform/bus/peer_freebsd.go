@@ -38,6 +38,14 @@ func peerOf(fd int) (peer, error) {
 	return who, nil
 }
 
+// widen sees to it that a socket takes wholeWrite bytes whole or not at all, and
+// as many in all as one of Linux: 8 KiB are usual here. One that cannot be made
+// so still works.
+func widen(fd int) {
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8*wholeWrite)
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDLOWAT, wholeWrite)
+}
+
 // UnreadRights reports whether descriptors come with a message that was
 // peeked at: this kernel makes none for who peeks, so it has to be received.
 func UnreadRights(oob []byte, flags int) bool {

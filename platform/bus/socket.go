@@ -42,6 +42,7 @@ func connect(addresses string) (fd int, err error) {
 	err = errors.New("no address")
 	for _, address := range strings.Split(addresses, ";") {
 		if fd, err = atAddress(address, func(fd int, sa *unix.SockaddrUnix) error { return unix.Connect(fd, sa) }); err == nil {
+			widen(fd)
 			return fd, nil
 		}
 	}
