@@ -14,10 +14,12 @@ import (
 func TestWhatSignalsMean(t *testing.T) {
 	first := map[string]map[syscall.Signal]engine.Request{
 		"linux": {syscall.SIGHUP: engine.Reload, syscall.SIGTERM: engine.ReExec, syscall.SIGUSR1: engine.ReconnectBus,
-			syscall.SIGINT: engine.ControlAltDelete, syscall.SIGWINCH: engine.KeyboardRequest, 30: engine.PowerStatusChanged},
+			syscall.SIGINT: engine.ControlAltDelete, syscall.SIGWINCH: engine.KeyboardRequest},
 		"freebsd": {syscall.SIGHUP: engine.Reload, syscall.SIGTERM: engine.SingleUser, syscall.SIGUSR1: engine.HaltMachine,
 			syscall.SIGINT: engine.ControlAltDelete, syscall.SIGWINCH: engine.RebootMachine, syscall.SIGUSR2: engine.PowerButton},
 	}
+	const power = 30 // SIGPWR, which other kernels do not have
+	first["linux"][power] = engine.PowerStatusChanged
 	for _, tt := range []struct {
 		what string
 		o    engine.Options
