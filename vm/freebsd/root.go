@@ -13,7 +13,7 @@ import (
 
 // tools are the names of the guest program in /bin.
 const tools = `[ background batch boot cat chmod cmp cp cut date dd dmesg echo env false grep head hostname hunt id ifconfig kill ln ls manager mkdir
-	mkfifo mount mv overwrite printf program ps pwd readlink rm rmdir seq sh sleep sort stty sysctl tail tee test touch tr true umount uname wc zombies`
+	mkfifo mount mv overwrite printf program ps pwd readlink rm rmdir sed seq sh sleep sort stty sysctl tail tee test touch tr true umount uname wc zombies`
 
 // underTest are the packages of the programs in /sbin.
 var underTest = []string{"./cmd/init", "./cmd/initctl", "./cmd/onset-sources"}

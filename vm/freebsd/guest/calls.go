@@ -61,6 +61,10 @@ func (s *sh) call(ctx context.Context, args []string) ([]string, error) {
 		return []string{"true"}, nil
 	case "trap":
 		return s.trap(args), nil
+	case "help": // is initctl's
+		if path, err := interp.LookPathDir(hc.Dir, hc.Env, args[0]); err == nil {
+			args[0] = path
+		}
 	case "umask":
 		if len(args) > 1 {
 			mask, _ := strconv.ParseInt(args[1], 8, 32)

@@ -28,7 +28,7 @@ func init() {
 		"sleep": sleep, "kill": killTool, "id": id, "env": env, "date": date, "uname": uname, "hostname": hostname,
 		"cat": cat, "ls": ls, "cp": cp, "mv": mv, "ln": ln, "rm": rm, "mkdir": mkdir, "rmdir": rmdir, "touch": touch,
 		"chmod": chmod, "readlink": readlink, "mkfifo": mkfifo, "dd": dd, "tee": tee,
-		"head": head, "tail": tail, "wc": wc, "grep": grep, "sort": sortTool, "tr": tr, "cut": cut, "seq": seq, "cmp": cmpTool,
+		"head": head, "tail": tail, "wc": wc, "grep": grep, "sort": sortTool, "tr": tr, "cut": cut, "sed": sed, "seq": seq, "cmp": cmpTool,
 		"stty": stty, "mount": mountTool, "umount": umount, "sysctl": sysctl, "dmesg": dmesg, "ps": ps, "ifconfig": ifconfig,
 		"manager": manager, "program": program, "zombies": zombies, "background": background, "batch": batch, "hunt": hunt, "overwrite": overwrite,
 		"boot": boot,

@@ -167,7 +167,12 @@ func basic(pattern string) string {
 }
 
 func grep(args []string) int {
-	set, names := flags(args, "em")
+	for i, a := range args { // options may follow the pattern
+		if i > 0 && len(a) > 1 && a[0] == '-' {
+			args = append([]string{a}, append(args[:i:i], args[i+1:]...)...)
+		}
+	}
+	set, names := flags(args, "emA")
 	pattern := set['e']
 	if pattern == "" {
 		if len(names) == 0 {
@@ -195,11 +200,16 @@ func grep(args []string) int {
 		return fail("grep", err)
 	}
 	limit, _ := strconv.Atoi(set['m'])
-	hits := 0
+	after, _ := strconv.Atoi(set['A'])
+	hits, more := 0, 0
 	err = lines(names, func(line string) bool {
 		if re.MatchString(line) == (set['v'] != "") {
+			if more--; more >= 0 {
+				fmt.Println(line)
+			}
 			return true
 		}
+		more = after
 		hits++
 		switch {
 		case set['q'] != "":
