@@ -23,6 +23,10 @@ need dbus dbus-daemon dbus-send
 need util-linux unshare nsenter setpriv
 need procps ps
 /usr/bin/python3 -c 'import seccomp' 2>/dev/null || missing="$missing python3-seccomp" # what filters are compared with
+if [ -n "${ONSET_FREEBSD_IMAGE:-}" ]; then
+	need xorriso xorriso
+	[ -e /usr/share/ovmf/OVMF.fd ] || missing="$missing ovmf"
+fi
 if [ -d ../shared ]; then # comparisons with what is recorded there
 	need iproute2 ip
 	/usr/bin/python3 -c 'import dbus, gi' 2>/dev/null || missing="$missing python3-dbus python3-gi"
