@@ -16,6 +16,7 @@ import (
 // effect. A table says whose number it is; it is in memory that outlives the
 // manager, too.
 type groups struct {
+	reaper
 	table  []tag            // by number
 	of     map[uint64]group // by token
 	tokens map[int]uint64   // by the first process of a group of this manager
@@ -139,7 +140,7 @@ func (g *groups) adopt(token uint64, pid int) {
 	}
 	root := pid
 	if pid != own.first || parentOf(pid) != os.Getpid() {
-		root = rootOf(pid)
+		root = g.rootOf(pid)
 	}
 	if root != 0 { // forked before this program was executed anew
 		own.root = root
@@ -194,7 +195,7 @@ func (g *groups) members(token uint64) []int {
 	case !ok:
 		return nil
 	case own.root != 0:
-		return subtree(own.root)
+		return g.subtree(own.root)
 	}
 	jid := g.jid(token)
 	if jid == 0 && (own.number == 0 || setID(ofSet, own.number) == 0) {
@@ -236,7 +237,7 @@ func (p *Processes) TokenOf(pid int) uint64 {
 			return token
 		}
 	}
-	if root := rootOf(pid); root != 0 { // it is dead, or took another number
+	if root := g.rootOf(pid); root != 0 { // it is dead, or took another number
 		return g.tokens[root]
 	}
 	k, ok := look(pid)

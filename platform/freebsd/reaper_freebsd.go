@@ -11,19 +11,11 @@ import (
 // Commands of procctl(2).
 const (
 	reapAcquire = 2
-	reapStatus  = 4
 	reapGetPIDs = 5
 	reapKill    = 6
 )
 
 const killSubtree = 2 // REAPER_KILL_SUBTREE
-
-// reaperStatus is struct procctl_reaper_status.
-type reaperStatus struct {
-	flags, children, descendants uint32
-	reaper, pid                  int32
-	_                            [15]uint32
-}
 
 // descendant is struct procctl_reaper_pidinfo.
 type descendant struct {
@@ -68,33 +60,33 @@ func becomeReaper() error {
 	return nil
 }
 
+// reaper asks what descends from reapers, into memory that it keeps.
+type reaper struct{ list []descendant }
+
 // descendants are those of a reaper, dead or alive, without those below
 // another reaper.
-func descendants(reaper int) []descendant {
-	var status reaperStatus
-	if procctl(reaper, reapStatus, unsafe.Pointer(&status)) != 0 {
-		return nil
-	}
-	for size := status.descendants + 16; ; size *= 2 {
-		list := make([]descendant, size)
-		pids := reaperPIDs{count: size, list: &list[0]}
-		if procctl(reaper, reapGetPIDs, unsafe.Pointer(&pids)) != 0 {
+func (r *reaper) descendants(pid int) []descendant {
+	for {
+		if len(r.list) == 0 {
+			r.list = make([]descendant, 64)
+		}
+		clear(r.list)
+		pids := reaperPIDs{count: uint32(len(r.list)), list: &r.list[0]}
+		if procctl(pid, reapGetPIDs, unsafe.Pointer(&pids)) != 0 {
 			return nil
 		}
-		n := 0
-		for n < len(list) && list[n].flags != 0 { // REAPER_PIDINFO_VALID
-			n++
+		n := slices.IndexFunc(r.list, func(d descendant) bool { return d.flags == 0 }) // REAPER_PIDINFO_VALID
+		if n >= 0 {
+			return r.list[:n]
 		}
-		if n < len(list) {
-			return list[:n]
-		}
+		r.list = make([]descendant, 2*len(r.list))
 	}
 }
 
 // subtree are the processes, dead or alive, that come from a child of this
 // process, itself among them.
-func subtree(root int) (pids []int) {
-	for _, d := range descendants(os.Getpid()) {
+func (r *reaper) subtree(root int) (pids []int) {
+	for _, d := range r.descendants(os.Getpid()) {
 		if int(d.subtree) == root {
 			pids = append(pids, below(d)...)
 		}
@@ -109,7 +101,7 @@ func below(d descendant) []int {
 	if d.flags&isReaper == 0 {
 		return pids
 	}
-	list := descendants(int(d.pid))
+	list := new(reaper).descendants(int(d.pid))
 	if slices.ContainsFunc(list, func(other descendant) bool { return other.pid == d.pid }) {
 		return pids
 	}
@@ -120,8 +112,8 @@ func below(d descendant) []int {
 }
 
 // rootOf returns the child of this process that a descendant comes from, or 0.
-func rootOf(pid int) int {
-	for _, d := range descendants(os.Getpid()) {
+func (r *reaper) rootOf(pid int) int {
+	for _, d := range r.descendants(os.Getpid()) {
 		if int(d.pid) == pid || d.flags&isReaper != 0 && slices.Contains(below(d), pid) {
 			return int(d.subtree)
 		}

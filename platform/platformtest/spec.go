@@ -242,10 +242,13 @@ func testDescriptors(w *world) {
 			w.Errorf("descriptors are %q", got)
 		}
 	}
-	s := w.script("true < /dev/fd/12", "echo there > "+w.dir+"/many")
+	s := w.script("true", w.self+" "+helperArg+" report "+w.dir+"/many")
 	many := slices.Repeat([]int{fds[1]}, 10)
-	if status := w.awaitExit(w.spawn(s, platform.Streams{Log: -1, Files: many})); status != 0 || w.file("many") != "there\n" {
+	if status := w.awaitExit(w.spawn(s, platform.Streams{Log: -1, Files: many})); status != 0 {
 		w.Errorf("a script beside ten descriptors: status %d", status)
+	}
+	if got := parseFacts(w.file("many"))["fds"]; strings.Count(got, ":pipe:") != 10 || !strings.Contains(got, " 12:pipe:") {
+		w.Errorf("a script beside ten descriptors has %q", got)
 	}
 	_, err := w.procs.Spawn(99, s, platform.Streams{Log: -1, Files: make([]int, 600)})
 	if e, ok := err.(*platform.SpawnError); !ok || e.Temporary || e.Reason != "unable to move script fd: Too many open files" {
