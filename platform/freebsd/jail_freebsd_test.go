@@ -3,6 +3,7 @@ package freebsd
 import (
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -203,4 +204,30 @@ func TestLimitedSpawn(t *testing.T) {
 	if text, _ := rctl(unix.SYS_RCTL_GET_RULES, "loginclass:onset/hungry"); text != "" {
 		t.Errorf("rules are left: %s", text)
 	}
+}
+
+// TestListenInAJail hears of addresses in the network of a job, which no list
+// of the machine has.
+func TestListenInAJail(t *testing.T) {
+	j := newJailer(t)
+	dir, self := t.TempDir(), ""
+	self, _ = os.Executable()
+	h := &heard{}
+	l := j.NewListens(j.poller, nil, h).(*Listens)
+	s := jailSpec("", job.Isolation{Namespaces: []job.Namespace{{Kind: "net"}}})
+	s.Process.Text = strings.Join([]string{self, listenArg, dir + "/first", "tcp=127.0.0.1:8103", dir + "/second", "tcp=127.0.0.1:8102"}, " ")
+	const token = 4717
+	pid := j.start(token, s)
+	if err := l.Watch(token, "*:8102", -1); err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(dir+"/first", nil, 0o600)
+	eventually(t, "it does not listen", func() bool { return listensAt(pid, posix.ListenAddress{}, nil, true) })
+	if l.due(); h.story != "" {
+		t.Errorf("told %q of another address", h.story)
+	}
+	os.WriteFile(dir+"/second", nil, 0o600)
+	eventually(t, "it is not told", func() bool { j.poller.Wait(10 * time.Millisecond); return h.story == "LU" })
+	j.Kill(token, pid, job.Signal(unix.SIGKILL), engine.Tree)
+	until(j, func(m engine.Exited) bool { return m.PID == pid })
 }

@@ -74,9 +74,9 @@ func (l *Listens) due() {
 	listening := listeners()
 	for token, a := range l.watches {
 		members := l.groups.living(token)
-		listens := false
+		listens, apart := false, posix.OwnNetwork(l.groups.jid(token))
 		for _, pid := range members {
-			listens = listens || listensAt(pid, a, listening)
+			listens = listens || listensAt(pid, a, listening, apart)
 		}
 		if listens {
 			l.handler.Listening(token)
@@ -149,13 +149,17 @@ func length(entry []byte) int {
 const (
 	procFiles   = 33
 	fileType    = 4
+	fileKind    = 40
 	fileAddress = 48
+	filePeer    = 176
 	filePCB     = 304
 	isSocket    = 2 // KF_TYPE_SOCKET
 )
 
 // listensAt reports whether a process has a socket that listens at an address.
-func listensAt(pid int, a posix.ListenAddress, listening map[uint64]bool) bool {
+// The lists have no network but that of this process; apart says that the process
+// has another, where a socket counts that is bound and has no peer.
+func listensAt(pid int, a posix.ListenAddress, listening map[uint64]bool, apart bool) bool {
 	size, err := sysctl(nil, procFiles, int32(pid))
 	if err != nil {
 		return false
@@ -174,7 +178,11 @@ func listensAt(pid int, a posix.ListenAddress, listening map[uint64]bool) bool {
 		if n < filePCB+8 || bytes.LittleEndian.Uint32(file[fileType:]) != isSocket {
 			continue
 		}
-		if only, ok := listening[bytes.LittleEndian.Uint64(file[filePCB:])]; ok && takes(a, file[fileAddress:filePCB], only) {
+		only, ok := listening[bytes.LittleEndian.Uint64(file[filePCB:])]
+		if !ok && apart && bytes.LittleEndian.Uint32(file[fileKind:]) == unix.SOCK_STREAM {
+			only, ok = true, portOf(file[fileAddress:]) != 0 && portOf(file[filePeer:]) == 0
+		}
+		if ok && takes(a, file[fileAddress:filePCB], only) {
 			return true
 		}
 	}
@@ -187,7 +195,7 @@ func takes(a posix.ListenAddress, bound []byte, only bool) bool {
 	if !a.Limited() {
 		return true
 	}
-	port := int(bytes.BigEndian.Uint16(bound[2:]))
+	port := portOf(bound)
 	switch bound[1] { // sa_family; before it is the length
 	case unix.AF_UNIX:
 		return a.Named(unix.ByteSliceToString(bound[2:max(2, min(int(bound[0]), 106))]))
@@ -197,4 +205,12 @@ func takes(a posix.ListenAddress, bound []byte, only bool) bool {
 		return a.Takes(netip.AddrFrom16([16]byte(bound[8:24])).Unmap(), port, only)
 	}
 	return false
+}
+
+// portOf is that of a socket address, or 0 of one that has none.
+func portOf(address []byte) int {
+	if family := address[1]; family != unix.AF_INET && family != unix.AF_INET6 {
+		return 0
+	}
+	return int(bytes.BigEndian.Uint16(address[2:]))
 }

@@ -84,7 +84,7 @@ func TestListens(t *testing.T) {
 		os.WriteFile(first, nil, 0o600)
 		end := time.Now().Add(time.Minute)
 		if c.other != "" {
-			for !listensAt(started.PID, posix.ListenAddress{}, listeners()) && time.Now().Before(end) {
+			for !listensAt(started.PID, posix.ListenAddress{}, listeners(), false) && time.Now().Before(end) {
 				poller.Wait(time.Millisecond)
 			}
 			if l.due(); h.story != "" {

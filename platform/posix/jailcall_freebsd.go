@@ -29,6 +29,15 @@ func FindJail(name string) (jid int, empty bool) {
 	return int(n), persist[0] != 0
 }
 
+// OwnNetwork reports whether a jail has a network of its own; 0 has none.
+func OwnNetwork(jid int) bool {
+	p, vnet := newParameters(), make([]byte, 4)
+	p.int("jid", jid)
+	p.add("vnet", vnet)
+	_, err := p.call(unix.SYS_JAIL_GET, 0)
+	return jid != 0 && err == nil && vnet[0] == jailNew
+}
+
 // Jails calls yield with each jail that lives below that of this process.
 func Jails(yield func(jid int, name string)) {
 	for jid := 0; ; {
