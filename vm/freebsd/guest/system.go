@@ -313,14 +313,12 @@ func ifconfig(args []string) int {
 
 // openConsole is for process 1, which the kernel gives nothing.
 func openConsole() {
-	syscall.Setsid()
 	for fd := range 3 {
 		if f, err := syscall.Open("/dev/console", syscall.O_RDWR, 0); err == nil && f != fd {
 			syscall.Dup2(f, fd)
 			syscall.Close(f)
 		}
 	}
-	unix.IoctlSetInt(0, unix.TIOCSCTTY, 0)
 }
 
 // boot is process 1 before init, on a root that cannot be written: it gives
@@ -332,6 +330,9 @@ func boot(args []string) int {
 		}
 	}
 	os.Chmod("/tmp", 0o1777)
+	for fd := range 3 { // as the kernel leaves it to init
+		syscall.CloseOnExec(fd)
+	}
 	return done("boot", syscall.Exec("/sbin/init", append([]string{"/sbin/init"}, args...), os.Environ()))
 }
 
