@@ -35,17 +35,6 @@ func waitChild(pid, options int) (info childInfo, ok bool) {
 	}
 }
 
-// waitFor is what takes a report like this one and no other.
-func (c *childInfo) waitFor() int {
-	switch {
-	case posix.Dead(int(c.code)):
-		return unix.WEXITED
-	case c.code == posix.ChildContinued:
-		return unix.WCONTINUED
-	}
-	return unix.WSTOPPED
-}
-
 // Collect implements platform.Processes. It is due after every Wait of the
 // poller, which hears of executions, and after every SIGCHLD. The end of an
 // orphan matters to nobody and is taken at once, so a storm of them is over
@@ -65,7 +54,7 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 		}
 		if posix.Dead(int(info.code)) && p.Children[int(info.pid)] != nil {
 			p.told = int(info.pid)
-		} else if info, ok = waitChild(int(info.pid), info.waitFor()); !ok {
+		} else if info, ok = waitChild(int(info.pid), posix.WaitFor(int(info.code))); !ok {
 			continue // it is another report by now
 		}
 		p.changed(&info)

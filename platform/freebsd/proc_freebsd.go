@@ -29,6 +29,7 @@ const (
 	kinfoPID     = 72
 	kinfoPPID    = 76
 	kinfoSID     = 88
+	kinfoStatus  = 304
 	kinfoAcct    = 306
 	kinfoStart   = 336
 	kinfoFlags   = 368
@@ -53,7 +54,10 @@ func (k *kinfo) parent() int { return k.int(kinfoPPID) }
 // dead says that a process can do nothing any more.
 func (k *kinfo) dead() bool { return k[kinfoState] == isZombie || k.int(kinfoFlags)&isExiting != 0 }
 
-func (k *kinfo) stopped() bool { return k[kinfoState] == isStopped }
+// stoppedBy reports whether a process is stopped by a signal.
+func (k *kinfo) stoppedBy(sig unix.Signal) bool {
+	return k[kinfoState] == isStopped && int(k[kinfoStatus])&0x7f == int(sig)
+}
 
 // started is a time of the wall clock.
 func (k *kinfo) started() time.Duration {

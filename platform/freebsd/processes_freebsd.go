@@ -53,12 +53,6 @@ var _ platform.Processes = (*Processes)(nil)
 // claims all signals before the first Spawn, which gives them their default
 // action in the process.
 func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
-	if o.Warn == nil {
-		o.Warn = func(string) {}
-	}
-	if o.Notice == nil {
-		o.Notice = func(uint64, string) {}
-	}
 	if err := becomeReaper(); err != nil {
 		return nil, err
 	}
@@ -78,14 +72,15 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	if !o.Alone {
 		name += strconv.Itoa(os.Getpid())
 	}
+	ledger := posix.NewLedger(p, o.Warn, o.Notice)
 	all := &Processes{
-		Ledger: posix.Ledger{Poller: p, Warn: o.Warn, Notice: o.Notice, Children: map[int]*posix.Child{}},
+		Ledger: ledger,
 		maker:  posix.NewMaker(o.Umask, o.Console, null), queue: queue,
-		isolation: newIsolation(name, o.Notice),
+		isolation: newIsolation(name, ledger.Notice),
 		overseen:  map[int]bool{}, lasting: map[int][]uint64{}, awaited: map[uint64]bool{}, doomed: map[uint64]bool{},
 		staging: map[int]bool{}, stopping: map[int]bool{}, trees: map[uint64]*tree{},
 	}
-	all.groups = newGroups(all.isolation.jid, o.Warn)
+	all.groups = newGroups(all.isolation.jid, ledger.Warn)
 	return all, p.Add(queue, platform.Readable, func(platform.Ready) { all.drain() })
 }
 
@@ -135,24 +130,11 @@ func (p *Processes) stage(n *posix.Newcomer) (platform.Started, error) {
 	plan := p.maker.Plan(n)
 	plan.Isolation.Namespaces = posix.Namespaces(&plan.Isolation, true)
 	p.isolation.jail(n.Token, plan)
-	birth, err := posix.NewBirth(plan.Trace)
+	pid, err := p.Stage(plan.Trace, func(b *posix.Birth) (int, error) {
+		return b.Fork(binary, n, plan, &syscall.SysProcAttr{Setsid: true})
+	}, func(pid int) { p.follow(n.Token, pid) })
 	if err != nil {
 		return platform.Started{}, err
-	}
-	defer birth.Open()
-	pid, err := birth.Fork(binary, n, plan, &syscall.SysProcAttr{Setsid: true})
-	birth.Born()
-	if err == nil {
-		err = p.Watch(pid, birth.Report)
-	}
-	if err != nil {
-		if c := p.Children[pid]; c == nil || c.Stage == nil {
-			unix.Close(birth.Report)
-		}
-		return platform.Started{}, err
-	}
-	if plan.Trace {
-		p.follow(n.Token, pid)
 	}
 	p.staged++
 	return platform.Started{PID: pid}, nil

@@ -120,7 +120,7 @@ func (p *Processes) awaitStop(pid int) {
 
 func (p *Processes) lookForStops() {
 	for pid := range p.stopping {
-		if k, ok := look(pid); ok && k.stopped() {
+		if k, ok := look(pid); ok && k.stoppedBy(unix.SIGSTOP) {
 			delete(p.stopping, pid)
 			p.Tell(engine.Stopped{PID: pid, Signal: job.Signal(unix.SIGSTOP)})
 		}

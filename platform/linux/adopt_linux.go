@@ -143,7 +143,7 @@ func (p *Processes) Reaped(pid, code, status int, yield func(engine.Msg)) {
 		p.Tell(engine.Executed{PID: pid})
 	}
 	p.Confirm(pid)
-	p.ended(pid, statusOf(code, status))
+	p.ended(pid, posix.StatusOf(code, status))
 	p.Flush(yield)
 }
 

@@ -1,11 +1,12 @@
 package linux
 
 import (
-	"errors"
 	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 // kill signals each process of the group of a token and of groups below it.
@@ -14,7 +15,7 @@ import (
 func (c *cgroups) kill(token uint64, pid int, sig unix.Signal) (reached bool, err error) {
 	if sig != unix.SIGKILL {
 		found := c.processes(token)
-		return slices.Contains(found, pid), signalAll(found, sig)
+		return slices.Contains(found, pid), posix.SignalAll(found, sig)
 	}
 	if os.WriteFile(c.path(token)+"/cgroup.kill", []byte("1"), 0) == nil { // since Linux 5.14
 		return false, nil
@@ -39,17 +40,9 @@ func (c *cgroups) hunt(token uint64) error {
 		if !again {
 			return nil
 		}
-		if err := signalAll(found, unix.SIGKILL); err != nil {
+		if err := posix.SignalAll(found, unix.SIGKILL); err != nil {
 			return err
 		}
 		before = now
 	}
-}
-
-// signalAll signals each of some processes. One that is gone is no error.
-func signalAll(pids []int, sig unix.Signal) (err error) {
-	for _, pid := range pids {
-		err = errors.Join(err, signal(pid, sig, false))
-	}
-	return err
 }

@@ -7,16 +7,7 @@ import (
 
 	"onset/core/engine"
 	"onset/core/job"
-)
-
-// What waitid says of a child, in the codes of siginfo.
-const (
-	childExited    = 1
-	childKilled    = 2
-	childDumped    = 3
-	childTrapped   = 4
-	childStopped   = 5
-	childContinued = 6
+	"onset/platform/posix"
 )
 
 // childInfo is siginfo_t as waitid fills it.
@@ -48,19 +39,6 @@ func waitChild(pid, options int) (info childInfo, ok bool) {
 	}
 }
 
-func (c *childInfo) dead() bool { return c.code <= childDumped }
-
-// waitFor is what takes a report like this one and no other.
-func (c *childInfo) waitFor() int {
-	switch {
-	case c.dead():
-		return unix.WEXITED
-	case c.code == childContinued:
-		return unix.WCONTINUED
-	}
-	return unix.WSTOPPED
-}
-
 // maxTraps bounds how many stops of traced threads one Collect handles: a tree
 // that forks without end must not keep this init from everything else.
 const maxTraps = 64
@@ -87,12 +65,12 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 		if !ok {
 			return false
 		}
-		if info.code == childTrapped {
+		if info.code == posix.ChildTrapped {
 			traps++
 		}
-		if info.dead() && p.Children[int(info.pid)] != nil {
+		if posix.Dead(int(info.code)) && p.Children[int(info.pid)] != nil {
 			p.told = int(info.pid)
-		} else if info, ok = waitChild(int(info.pid), info.waitFor()); !ok {
+		} else if info, ok = waitChild(int(info.pid), posix.WaitFor(int(info.code))); !ok {
 			continue // it is another report by now
 		}
 		p.changed(&info)
@@ -106,22 +84,15 @@ func (p *Processes) changed(info *childInfo) {
 	pid, status := int(info.pid), int(info.status)
 	p.Confirm(pid)
 	switch info.code {
-	case childExited, childKilled, childDumped:
-		p.ended(pid, statusOf(int(info.code), status))
-	case childTrapped:
+	case posix.ChildExited, posix.ChildKilled, posix.ChildDumped:
+		p.ended(pid, posix.StatusOf(int(info.code), status))
+	case posix.ChildTrapped:
 		p.trapped(pid, status)
-	case childStopped:
+	case posix.ChildStopped:
 		p.Tell(engine.Stopped{PID: pid, Signal: job.Signal(status)})
-	case childContinued:
+	case posix.ChildContinued:
 		p.Tell(engine.Continued{PID: pid, Signal: job.Signal(status)})
 	}
-}
-
-func statusOf(code, status int) job.Status {
-	if code == childExited {
-		return job.Exit(status)
-	}
-	return job.Killed(job.Signal(status))
 }
 
 // ended tells the end of a process: of one of a job, or of an orphan. What a

@@ -51,12 +51,8 @@ var _ platform.Processes = (*Processes)(nil)
 // but what Spawn is given reaches a job. The caller claims all signals before
 // the first Spawn, which gives them their default action in the process.
 func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
-	if o.Warn == nil {
-		o.Warn = func(string) {}
-	}
-	if o.Notice == nil {
-		o.Notice = func(uint64, string) {}
-	}
+	ledger := posix.NewLedger(p, o.Warn, o.Notice)
+	o.Warn, o.Notice = ledger.Warn, ledger.Notice
 	null, err := openNull(o.Warn)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
@@ -73,7 +69,7 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	setgroups, _ := os.ReadFile("/proc/self/setgroups")
 	maker.NoGroup = maker.NoGroup || string(setgroups) == "deny\n"
 	all := &Processes{
-		Ledger: posix.Ledger{Poller: p, Warn: o.Warn, Notice: o.Notice, Children: map[int]*posix.Child{}},
+		Ledger: ledger,
 		o:      o, maker: maker, binary: binary, privileged: mayMakeNamespaces(),
 		traced: map[int]*tracee{},
 	}
@@ -193,30 +189,13 @@ func (p *Processes) attributes(n *newcomer) *syscall.SysProcAttr {
 func (p *Processes) Kill(token uint64, pid int, sig job.Signal, scope engine.Scope) error {
 	compel(pid, unix.Signal(sig))
 	if scope != engine.Tree || p.cgroups == nil {
-		return signal(pid, unix.Signal(sig), scope != engine.Process)
+		return posix.Signal(pid, unix.Signal(sig), scope != engine.Process)
 	}
 	reached, err := p.cgroups.kill(token, pid, unix.Signal(sig))
 	if !reached { // somebody moved it away, or KILL, which does no harm twice
-		err = errors.Join(err, signal(pid, unix.Signal(sig), true))
+		err = errors.Join(err, posix.Signal(pid, unix.Signal(sig), true))
 	}
 	return err
-}
-
-// signal sends a signal to a process or to its group, unless that is our own.
-// One that is not there is no error.
-func signal(pid int, sig unix.Signal, group bool) error {
-	if pid == 0 {
-		return nil
-	}
-	if group {
-		if id, err := unix.Getpgid(pid); err == nil && id > 1 && id != unix.Getpgrp() {
-			pid = -id
-		}
-	}
-	if err := unix.Kill(pid, sig); err != nil && err != unix.ESRCH {
-		return err
-	}
-	return nil
 }
 
 // Await implements platform.Processes.

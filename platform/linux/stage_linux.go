@@ -16,24 +16,10 @@ func (p *Processes) stage(n *newcomer) (platform.Started, error) {
 	if err != nil {
 		return platform.Started{}, err
 	}
-	birth, err := posix.NewBirth(plan.Trace)
+	pid, err := p.Stage(plan.Trace, func(b *posix.Birth) (int, error) { return p.bear(n, plan, b) },
+		func(pid int) { p.trace(n.Token, pid) })
 	if err != nil {
 		return platform.Started{}, err
-	}
-	defer birth.Open()
-	pid, err := p.bear(n, plan, birth)
-	birth.Born()
-	if err == nil {
-		err = p.Watch(pid, birth.Report)
-	}
-	if err != nil {
-		if c := p.Children[pid]; c == nil || c.Stage == nil {
-			unix.Close(birth.Report)
-		}
-		return platform.Started{}, err
-	}
-	if plan.Trace {
-		p.trace(n.Token, pid)
 	}
 	p.staged++
 	return platform.Started{PID: pid}, nil

@@ -28,6 +28,17 @@ type Ledger struct {
 	happened []engine.Msg
 }
 
+// NewLedger returns one without children. warn and notice may be nil.
+func NewLedger(p platform.Poller, warn func(string), notice func(token uint64, text string)) Ledger {
+	if warn == nil {
+		warn = func(string) {}
+	}
+	if notice == nil {
+		notice = func(uint64, string) {}
+	}
+	return Ledger{Poller: p, Warn: warn, Notice: notice, Children: map[int]*Child{}}
+}
+
 // Tell notes what Flush hands out, in this order.
 func (l *Ledger) Tell(m engine.Msg) { l.happened = append(l.happened, m) }
 
@@ -37,6 +48,29 @@ func (l *Ledger) Flush(yield func(engine.Msg)) {
 		yield(m)
 	}
 	l.happened = l.happened[:0]
+}
+
+// Stage forks an exec stage and hears of it. One that is tracked goes on after
+// track.
+func (l *Ledger) Stage(tracked bool, fork func(*Birth) (pid int, err error), track func(pid int)) (pid int, err error) {
+	birth, err := NewBirth(tracked)
+	if err != nil {
+		return 0, err
+	}
+	defer birth.Open()
+	pid, err = fork(birth)
+	birth.Born()
+	if err == nil {
+		err = l.Watch(pid, birth.Report)
+	}
+	if err != nil {
+		unix.Close(birth.Report)
+		return 0, err
+	}
+	if tracked {
+		track(pid)
+	}
+	return pid, nil
 }
 
 // Watch enters a child whose exec stage reports on fd. One that cannot be

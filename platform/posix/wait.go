@@ -29,6 +29,18 @@ func StatusOf(code, status int) job.Status {
 	return job.Killed(job.Signal(status))
 }
 
+// WaitFor is the option of waitid(2) that takes a report of a code and no
+// other.
+func WaitFor(code int) int {
+	switch {
+	case Dead(code):
+		return unix.WEXITED
+	case code == ChildContinued:
+		return unix.WCONTINUED
+	}
+	return unix.WSTOPPED
+}
+
 // Signal sends a signal to a process or to its group, unless that is our own.
 // One that is not there is no error.
 func Signal(pid int, sig unix.Signal, group bool) error {
