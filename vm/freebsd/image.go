@@ -110,7 +110,7 @@ func bootImage(m *vm.Machine, init string, variables []string) error {
 	if err := m.Send("3"); err != nil { // the prompt, in the menu; any key, without
 		return err
 	}
-	settings := append([]string{"boot_serial=YES", "boot_multicons=YES", "vfs.root.mountfrom=cd9660:/dev/cd0", "init_path=" + init}, variables...)
+	settings := append([]string{"boot_serial=YES", "boot_multicons=YES", "kern.racct.enable=1", "vfs.root.mountfrom=cd9660:/dev/cd0", "init_path=" + init}, variables...)
 	for _, setting := range settings {
 		if err := typeLine(m, "set "+setting); err != nil {
 			return err
