@@ -113,9 +113,9 @@ func (s *sh) start() error {
 
 // run runs all of the source, and returns the exit status.
 func (s *sh) run(source string) int {
-	file, err := s.parser.Parse(strings.NewReader(source), "sh")
+	file, err := s.parser.Parse(strings.NewReader(source), "")
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, "sh:", err)
 		return 2
 	}
 	s.sources = append(s.sources, source)
