@@ -24,19 +24,23 @@ import (
 	"onset/vm/script"
 )
 
-// Program is the QEMU for the guests of this package, which are amd64.
+// Program is the QEMU for guests that are amd64, as all are without Emulator.
 const Program = "qemu-system-x86_64"
 
 // Option sets one thing of a machine that is started.
 type Option func(*config)
 
 type config struct {
+	program        string
 	kernel, initrd string
 	append, more   []string
 	memory, cpus   int
 	accel          *Accelerator
 	output         io.Writer
 }
+
+// Emulator names the QEMU for guests of another kind [Program].
+func Emulator(program string) Option { return func(c *config) { c.program = program } }
 
 // Kernel names the kernel image that QEMU boots itself.
 func Kernel(path string) Option { return func(c *config) { c.kernel = path } }
@@ -80,7 +84,7 @@ type Machine struct {
 }
 
 func newConfig(options []Option) *config {
-	c := &config{memory: 256, cpus: 1, append: []string{"console=ttyS0", "panic=-1"}, output: io.Discard}
+	c := &config{program: Program, memory: 256, cpus: 1, append: []string{"console=ttyS0", "panic=-1"}, output: io.Discard}
 	for _, option := range options {
 		option(c)
 	}
@@ -100,7 +104,7 @@ func Start(ctx context.Context, options ...Option) (*Machine, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	m := &Machine{console: script.NewConsole(), scale: time.Duration(c.accel.Scale), cancel: cancel, done: make(chan struct{})}
-	cmd := exec.CommandContext(ctx, Program, c.args(
+	cmd := exec.CommandContext(ctx, c.program, c.args(
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control")...)
 	cmd.SysProcAttr = dieWithUs()
@@ -132,7 +136,7 @@ func Start(ctx context.Context, options ...Option) (*Machine, error) {
 // returns when it has ended. Ctrl-A is for QEMU: with X it ends the machine.
 func Interact(options ...Option) error {
 	c := newConfig(options)
-	cmd := exec.Command(Program, c.args("-serial", "mon:stdio")...)
+	cmd := exec.Command(c.program, c.args("-serial", "mon:stdio")...)
 	cmd.SysProcAttr = dieWithUs()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()

@@ -42,7 +42,7 @@ func peerOf(fd int) (peer, error) {
 // as many in all as one of Linux: 8 KiB are usual here. One that cannot be made
 // so still works.
 func widen(fd int) {
-	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8*wholeWrite)
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 4*wholeWrite)
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDLOWAT, wholeWrite)
 }
 

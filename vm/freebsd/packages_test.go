@@ -1,13 +1,11 @@
 package freebsd
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -106,12 +104,17 @@ func buildTests(t *testing.T, module, dir string) []string {
 	if len(patterns) == 0 {
 		patterns = []string{"./core/...", "./platform/...", "./eventsources/...", "./cmd/..."}
 	}
-	list := goTool(t, module, append([]string{"list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}"}, patterns...)...)
+	list, err := goTool(module, append([]string{"list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}"}, patterns...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var packages []string
 	for name := range strings.FieldsSeq(list) {
 		folder := strings.TrimPrefix(name, "onset/")
 		file := filepath.Join(dir, strings.ReplaceAll(folder, "/", "-"))
-		goTool(t, module, "test", "-c", "-trimpath", "-ldflags=-s -w", "-o", file+".test", name)
+		if _, err := goTool(module, "test", "-c", "-trimpath", "-ldflags=-s -w", "-o", file+".test", name); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(file+".dir", []byte("/src/"+folder+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -121,19 +124,6 @@ func buildTests(t *testing.T, module, dir string) []string {
 		t.Fatalf("no tests in %q", patterns)
 	}
 	return packages
-}
-
-func goTool(t *testing.T, dir string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command("go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=freebsd", "GOARCH=amd64")
-	var out, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("go %s: %v\n%s", args, err, stderr.String())
-	}
-	return out.String()
 }
 
 // copyData copies what tests may read: all of the tree but what was built.

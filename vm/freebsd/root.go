@@ -25,13 +25,25 @@ var base string
 
 // build makes the programs of one module for the guest in the folder dir.
 func build(module, dir string, packages ...string) error {
-	cmd := exec.Command("go", append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", dir + "/"}, packages...)...)
-	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=freebsd", "GOARCH=amd64")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("cannot build %v for FreeBSD: %v\n%s", packages, err, out)
+	_, err := goTool(module, append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", dir + "/"}, packages...)...)
+	return err
+}
+
+// goTool runs the go command for the guest and returns its output.
+func goTool(dir string, args ...string) (string, error) {
+	a, err := guestArchitecture()
+	if err != nil {
+		return "", err
 	}
-	return nil
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=freebsd", "GOARCH="+a.goarch)
+	var out, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("for FreeBSD: go %v: %v\n%s", args, err, stderr.String())
+	}
+	return out.String(), nil
 }
 
 // buildAll makes all programs of a guest, from the tree at module.
