@@ -128,9 +128,6 @@ func (k *keeper) open() (err error) {
 	if k.takeOver() {
 		return nil
 	}
-	if k.o.ShellFirst {
-		defer func() { k.Shell = int32(k.startShell()) }()
-	}
 	if k.stateFD, err = posix.Memory("onset-keeper", nil); err != nil {
 		return err
 	}
@@ -143,8 +140,13 @@ func (k *keeper) open() (err error) {
 	}
 	k.Limit = storeLimit()
 	memory, err := newMemory(k.o.SlotSize, k.o.LogSize)
-	k.Memory = int32(memory)
-	return err
+	if k.Memory = int32(memory); err != nil {
+		return err
+	}
+	if k.o.ShellFirst {
+		k.Shell = int32(k.startShell())
+	}
+	return nil
 }
 
 // storeLimit returns how many descriptors can be stored.

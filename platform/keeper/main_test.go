@@ -17,8 +17,9 @@ import (
 )
 
 // The test binary is also process 1 of a PID namespace, where there is such a
-// thing, else what adopts orphans; and the managers there. What it is comes from the environment; a manager talks to the test
-// by lines on standard output, which are written in one piece.
+// thing, else what adopts orphans; and the managers there. What it is comes from
+// the environment; a manager talks to the test by lines on standard output, which
+// are written in one piece.
 const (
 	roleEnv   = "ONSET_TEST_ROLE"
 	scriptEnv = "ONSET_TEST_SCRIPT"
