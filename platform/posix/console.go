@@ -6,9 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// JobPath is the PATH that jobs of a machine start with (UPSTART §4.3).
-const JobPath = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
-
 // OpenConsole makes the console the standard descriptors of process 1 or its
 // manager, with a line as of UPSTART §8.2 step 5 if it is reset. Without a
 // console the null device stands in; what fails is told to warn.

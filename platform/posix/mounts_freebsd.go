@@ -166,9 +166,8 @@ func showDevices(at, patterns string) error {
 	return nil
 }
 
-// mounts returns what is mounted, in this order.
+// allMounts returns what is mounted, in this order.
 func allMounts() ([]unix.Statfs_t, error) {
-
 	for {
 		n, err := unix.Getfsstat(nil, unix.MNT_NOWAIT)
 		if err != nil {

@@ -12,6 +12,9 @@ import (
 // ScriptFD is where a script of several lines is read from.
 const ScriptFD = 9
 
+// JobPath is the PATH that jobs of a machine start with (UPSTART §4.3).
+const JobPath = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
+
 // DefaultPath is searched for programs without a PATH, as the C library does.
 const DefaultPath = "/bin:/usr/bin"
 
