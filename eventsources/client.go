@@ -206,9 +206,3 @@ func (c *client) change(by owner, assert []Fact, gone func(key string, run int) 
 	}
 	return nil
 }
-
-// expire makes the facts false that no run of a source after that one has
-// asserted.
-func (c *client) expire(by owner) error {
-	return c.change(by, nil, func(_ string, run int) bool { return run <= by.run })
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -53,21 +54,20 @@ func (h *Host) Run(ctx context.Context) error {
 	if h.grace == 0 {
 		h.grace, h.delay = Grace, firstDelay
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	for _, name := range h.Named {
+		if !slices.ContainsFunc(h.Sources, func(s Source) bool { return s.Name() == name }) {
+			return fmt.Errorf("there is no source %q", name)
+		}
+	}
 	r := &hosting{Host: h, client: newClient()}
 	for _, s := range h.Sources {
 		if len(h.Named) == 0 || slices.Contains(h.Named, s.Name()) {
 			r.ports = append(r.ports, &port{host: r, source: s, changed: make(chan struct{})})
 		}
 	}
-	for _, name := range h.Named {
-		if !slices.ContainsFunc(h.Sources, func(s Source) bool { return s.Name() == name }) {
-			return fmt.Errorf("there is no source %q", name)
-		}
-	}
 	r.fatal = make(chan error, len(r.ports))
 	defer r.rest()
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // before rest
 	for ctx.Err() == nil {
 		changes := newJobChanges()
@@ -201,7 +201,7 @@ func (p *port) start(host context.Context) {
 		}
 		p.keepRunning(ctx)
 		if host.Err() == nil {
-			p.expire()
+			p.expire(p.runs)
 		}
 	}()
 }
@@ -228,8 +228,8 @@ func (p *port) keepRunning(ctx context.Context) {
 			delay = p.host.delay
 		}
 		p.Logf("%v; again in %v", err, delay)
-		end := owner{p.source.Name(), p.runs}
-		time.AfterFunc(p.host.grace, func() { p.host.client.expire(end) })
+		run := p.runs
+		time.AfterFunc(p.host.grace, func() { p.expire(run) })
 		sleep(ctx, delay)
 	}
 }
@@ -238,14 +238,16 @@ func (p *port) keepRunning(ctx context.Context) {
 func (p *port) runOnce(ctx context.Context) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
 	return p.source.Run(ctx, &view{p, owner{p.source.Name(), p.runs}})
 }
 
-func (p *port) expire() {
-	if err := p.host.client.expire(owner{p.source.Name(), p.runs}); err != nil {
+// expire ends the facts that no run after that one has asserted.
+func (p *port) expire(run int) {
+	gone := func(_ string, by int) bool { return by <= run }
+	if err := p.host.client.change(owner{p.source.Name(), run}, nil, gone); err != nil {
 		p.Logf("cannot retract facts: %v", err)
 	}
 }

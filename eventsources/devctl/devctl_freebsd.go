@@ -114,7 +114,7 @@ const wakeUp = 1
 // context ends waiting.
 func (s *stream) watch(ctx context.Context) (err error) {
 	if s.kq, err = unix.Kqueue(); err != nil {
-		return err
+		return fmt.Errorf("cannot make a kqueue: %w", err)
 	}
 	unix.CloseOnExec(s.kq)
 	changes := make([]unix.Kevent_t, 2)
@@ -122,7 +122,7 @@ func (s *stream) watch(ctx context.Context) (err error) {
 	unix.SetKevent(&changes[1], wakeUp, unix.EVFILT_USER, unix.EV_ADD)
 	if _, err = unix.Kevent(s.kq, changes, nil, nil); err != nil {
 		unix.Close(s.kq)
-		return fmt.Errorf("cannot watch %s: %w", devctlPath, err)
+		return fmt.Errorf("cannot watch for records: %w", err)
 	}
 	s.cancel = context.AfterFunc(ctx, func() {
 		e := make([]unix.Kevent_t, 1)

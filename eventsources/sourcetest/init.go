@@ -134,7 +134,7 @@ func (i *Init) tell(id control.SignalID, body ...any) {
 	}
 }
 
-// Await waits until a condition holds, looked at under the lock of init.
+// Await waits until what was emitted and what holds is as wanted.
 func (i *Init) Await(what string, holds func(events, facts []string) bool) {
 	i.t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {

@@ -1,5 +1,6 @@
 // Package sourcetest has what tests of event sources need: a Recorder in the
-// place of init for a single source, and an Init that speaks D-Bus for hosts.
+// place of init for a single source, an Init that speaks D-Bus for hosts, and a
+// Session of the real init for both.
 package sourcetest
 
 import (
