@@ -340,3 +340,22 @@ func TestOOM(t *testing.T) {
 		t.Errorf("a user gets %q", reason)
 	}
 }
+
+// TestHiddenTree is unmounted though something was mounted over its place.
+func TestHiddenTree(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	p := jailedPlan(t, job.Isolation{Private: []string{"tmp"}}, probing("jail")...)
+	if text, reason := asRoot.run(t, p); text != "1" || reason != "" {
+		t.Fatalf("got %q, %q", text, reason)
+	}
+	if err := Nmount("tmpfs", "/var/db", 0); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount("/var/db", unix.MNT_FORCE)
+	RemoveTree(p.Jail)
+	if left := Trees(); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}

@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"fmt"
 	"os"
 	"path"
 	"slices"
@@ -14,8 +15,9 @@ import (
 
 // treeDir is where the trees of files of jobs are, by the names of their
 // jails: this kernel has no mounts of one process, so all see them, and who
-// ends the job unmounts them.
-const treeDir = "/var/run/onset"
+// ends the job unmounts them. They show the machine's files, so it is nowhere
+// that is emptied, as /var/run is by cleanvar of rc(8).
+const treeDir = "/var/db/onset"
 
 // wantsTree reports whether a job is to see other files than the machine.
 func wantsTree(i *job.Isolation) bool { return len(i.Bind)+len(placesOf(i)) > 0 }
@@ -202,7 +204,7 @@ func Trees() (names []string) {
 	return names
 }
 
-// RemoveTree unmounts the files of a jail.
+// RemoveTree unmounts the files of a jail, also where another mount hides them.
 func RemoveTree(jail string) {
 	all, _ := allMounts()
 	root := treeDir + "/" + jail
@@ -211,7 +213,8 @@ func RemoveTree(jail string) {
 		if _, rest, ok := strings.Cut(at, root); !ok || rest != "" && rest[0] != '/' {
 			continue
 		}
-		unix.Unmount(at, unix.MNT_FORCE)
+		id := all[i].Fsid.Val
+		unix.Unmount(fmt.Sprintf("FSID:%d:%d", id[0], id[1]), unix.MNT_FORCE|unix.MNT_BYFSID)
 		if strings.HasSuffix(at, root) {
 			unix.Rmdir(at)
 		}
