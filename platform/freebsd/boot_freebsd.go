@@ -2,9 +2,12 @@ package freebsd
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -119,10 +122,53 @@ func openRun(warn func(string)) error {
 		dir = "/var"
 	}
 	warn(dir + " is not writable, so it is in memory until it is mounted")
+	hidden := directories(runDir)
 	if err := posix.Nmount("tmpfs", dir, 0, "from", "tmpfs"); err != nil {
 		return err
 	}
-	return os.MkdirAll(runDir, 0o755)
+	if err := os.MkdirAll(runDir, 0o755); err != nil {
+		return err
+	}
+	for _, d := range hidden {
+		if err := d.make(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// directory is one of those that programs count on in the directory of
+// run-time data: a boot empties them, but leaves them (rc.d/cleanvar).
+type directory struct {
+	path     string
+	mode     os.FileMode
+	uid, gid int
+}
+
+// directories lists those below one, each after that it is in.
+func directories(top string) (list []directory) {
+	filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() || path == top {
+			return nil
+		}
+		if info, err := entry.Info(); err == nil {
+			st := info.Sys().(*syscall.Stat_t)
+			list = append(list, directory{path, info.Mode(), int(st.Uid), int(st.Gid)})
+		}
+		return nil
+	})
+	return list
+}
+
+func (d *directory) make() error {
+	err := os.Mkdir(d.path, 0o700)
+	if err == nil {
+		err = os.Chown(d.path, d.uid, d.gid)
+	}
+	if err == nil {
+		err = os.Chmod(d.path, d.mode)
+	}
+	return err
 }
 
 // ConsoleShell is what to run on the console when nothing else can be; none

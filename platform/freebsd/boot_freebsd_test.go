@@ -160,3 +160,30 @@ func TestSystemLog(t *testing.T) {
 		t.Errorf("syslogd gets %q, %v", got, err)
 	}
 }
+
+func TestDirectoriesThatAMountHides(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("giving directories away needs root")
+	}
+	top := t.TempDir()
+	if err := os.MkdirAll(top+"/service/state", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(top+"/service/pid", []byte("1\n"), 0o644)
+	const mode = os.ModeDir | os.ModeSetgid | os.ModeSticky | 0o730
+	os.Chown(top+"/service/state", 3, 4)
+	os.Chmod(top+"/service/state", mode)
+	before := directories(top)
+	if len(before) != 2 || before[1] != (directory{top + "/service/state", mode, 3, 4}) {
+		t.Fatalf("seen: %v", before)
+	}
+	os.RemoveAll(top + "/service")
+	for _, d := range before {
+		if err := d.make(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := directories(top); !slices.Equal(after, before) {
+		t.Errorf("made %v of %v", after, before)
+	}
+}
