@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux || freebsd
 
 package main
 
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 // clientMark in the environment of the test binary makes it a service: what
@@ -105,10 +107,7 @@ func sendNotice(text string, files ...int) error {
 
 // storeFile has init store a file in memory, and waits until it has.
 func storeFile(name, text string) error {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	if err == nil {
-		_, err = unix.Pwrite(fd, []byte(text), 0)
-	}
+	fd, err := posix.Memory(name, []byte(text))
 	if err == nil {
 		err = sendNotice("FDSTORE=1\nFDNAME="+name, fd)
 	}

@@ -265,3 +265,29 @@ func (m *machine) lines(file string) []string {
 	}
 	return strings.Split(strings.TrimSuffix(strings.ReplaceAll(string(text), "\r", ""), "\n"), "\n")
 }
+
+// TestMainPIDThatEndsWithoutManager has a main process end, and its parent
+// learn of it, while there is no manager.
+func TestMainPIDThatEndsWithoutManager(t *testing.T) {
+	m := startMachine(t, map[string]string{
+		"named.conf": "expect notify\nscript\n\tset +e\n\t" + client("await DIR/die") + " &\n\t" +
+			client("notify READY=1+MAINPID=$! barrier") + "\n\twait $!\n\t" +
+			client("write DIR/reaped x await DIR/go") + "\n\texit 7\nend script\n",
+	})
+	m.must("start", "named")
+	before := m.must("status", "named")
+	keeper, manager := m.cmd.Process, m.manager()
+	keeper.Signal(syscall.SIGSTOP)
+	if err := syscall.Kill(manager, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	m.write("die")
+	m.await("the parent to reap its child", func() bool { return m.exists("reaped") })
+	keeper.Signal(syscall.SIGCONT)
+	m.await("the parent to be main", func() bool { return m.must("status", "named") != before })
+	m.write("go")
+	m.await("the end", func() bool { return strings.Contains(m.must("status", "named"), "stop/waiting") })
+	if why := m.must("why", "named"); !strings.Contains(why, "main process terminated with status 7") {
+		t.Errorf("it ended because of\n%s", why)
+	}
+}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/binary"
+	"os"
 	"regexp"
 	"strings"
 	"syscall"
@@ -11,8 +13,13 @@ import (
 // toBuild are the programs that tests run.
 var toBuild = []string{".", "../initctl"}
 
-// playRole has no role to play.
-func playRole() {}
+// playRole is what the test binary does when it is a process of a test.
+func playRole() {
+	if os.Getenv(clientMark) != "" {
+		beClient(os.Args[1:])
+		os.Exit(0)
+	}
+}
 
 // onThisKernel makes a result of a script that of this kernel, and leaves out
 // what only some versions of it tell: the process of a caller (since 13).
@@ -38,4 +45,14 @@ func apart(*syscall.SysProcAttr) bool { return false }
 func arguments(pid int) []string {
 	text, _ := unix.SysctlRaw("kern.proc.args", pid)
 	return strings.Split(string(text), "\x00")
+}
+
+// parent returns the parent of a process, 0 if it is gone.
+func parent(pid int) int {
+	const ppidAt = 76 // in struct kinfo_proc of sys/user.h
+	info, err := unix.SysctlRaw("kern.proc.pid", pid)
+	if err != nil || len(info) < ppidAt+4 {
+		return 0
+	}
+	return int(binary.NativeEndian.Uint32(info[ppidAt:]))
 }

@@ -50,3 +50,12 @@ func arguments(pid int) []string {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return strings.Split(string(text), "\x00")
 }
+
+// parent returns the parent of a process, 0 if it is gone.
+func parent(pid int) (parent int) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if _, rest, ok := strings.Cut(string(text), "\nPPid:"); ok {
+		fmt.Sscan(rest, &parent)
+	}
+	return parent
+}
