@@ -41,7 +41,6 @@ type Processes struct {
 	trees    map[uint64]*tree // followed, by token
 	swept    bool             // what a manager before left is taken care of
 	told     int              // dead child whose end was told, to be reaped by the next Collect
-	batch    [64]unix.Kevent_t
 
 	fast, staged int
 }
@@ -142,6 +141,7 @@ func (p *Processes) stage(n *posix.Newcomer) (platform.Started, error) {
 
 // forget lets go of what a spawn had of which nothing lives.
 func (p *Processes) forget(token uint64) {
+	p.unfollow(token)
 	p.groups.forget(token)
 	p.isolation.release(token)
 	delete(p.awaited, token)

@@ -12,21 +12,23 @@ import (
 
 // listen has drain hear of a process.
 func (p *Processes) listen(pid int, notes uint32) error {
+	if p.staging[pid] { // it may be listened to for another reason now
+		notes |= unix.NOTE_EXEC
+	}
 	return change(p.queue, unix.Kevent_t{Ident: uint64(pid), Filter: unix.EVFILT_PROC, Flags: unix.EV_ADD, Fflags: notes})
 }
 
-// drain hears of ends and executions.
+// drain hears of ends and executions. What it hears of may have it called
+// again.
 func (p *Processes) drain() {
-	for {
-		n, err := unix.Kevent(p.queue, nil, p.batch[:], &unix.Timespec{})
-		if err != nil {
+	var batch [32]unix.Kevent_t
+	for n := len(batch); n == len(batch); {
+		var err error
+		if n, err = unix.Kevent(p.queue, nil, batch[:], &unix.Timespec{}); err != nil {
 			return
 		}
-		for _, e := range p.batch[:n] {
-			p.heard(&e)
-		}
-		if n < len(p.batch) {
-			return
+		for i := range batch[:n] {
+			p.heard(&batch[i])
 		}
 	}
 }
@@ -86,11 +88,14 @@ func (p *Processes) inherits(pid int) bool {
 // rejoin waits for the execution of an exec stage that is still at work, and
 // reports whether there is one. What it says when it fails is lost.
 func (p *Processes) rejoin(pid int) bool {
-	if !isStage(pid) || p.listen(pid, unix.NOTE_EXEC|unix.NOTE_EXIT) != nil || !isStage(pid) {
+	if !isStage(pid) {
 		return false
 	}
 	p.staging[pid] = true
-	return true
+	if p.listen(pid, unix.NOTE_EXIT) != nil || !isStage(pid) {
+		delete(p.staging, pid)
+	}
+	return p.staging[pid]
 }
 
 // endStage tells what became of a stage that was taken over.

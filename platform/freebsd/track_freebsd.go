@@ -1,6 +1,8 @@
 package freebsd
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"onset/core/engine"
@@ -140,14 +142,18 @@ func (t *tree) pass(heir int) (forks int) {
 // Detach implements platform.Processes.
 func (p *Processes) Detach(pid int) {
 	for token, t := range p.trees {
-		for _, main := range t.mains {
-			if main == pid {
-				p.Poller.Remove(t.queue)
-				unix.Close(t.queue)
-				delete(p.trees, token)
-				break
-			}
+		if slices.Contains(t.mains, pid) {
+			p.unfollow(token)
 		}
 	}
 	delete(p.stopping, pid)
+}
+
+// unfollow forgets the tree of a token, if it has one.
+func (p *Processes) unfollow(token uint64) {
+	if t := p.trees[token]; t != nil {
+		p.Poller.Remove(t.queue)
+		unix.Close(t.queue)
+		delete(p.trees, token)
+	}
 }

@@ -27,8 +27,9 @@ import (
 )
 
 // patience is how long a test waits for what should take milliseconds, but a
-// thousand traced forks need the machine some thousand times.
-const patience = time.Minute
+// thousand traced forks need the machine some thousand times, which may be an
+// emulated one.
+const patience = 3 * time.Minute
 
 // world is a back end under test with what it told.
 type world struct {
