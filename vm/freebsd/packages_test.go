@@ -17,7 +17,7 @@ import (
 	"onset/vm/script"
 )
 
-const packagesTime = 40 * time.Minute
+const packagesTime = 90 * time.Minute
 
 // packagesJob runs the tests of all packages as a job, one after the other in
 // their folders, as "go test" would.
@@ -29,7 +29,7 @@ script
 	for file in /tests/*.dir; do
 		cd $(cat $file)
 		code=0
-		${file%.dir}.test -test.timeout 10m || code=$?
+		${file%.dir}.test -test.timeout 30m || code=$?
 		echo "== $(cat $file) ended with $code"
 	done
 end script
