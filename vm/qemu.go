@@ -211,6 +211,17 @@ func (m *Machine) CtrlAltDel() error {
 // PowerButton presses it, which a guest hears by ACPI (module "button").
 func (m *Machine) PowerButton() error { return m.monitor.execute("system_powerdown", nil) }
 
+// Plug connects a device to a bus that the machine has for it. Its id is its
+// name, so there is one of a kind.
+func (m *Machine) Plug(device string) error {
+	return m.monitor.execute("device_add", map[string]string{"driver": device, "id": device})
+}
+
+// Unplug takes away what Plug has plugged.
+func (m *Machine) Unplug(device string) error {
+	return m.monitor.execute("device_del", map[string]string{"id": device})
+}
+
 // Wait returns how the machine ended: script.Off or script.Reset. It is an
 // error if it runs on, or ended otherwise.
 func (m *Machine) Wait(timeout time.Duration) (string, error) {

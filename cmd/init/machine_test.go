@@ -271,12 +271,13 @@ func (m *machine) lines(file string) []string {
 func TestMainPIDThatEndsWithoutManager(t *testing.T) {
 	m := startMachine(t, map[string]string{
 		"named.conf": "expect notify\nscript\n\tset +e\n\t" + client("await DIR/die") + " &\n\t" +
-			client("notify READY=1+MAINPID=$! barrier") + "\n\twait $!\n\t" +
+			client("notify READY=1+MAINPID=$! barrier write DIR/said x") + "\n\twait $!\n\t" +
 			client("write DIR/reaped x await DIR/go") + "\n\texit 7\nend script\n",
 	})
 	m.must("start", "named")
 	before := m.must("status", "named")
 	keeper, manager := m.cmd.Process, m.manager()
+	m.await("the barrier, which the next manager would lift", func() bool { return m.exists("said") })
 	keeper.Signal(syscall.SIGSTOP)
 	if err := syscall.Kill(manager, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

@@ -3,9 +3,10 @@ package bus
 import (
 	"path/filepath"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 // peeksRights says that who peeks at a message gets its descriptors.
@@ -33,26 +34,13 @@ func TestFileSystemMountedOverTheSocket(t *testing.T) {
 	})
 	for _, at := range []string{"run/control", "run"} {
 		at = filepath.Join(dir, at)
-		mountTmpfs(t, at)
+		if err := posix.Nmount("tmpfs", at, 0); err != nil {
+			t.Fatal(err)
+		}
 		w.wantsAnswer(path)
 		if err := unix.Unmount(at, unix.MNT_FORCE); err != nil {
 			t.Fatal(err)
 		}
 		w.wantsAnswer(path)
-	}
-}
-
-func mountTmpfs(t *testing.T, dir string) {
-	t.Helper()
-	var list []unix.Iovec
-	for _, text := range []string{"fstype", "tmpfs", "fspath", dir} {
-		b, _ := unix.ByteSliceFromString(text)
-		v := unix.Iovec{Base: &b[0]}
-		v.SetLen(len(b))
-		list = append(list, v)
-	}
-	_, _, errno := unix.Syscall(unix.SYS_NMOUNT, uintptr(unsafe.Pointer(&list[0])), uintptr(len(list)), 0)
-	if errno != 0 {
-		t.Fatalf("%s: %v", dir, errno)
 	}
 }

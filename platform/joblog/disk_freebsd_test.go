@@ -6,9 +6,10 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 var ownMounts = &syscall.SysProcAttr{}
@@ -23,7 +24,9 @@ const ballast = 8 << 20
 // smallDisk mounts a file system with room for that many bytes.
 func smallDisk(t *testing.T, dir string, size int) {
 	t.Helper()
-	nmount(t, 0, "fstype", "tmpfs", "fspath", dir, "size", strconv.Itoa(size+ballast))
+	if err := posix.Nmount("tmpfs", dir, 0, "size", strconv.Itoa(size+ballast)); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, ballast), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -44,20 +47,7 @@ func setReadOnly(t *testing.T, dir string, is bool) {
 	if is {
 		flags, option = flags|unix.MNT_RDONLY, "ro"
 	}
-	nmount(t, flags, "fstype", "tmpfs", "fspath", dir, option, "")
-}
-
-func nmount(t *testing.T, flags int, options ...string) {
-	t.Helper()
-	var list []unix.Iovec
-	for _, text := range options {
-		b, _ := unix.ByteSliceFromString(text)
-		v := unix.Iovec{Base: &b[0]}
-		v.SetLen(len(b))
-		list = append(list, v)
-	}
-	_, _, errno := unix.Syscall(unix.SYS_NMOUNT, uintptr(unsafe.Pointer(&list[0])), uintptr(len(list)), uintptr(flags))
-	if errno != 0 {
-		t.Fatalf("%q: %v", options, errno)
+	if err := posix.Nmount("tmpfs", dir, flags, option, ""); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -60,6 +60,9 @@ func byCommand(t *testing.T, s *script.Script, programs string) {
 	if len(s.Append) > 0 {
 		t.Skipf("SKIPPED: %s tells the kernel nothing", BootVariable)
 	}
+	if s.Plugs {
+		t.Skipf("SKIPPED: %s plugs no devices", BootVariable)
+	}
 	dir := t.TempDir()
 	init, err := root(dir, programs, s)
 	if err != nil {

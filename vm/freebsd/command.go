@@ -27,8 +27,12 @@ const (
 // scriptTime is more than any script takes.
 const scriptTime = 10 * time.Minute
 
-// resetText is what the kernel prints where it does not switch the machine off.
-var resetText = regexp.MustCompile(`(?m)^(Rebooting\.\.\.|cpu_reset)`)
+// What the kernel prints last. Where firmware does both (PSCI of arm64) it
+// prints nothing.
+var (
+	resetText = regexp.MustCompile(`(?m)^(Rebooting\.\.\.|cpu_reset)`)
+	offText   = regexp.MustCompile(`(?m)^acpi\d+: Powering system off`)
+)
 
 // transcript is a machine that plays its script itself: what it prints is
 // looked at in the same order.
@@ -66,6 +70,10 @@ func (t *transcript) Send(string) error  { return nil }
 func (t *transcript) CtrlAltDel() error  { return nil }
 func (t *transcript) PowerButton() error { return nil }
 
+// byCommand skips what plugs.
+func (t *transcript) Plug(string) error   { return errors.ErrUnsupported }
+func (t *transcript) Unplug(string) error { return errors.ErrUnsupported }
+
 // Expect leaves it to the guest and to the command how long things may take.
 func (t *transcript) Expect(pattern string, _ time.Duration) ([]string, error) {
 	return t.console.Expect(pattern, t.limit+time.Minute)
@@ -89,8 +97,10 @@ func (t *transcript) Wait(time.Duration) (string, error) {
 	switch {
 	case t.err == nil && resetText.MatchString(t.console.String()):
 		return script.Reset, nil
-	case t.err == nil:
+	case t.err == nil && offText.MatchString(t.console.String()):
 		return script.Off, nil
+	case t.err == nil:
+		return script.OffOrReset, nil
 	case errors.As(t.err, &exit) && exit.ExitCode() == statusPanic:
 		return script.Panic, nil
 	case errors.As(t.err, &exit) && exit.ExitCode() == statusTimeout:

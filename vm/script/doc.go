@@ -9,6 +9,8 @@
 //	reject ^panic                fails if this is on the console by now
 //	ctrl-alt-del                 presses the keys
 //	power-button                 presses the button
+//	plug usb-kbd                 gives the machine a device of QEMU's on USB
+//	unplug usb-kbd               takes it away
 //	ends off                     waits for the end of the machine: off, reset, panic
 //	-- /bin/tool 0755 --         a file of the guest, to the next such line
 //	-- /bin/ls -> busybox --     a symbolic link

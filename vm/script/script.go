@@ -20,6 +20,8 @@ const (
 	Off   = "off"
 	Reset = "reset"
 	Panic = "panic" // of the kernel
+
+	OffOrReset = "off or reset" // one of them, and nothing told which
 )
 
 // panicText is what kernels print before they end the machine.
@@ -33,7 +35,9 @@ type Target interface {
 	Console() string                                                // all that was printed until now
 	CtrlAltDel() error
 	PowerButton() error
-	Wait(timeout time.Duration) (string, error) // how it ended by itself: Off or Reset
+	Plug(device string) error                   // as QEMU calls it
+	Unplug(device string) error                 // what Plug has plugged
+	Wait(timeout time.Duration) (string, error) // how it ended by itself: Off, Reset or OffOrReset
 }
 
 // Script is one file: settings of the machine, what to do with it, files of
@@ -42,6 +46,7 @@ type Script struct {
 	Source string
 	Append []string // for the kernel
 	Memory int      // MiB, or 0
+	Plugs  bool     // devices of the host
 	Steps  []Step
 	Files  []File
 }
@@ -97,6 +102,7 @@ func (s *Script) command(line int, text string) error {
 		s.Memory, err = strconv.Atoi(rest)
 		return err
 	}
+	s.Plugs = s.Plugs || word == "plug"
 	do, err := action(word, rest)
 	s.Steps = append(s.Steps, Step{line, text, do})
 	return err
@@ -116,6 +122,10 @@ func action(word, rest string) (func(Target) error, error) {
 		return Target.CtrlAltDel, nil
 	case "power-button":
 		return Target.PowerButton, nil
+	case "plug":
+		return func(m Target) error { return m.Plug(rest) }, nil
+	case "unplug":
+		return func(m Target) error { return m.Unplug(rest) }, nil
 	case "ends":
 		if !slices.Contains([]string{Off, Reset, Panic}, rest) {
 			return nil, fmt.Errorf("no machine ends as %q", rest)
@@ -151,8 +161,11 @@ func reject(m Target, re *regexp.Regexp) error {
 // Ends waits for the machine's end and fails if it is another than that.
 func Ends(m Target, want string) error {
 	got, err := m.Wait(endTime)
-	if got == Reset && panicText.MatchString(m.Console()) {
+	switch {
+	case got == Reset && panicText.MatchString(m.Console()):
 		got = Panic
+	case got == OffOrReset && want != Panic:
+		return err
 	}
 	if err == nil && got != want {
 		err = fmt.Errorf("the machine ended as %q", got)

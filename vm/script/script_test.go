@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParse(t *testing.T) {
-	s, err := Parse("# a test\n\nmemory 512\nappend quiet x=y\nexpect 30s ^a b$\nsend  echo hi\nends reset\n" +
+	s, err := Parse("# a test\n\nmemory 512\nappend quiet x=y\nexpect 30s ^a b$\nsend  echo hi\nplug usb-kbd\nends reset\n" +
 		"-- /etc/a --\none\n\n# two\n-- /bin/b 0755 --\n-- /bin/c -> b --\n-- not a marker --\n")
 	if err != nil {
 		t.Fatal(err)
@@ -16,8 +17,11 @@ func TestParse(t *testing.T) {
 	for _, step := range s.Steps {
 		steps = append(steps, fmt.Sprintf("%d:%s", step.Line, step.Text))
 	}
-	if got := strings.Join(steps, "|"); got != "5:expect 30s ^a b$|6:send  echo hi|7:ends reset" {
+	if got := strings.Join(steps, "|"); got != "5:expect 30s ^a b$|6:send  echo hi|7:plug usb-kbd|8:ends reset" {
 		t.Errorf("steps: %s", got)
+	}
+	if other, err := Parse("unplug usb-kbd"); !s.Plugs || err != nil || other.Plugs {
+		t.Errorf("plugs: %v, without: %v, %v", s.Plugs, other.Plugs, err)
 	}
 	if s.Memory != 512 || strings.Join(s.Append, "|") != "quiet|x=y" {
 		t.Errorf("memory %d, append %q", s.Memory, s.Append)
@@ -46,6 +50,37 @@ func TestParseErrorsNameTheLine(t *testing.T) {
 	} {
 		if _, err := Parse(c.text); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%q: got %v, want %q", c.text, err, c.want)
+		}
+	}
+}
+
+// machine is a target that ended, as it says.
+type machine struct {
+	Target
+	console, end string
+}
+
+func (m machine) Console() string                    { return m.console }
+func (m machine) Wait(time.Duration) (string, error) { return m.end, nil }
+
+func TestEnds(t *testing.T) {
+	for _, c := range []struct {
+		machine
+		want string
+		ok   bool
+	}{
+		{machine{end: Off}, Off, true},
+		{machine{end: Off}, Reset, false},
+		{machine{end: Reset}, Reset, true},
+		{machine{end: Reset}, Off, false},
+		{machine{end: OffOrReset}, Off, true},
+		{machine{end: OffOrReset}, Reset, true},
+		{machine{end: OffOrReset}, Panic, false},
+		{machine{end: Reset, console: "x\npanic: y\n"}, Panic, true},
+		{machine{end: Reset, console: "x\npanic: y\n"}, Reset, false},
+	} {
+		if err := Ends(c.machine, c.want); (err == nil) != c.ok {
+			t.Errorf("%+v, want %q: %v", c.machine, c.want, err)
 		}
 	}
 }
