@@ -25,7 +25,12 @@ need procps ps
 /usr/bin/python3 -c 'import seccomp' 2>/dev/null || missing="$missing python3-seccomp" # what filters are compared with
 if [ -n "${ONSET_FREEBSD_IMAGE:-}" ]; then
 	need xorriso xorriso
-	[ -e /usr/share/ovmf/OVMF.fd ] || missing="$missing ovmf"
+	if [ "${ONSET_FREEBSD_ARCH:-}" = arm64 ]; then
+		need qemu-system-arm qemu-system-aarch64
+		[ -e /usr/share/qemu-efi-aarch64/QEMU_EFI.fd ] || missing="$missing qemu-efi-aarch64"
+	else
+		[ -e /usr/share/ovmf/OVMF.fd ] || missing="$missing ovmf"
+	fi
 fi
 if [ -d ../shared ]; then # comparisons with what is recorded there
 	need iproute2 ip

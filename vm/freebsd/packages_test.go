@@ -42,6 +42,9 @@ var packageEnded = regexp.MustCompile(`(?m)^== /src/(\S+) ended with (\d+)$`)
 // ONSET_FREEBSD_PACKAGES names others, as "go list" does.
 func TestPackages(t *testing.T) {
 	machineNeeds(t)
+	if os.Getenv(BootVariable) == "" {
+		t.Skipf("SKIPPED: %s: the root of its machines is too small", ImageVariable)
+	}
 	module, programs, dir := filepath.Join("..", ".."), t.TempDir(), t.TempDir()
 	for _, err := range []error{
 		build("guest", programs, "."), build(module, programs, underTest...), copyData(module, filepath.Join(dir, "src")),
