@@ -11,8 +11,6 @@
 
 FUZZTIME ?= $(if $(filter true,$(CI)),30s,5s)
 SEEDS ?= 1000000
-# Where init runs as the init of a session only.
-SESSION_SYSTEMS =
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: all run test lint vet rules unit race fuzz soak bench cover clean help needs vm vm-needs vm-freebsd
@@ -43,10 +41,6 @@ vet:
 		export GOOS=freebsd GOARCH=$$arch; \
 		go vet ./... && (cd vm/freebsd/guest && go vet ./...) && \
 		go test -c -ldflags="-s -w" -o /dev/null ./... >/dev/null || exit 1; \
-	done
-	@for system in $(SESSION_SYSTEMS); do \
-		echo "== session init $$system"; \
-		GOOS=$$system CGO_ENABLED=0 go build -o /dev/null ./cmd/init ./cmd/initctl || exit 1; \
 	done
 
 rules:

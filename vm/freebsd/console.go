@@ -61,18 +61,7 @@ func consoleMachine(jobs string) (*script.Script, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := filepath.Glob(filepath.Join(jobs, "*"))
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // a folder
-		}
-		s.Files = append(s.Files, script.File{Name: "/etc/init/" + filepath.Base(name), Mode: 0o644, Data: text})
-	}
-	return s, nil
+	return s, s.AddJobs(jobs)
 }
 
 func consoleByCommand(dir, programs string, s *script.Script) error {

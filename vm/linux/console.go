@@ -60,16 +60,8 @@ func consoleMachine(image, jobs string, kernel vm.LinuxKernel, busybox, programs
 	if err != nil {
 		return nil, err
 	}
-	names, err := filepath.Glob(filepath.Join(jobs, "*"))
-	if err != nil || len(names) == 0 {
-		return nil, fmt.Errorf("no job files in %q", jobs)
-	}
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		s.Files = append(s.Files, script.File{Name: "/etc/init/" + filepath.Base(name), Mode: 0o644, Data: text})
+	if err := s.AddJobs(jobs); err != nil {
+		return nil, err
 	}
 	return machine(s, image, busybox, programs, kernel)
 }

@@ -3,6 +3,8 @@ package script
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -194,4 +196,20 @@ func (s Step) Do(m Target) error {
 // BringsInit says whether process 1 is the script's own.
 func (s *Script) BringsInit() bool {
 	return slices.ContainsFunc(s.Files, func(f File) bool { return f.Name == "/init" })
+}
+
+// AddJobs gives the guest the job files of a folder.
+func (s *Script) AddJobs(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.*"))
+	if err != nil || len(names) == 0 {
+		return fmt.Errorf("no job files in %q", dir)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		s.Files = append(s.Files, File{Name: "/etc/init/" + filepath.Base(name), Mode: 0o644, Data: text})
+	}
+	return nil
 }

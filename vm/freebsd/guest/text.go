@@ -166,20 +166,8 @@ func basic(pattern string) string {
 	return out.String()
 }
 
-func grep(args []string) int {
-	for i, a := range args { // options may follow the pattern
-		if i > 0 && len(a) > 1 && a[0] == '-' {
-			args = append([]string{a}, append(args[:i:i], args[i+1:]...)...)
-		}
-	}
-	set, names := flags(args, "emA")
-	pattern := set['e']
-	if pattern == "" {
-		if len(names) == 0 {
-			return fail("grep", errors.New("no pattern"))
-		}
-		pattern, names = names[0], names[1:]
-	}
+// grepPattern is a pattern of grep, with its options, as package regexp has it.
+func grepPattern(set map[byte]string, pattern string) string {
 	switch {
 	case set['F'] != "":
 		pattern = regexp.QuoteMeta(pattern)
@@ -195,7 +183,32 @@ func grep(args []string) int {
 	if set['i'] != "" {
 		pattern = "(?i)" + pattern
 	}
-	re, err := regexp.Compile(pattern)
+	return pattern
+}
+
+func printHits(re *regexp.Regexp, line string) {
+	for _, hit := range re.FindAllString(line, -1) {
+		if hit != "" {
+			fmt.Println(hit)
+		}
+	}
+}
+
+func grep(args []string) int {
+	for i, a := range args { // options may follow the pattern
+		if i > 0 && len(a) > 1 && a[0] == '-' {
+			args = append([]string{a}, append(args[:i:i], args[i+1:]...)...)
+		}
+	}
+	set, names := flags(args, "emA")
+	pattern := set['e']
+	if pattern == "" {
+		if len(names) == 0 {
+			return fail("grep", errors.New("no pattern"))
+		}
+		pattern, names = names[0], names[1:]
+	}
+	re, err := regexp.Compile(grepPattern(set, pattern))
 	if err != nil {
 		return fail("grep", err)
 	}
@@ -216,11 +229,7 @@ func grep(args []string) int {
 			return false
 		case set['c'] != "":
 		case set['o'] != "":
-			for _, hit := range re.FindAllString(line, -1) {
-				if hit != "" {
-					fmt.Println(hit)
-				}
-			}
+			printHits(re, line)
 		default:
 			fmt.Println(line)
 		}
