@@ -1,8 +1,6 @@
 package main
 
 import (
-	"syscall"
-
 	"onset/platform/freebsd"
 	"onset/platform/manager"
 	"onset/platform/posix"
@@ -42,9 +40,7 @@ func newKernel(o kernelOptions) (k manager.Kernel, forget func(), err error) {
 	if err != nil {
 		return k, forget, err
 	}
-	umask := syscall.Umask(0)
-	syscall.Umask(umask)
-	processes, err := freebsd.NewProcesses(poller, freebsd.Options{Umask: umask, Alone: o.machine, Warn: o.warn, Notice: o.notice})
+	processes, err := freebsd.NewProcesses(poller, freebsd.Options{Umask: o.umask, Alone: o.machine, Warn: o.warn, Notice: o.notice})
 	if err != nil {
 		return k, forget, err
 	}

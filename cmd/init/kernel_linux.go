@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"syscall"
 
 	"onset/platform/linux"
 	"onset/platform/manager"
@@ -34,10 +33,8 @@ func newKernel(o kernelOptions) (k manager.Kernel, forget func(), err error) {
 	if err != nil {
 		return k, forget, err
 	}
-	umask := syscall.Umask(0)
-	syscall.Umask(umask)
 	processes, err := linux.NewProcesses(poller, linux.Options{
-		CgroupRoot: groups, NoCgroups: o.noCgroups, Alone: o.machine, Umask: umask, Warn: o.warn, Notice: o.notice,
+		CgroupRoot: groups, NoCgroups: o.noCgroups, Alone: o.machine, Umask: o.umask, Warn: o.warn, Notice: o.notice,
 	})
 	return manager.Kernel{Poller: poller, Processes: processes, Clock: posix.Clock,
 		NewListens: linux.NewListens, ListenMemory: linux.ListenMemory}, forget, err

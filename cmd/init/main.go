@@ -128,7 +128,7 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, claimed 
 	}
 	var m *manager.Manager
 	kernel, forget, err := newKernel(kernelOptions{
-		machine: kept != nil, quiet: o.priority > engine.Info, noCgroups: o.noCgroups, warn: warn,
+		umask: ownUmask(), machine: kept != nil, quiet: o.priority > engine.Info, noCgroups: o.noCgroups, warn: warn,
 		notice: func(token uint64, text string) { m.Remark(token, text) },
 	})
 	defer forget()
@@ -186,8 +186,15 @@ func serve(m *manager.Manager, prog string, log *manager.Logger, kept *keeper.Cl
 	}
 }
 
+func ownUmask() int {
+	umask := syscall.Umask(0)
+	syscall.Umask(umask)
+	return umask
+}
+
 // kernelOptions are what a back end is told of this init; see newKernel.
 type kernelOptions struct {
+	umask     int  // of this process
 	machine   bool // it is the manager of a keeper
 	quiet     bool // less than informational messages are wanted
 	noCgroups bool
