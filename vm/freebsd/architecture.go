@@ -19,6 +19,7 @@ type architecture struct {
 	accelerator     *vm.Accelerator // nil is the best there is
 	machine         string
 	devices         []string // arguments of QEMU
+	keys            bool     // they and the power button reach the kernel
 	firmware        []firmware
 	missing         string // what is said without firmware
 }
@@ -33,7 +34,7 @@ const (
 
 var architectures = []architecture{
 	{
-		goarch: "amd64", program: vm.Program, machine: "q35", devices: []string{"-vga", "std"},
+		goarch: "amd64", program: vm.Program, machine: "q35", devices: []string{"-vga", "std"}, keys: true,
 		firmware: []firmware{
 			{"/usr/share/ovmf/OVMF.fd", bios},
 			{"/usr/share/OVMF/OVMF_CODE_4M.fd", flash},
@@ -47,9 +48,10 @@ var architectures = []architecture{
 	{
 		goarch: "arm64", program: "qemu-system-aarch64",
 		accelerator: &vm.Accelerator{Name: vm.TCG.Name, CPU: "cortex-a57", Scale: vm.TCG.Scale},
-		// Without a source of entropy whoever opens /dev/random waits, and without
-		// a screen nobody reads the keyboard.
-		machine: "virt", devices: []string{"-device", "virtio-rng-pci", "-device", "ramfb"},
+		// Without a source of entropy whoever opens /dev/random waits. With a screen
+		// the kernel of 12.1 would not have its console on the serial line, and
+		// without one it reads no keyboard. It has no driver for the button.
+		machine: "virt", devices: []string{"-device", "virtio-rng-pci"},
 		firmware: []firmware{
 			{"/usr/share/qemu-efi-aarch64/QEMU_EFI.fd", bios},
 			{"/usr/share/AAVMF/AAVMF_CODE.fd", flash},

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"testing"
 
@@ -89,6 +90,10 @@ func byCommand(t *testing.T, s *script.Script, programs string) {
 }
 
 func byImage(t *testing.T, s *script.Script, programs string) {
+	presses := func(s script.Step) bool { return s.Text == "ctrl-alt-del" || s.Text == "power-button" }
+	if a, err := guestArchitecture(); err == nil && !a.keys && slices.ContainsFunc(s.Steps, presses) {
+		t.Skipf("SKIPPED: neither keyboard nor power button reach a machine that is %s", a.goarch)
+	}
 	m, err := startImage(context.Background(), programs, t.TempDir(), s)
 	if err != nil {
 		t.Fatal(err)
