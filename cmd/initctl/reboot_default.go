@@ -8,5 +8,3 @@ import "syscall"
 func setPower(power, string) error { return syscall.ENOSYS }
 
 func shutdownProgram() string { return "/sbin/shutdown" }
-
-func terminalName(int) string { return "" }

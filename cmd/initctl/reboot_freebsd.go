@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,19 +35,4 @@ func shutdownProgram() string {
 		return path
 	}
 	return "/sbin/shutdown"
-}
-
-// terminalName returns the path of the terminal that a descriptor is, "" if it
-// has none.
-func terminalName(fd int) string {
-	const nameOfDevice = 0x80106678 // FIODGNAME of sys/filio.h
-	var name [128]byte
-	arg := struct {
-		size int32
-		buf  *byte
-	}{int32(len(name)), &name[0]}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), nameOfDevice, uintptr(unsafe.Pointer(&arg))); errno != 0 {
-		return ""
-	}
-	return "/dev/" + unix.ByteSliceToString(name[:])
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -43,10 +41,3 @@ func rebootTo(argument string) error {
 
 // shutdownProgram is what reboot, halt and poweroff leave their work to.
 func shutdownProgram() string { return "/sbin/shutdown" }
-
-// terminalName returns the path of the terminal that a descriptor is, "" if it
-// has none.
-func terminalName(fd int) string {
-	path, _ := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
-	return path
-}

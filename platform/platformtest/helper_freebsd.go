@@ -11,7 +11,12 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
+
+// untold are the facts that the helper cannot tell.
+var untold = []string{"oom"}
 
 // kernelFacts adds what only this kernel's calls tell.
 func kernelFacts(facts map[string]string) {
@@ -22,8 +27,10 @@ func kernelFacts(facts map[string]string) {
 		facts["tty"] = fmt.Sprint(binary.LittleEndian.Uint64(k[560:]))
 	}
 	if k := processWith(os.Getpid()); k != nil {
-		facts["SigIgn"] = fmt.Sprintf("%08x", binary.LittleEndian.Uint32(k[136:]))
+		facts["SigBlk"] = fmt.Sprintf("%08x", binary.LittleEndian.Uint32(k[120:])) // ki_sigmask
+		facts["SigIgn"] = fmt.Sprintf("%08x", binary.LittleEndian.Uint32(k[136:])) // ki_sigignore
 	}
+	facts["Cpus_allowed_list"] = processors()
 	var fds []string
 	for fd := range 64 {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
@@ -32,6 +39,23 @@ func kernelFacts(facts map[string]string) {
 		}
 	}
 	facts["fds"] = strings.Join(fds, " ")
+}
+
+// processors are those that this process may run on, with commas between.
+func processors() string {
+	const levelWhich, ofProcess = 3, 2
+	var mask [128]byte
+	errno := unix.ERANGE
+	for size := 32; errno == unix.ERANGE && size <= len(mask); size *= 2 { // how large a set is depends on the kernel
+		_, _, errno = unix.Syscall6(unix.SYS_CPUSET_GETAFFINITY, levelWhich, ofProcess, ^uintptr(0), uintptr(size), uintptr(unsafe.Pointer(&mask)), 0)
+	}
+	var list []string
+	for cpu := range 8 * len(mask) {
+		if mask[cpu/8]&(1<<(cpu%8)) != 0 {
+			list = append(list, fmt.Sprint(cpu))
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 // nameOf is what a descriptor is of, as far as it matters here.
@@ -47,23 +71,10 @@ func nameOf(fd int) string {
 		if unix.Stat(os.DevNull, &null) == nil && null.Rdev == st.Rdev {
 			return os.DevNull
 		}
-		return ttyName(fd)
+		name, _ := posix.TerminalName(fd)
+		return name
 	}
 	return fmt.Sprintf("%o:%d", st.Mode, st.Ino)
-}
-
-// ttyName is the path of a terminal.
-func ttyName(fd int) string {
-	var buf [64]byte
-	arg := struct {
-		length int32
-		buf    *byte
-	}{int32(len(buf)), &buf[0]}
-	const fiodgname = 0x80106678
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), fiodgname, uintptr(unsafe.Pointer(&arg))); errno != 0 {
-		return "?"
-	}
-	return "/dev/" + unix.ByteSliceToString(buf[:])
 }
 
 // forkTimes forks as often as told, by fork or by vfork; each parent ends and

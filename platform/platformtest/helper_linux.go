@@ -12,7 +12,12 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
+
+// untold are the facts that the helper cannot tell: none.
+var untold []string
 
 // kernelFacts adds what the process files tell.
 func kernelFacts(facts map[string]string) {
@@ -46,7 +51,7 @@ func kernelFacts(facts map[string]string) {
 
 // nameOf is the path or kind of what a descriptor is of.
 func nameOf(fd int) string {
-	name, _ := os.Readlink(fmt.Sprint("/proc/self/fd/", fd))
+	name, _ := posix.TerminalName(fd)
 	return name
 }
 

@@ -25,7 +25,7 @@ func OpenPTY() (master, slave int, err error) {
 		return -1, -1, os.NewSyscallError("posix_openpt", errno)
 	}
 	master = int(fd)
-	name, err := peerName(master)
+	name, err := TerminalName(master)
 	if err == nil {
 		if slave, err = unix.Open(name, flags, 0); err == nil {
 			err = setUp(master, slave)
@@ -55,10 +55,12 @@ func setUp(master, slave int) error {
 	return err
 }
 
-func peerName(master int) (string, error) {
+// TerminalName returns the path of the terminal that a descriptor is; of a
+// master, that of its slave.
+func TerminalName(fd int) (string, error) {
 	var buf [64]byte
 	arg := deviceName{int32(len(buf)), &buf[0]}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), fiodgname, uintptr(unsafe.Pointer(&arg)))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), fiodgname, uintptr(unsafe.Pointer(&arg)))
 	if errno != 0 {
 		return "", errno
 	}

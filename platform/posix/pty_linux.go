@@ -42,3 +42,8 @@ func openPeer(master, flags int) (int, int, error) {
 	}
 	return master, slave, nil
 }
+
+// TerminalName returns the path of what a descriptor is.
+func TerminalName(fd int) (string, error) {
+	return os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+}
