@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"onset/core/job"
 	"onset/platform/posix"
 )
@@ -16,13 +18,14 @@ type isolation struct {
 	jailed map[uint64]bool // spawns that this manager gave one
 	stale  map[string]bool // jails of nobody, in which something lives
 	taken  bool            // what was left is taken over
+	warn   func(string)
 	rules
 }
 
-// newIsolation is given what tells the inits of this machine apart; notice is
-// told what the job of a token has to do without.
-func newIsolation(name string, notice func(token uint64, text string)) *isolation {
-	return &isolation{prefix: name + "_", jailed: map[uint64]bool{}, stale: map[string]bool{}, rules: rules{name: name, notice: notice,
+// newIsolation is given what tells the inits of this machine apart; warn is told
+// what cannot be removed, notice what the job of a token has to do without.
+func newIsolation(name string, warn func(string), notice func(token uint64, text string)) *isolation {
+	return &isolation{prefix: name + "_", warn: warn, jailed: map[uint64]bool{}, stale: map[string]bool{}, rules: rules{name: name, notice: notice,
 		of: map[uint64]string{}, adopted: map[uint64]bool{}, known: map[string]bool{}}}
 }
 
@@ -59,25 +62,29 @@ func (i *isolation) jid(token uint64) int {
 // release removes what a spawn had; it is due when nothing of it lives.
 func (i *isolation) release(token uint64) {
 	if i.jailed[token] || i.adopted[token] {
-		unjail(i.prefix + strconv.FormatUint(token, 10))
+		i.unjail(i.prefix + strconv.FormatUint(token, 10))
 	}
 	delete(i.jailed, token)
 	i.rules.release(token)
 	i.clear()
 }
 
-func unjail(name string) {
+func (i *isolation) unjail(name string) {
 	if jid, _ := posix.FindJail(name); jid != 0 { // nobody is in there but the dead
-		posix.RemoveJail(jid)
+		if err := posix.RemoveJail(jid); err != nil && err != unix.EINVAL { // it is gone with them
+			i.warn("cannot remove jail " + name + ": " + err.Error())
+		}
 	}
-	posix.RemoveTree(name)
+	if err := posix.RemoveTree(name); err != nil {
+		i.warn("cannot remove what jail " + name + " saw: " + err.Error())
+	}
 }
 
 // clear removes the jails of nobody in which nothing lives any more.
 func (i *isolation) clear() {
 	for name := range i.stale {
 		if jid, empty := posix.FindJail(name); jid == 0 || empty {
-			unjail(name)
+			i.unjail(name)
 			delete(i.stale, name)
 		}
 	}

@@ -142,7 +142,7 @@ func TestJailLeftByAManager(t *testing.T) {
 		const token = 4713
 		pid := j.start(token, jailSpec("sleep", inJail))
 
-		next := newIsolation("onset", func(uint64, string) {})
+		next := newIsolation("onset", j.Warn, func(uint64, string) {})
 		if jid := next.jid(token); jid == 0 {
 			t.Error("the next manager does not find the jail")
 		}

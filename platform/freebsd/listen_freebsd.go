@@ -88,7 +88,11 @@ func (l *Listens) due() {
 	}
 	if len(l.watches) > 0 {
 		l.pause = min(l.pause*3/2, lastPause)
-		l.arm()
+		if err := l.arm(); err != nil {
+			for token := range l.watches {
+				l.handler.Remark(token, "cannot be heard of when it listens: "+err.Error())
+			}
+		}
 	}
 }
 

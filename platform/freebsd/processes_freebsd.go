@@ -52,7 +52,7 @@ var _ platform.Processes = (*Processes)(nil)
 // claims all signals before the first Spawn, which gives them their default
 // action in the process.
 func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
-	if err := becomeReaper(); err != nil {
+	if err := posix.AdoptOrphans(); err != nil {
 		return nil, err
 	}
 	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -75,7 +75,7 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	all := &Processes{
 		Ledger: ledger,
 		maker:  posix.NewMaker(o.Umask, o.Console, null), queue: queue,
-		isolation: newIsolation(name, ledger.Notice),
+		isolation: newIsolation(name, ledger.Warn, ledger.Notice),
 		overseen:  map[int]bool{}, lasting: map[int][]uint64{}, awaited: map[uint64]bool{}, doomed: map[uint64]bool{},
 		staging: map[int]bool{}, stopping: map[int]bool{}, trees: map[uint64]*tree{},
 	}

@@ -9,6 +9,7 @@ import (
 
 	"onset/platform"
 	"onset/platform/platformtest"
+	"onset/platform/posix"
 )
 
 func TestMain(m *testing.M) {
@@ -24,7 +25,7 @@ func TestConformance(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: ids and roots of processes")
 	}
-	if err := becomeReaper(); err != nil {
+	if err := posix.AdoptOrphans(); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv(platformtest.GroupsEnv, t.TempDir()+"/groups")

@@ -163,7 +163,7 @@ func limiter(t *testing.T) (*isolation, *[]string) {
 		t.Skip("only root may limit")
 	}
 	var notices []string
-	i := newIsolation("onset-test", func(_ uint64, text string) { notices = append(notices, text) })
+	i := newIsolation("onset-test", func(text string) { t.Error(text) }, func(_ uint64, text string) { notices = append(notices, text) })
 	t.Cleanup(func() {
 		if rules := rulesOf(t); len(rules) > 0 {
 			t.Errorf("rules are left: %v", rules)
@@ -223,7 +223,7 @@ func TestRulesComeAndGo(t *testing.T) {
 		t.Errorf("in use by a process: %v", got)
 	}
 
-	next := newIsolation("onset-test", func(uint64, string) {})
+	next := newIsolation("onset-test", func(text string) { t.Error(text) }, func(uint64, string) {})
 	next.takeOver(map[uint64]bool{2: true})
 	if got := rulesOf(t); len(got) != 2 {
 		t.Errorf("taken over: %v", got)
@@ -242,12 +242,12 @@ func TestRulesLeftByAManager(t *testing.T) {
 	if got, want := rulesOf(t), []string{"loginclass:onset-test.batch:pcpu:deny=20"}; !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
-	other := newIsolation("onset-test2", func(uint64, string) {})
+	other := newIsolation("onset-test2", func(text string) { t.Error(text) }, func(uint64, string) {})
 	other.takeOver(nil)
 	if len(rulesOf(t)) != 1 {
 		t.Error("another init takes what is not its own")
 	}
-	next := newIsolation("onset-test", func(uint64, string) {})
+	next := newIsolation("onset-test", func(text string) { t.Error(text) }, func(uint64, string) {})
 	next.takeOver(nil)
 	if got := rulesOf(t); len(got) != 0 {
 		t.Errorf("left: %v", got)
@@ -335,7 +335,7 @@ func TestNobodyCounts(t *testing.T) {
 		t.Skip("the kernel counts: kern.racct.enable")
 	}
 	var notices []string
-	i := newIsolation("onset-test", func(_ uint64, text string) { notices = append(notices, text) })
+	i := newIsolation("onset-test", func(text string) { t.Error(text) }, func(_ uint64, text string) { notices = append(notices, text) })
 	classes, err := i.place(1, limitSpec("upstart/x", "memory", "max", "1G", "high", "1G"))
 	if err != nil || classes != nil || len(notices) != 1 || !strings.HasPrefix(notices[0], "cgroup memory has no effect: ") {
 		t.Errorf("got %v, %v, %q", classes, err, notices)

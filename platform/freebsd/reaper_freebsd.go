@@ -10,7 +10,6 @@ import (
 
 // Commands of procctl(2).
 const (
-	reapAcquire = 2
 	reapGetPIDs = 5
 	reapKill    = 6
 )
@@ -48,16 +47,6 @@ func procctl(pid, command int, data unsafe.Pointer) unix.Errno {
 	const byPID = 0 // P_PID
 	_, _, errno := unix.Syscall6(unix.SYS_PROCCTL, byPID, uintptr(pid), uintptr(command), uintptr(data), 0, 0)
 	return errno
-}
-
-// becomeReaper makes orphans of this process's descendants its children. What
-// it has made before is none of that.
-func becomeReaper() error {
-	errno := procctl(os.Getpid(), reapAcquire, nil)
-	if errno != 0 && errno != unix.EBUSY { // it is one already
-		return os.NewSyscallError("procctl", errno)
-	}
-	return nil
 }
 
 // reaper asks what descends from reapers, into memory that it keeps.

@@ -1,8 +1,6 @@
 package freebsd
 
 import (
-	"os"
-
 	"golang.org/x/sys/unix"
 
 	"onset/core/engine"
@@ -60,7 +58,7 @@ func (p *Processes) Supervise(token uint64, pid int) {
 // oversee sees to it that the end of a process is told that is the child of
 // another one.
 func (p *Processes) oversee(pid int) {
-	if p.inherits(pid) {
+	if posix.Inherits(parentOf(pid)) {
 		return
 	}
 	p.overseen[pid] = true
@@ -73,16 +71,9 @@ func (p *Processes) oversee(pid int) {
 // vanished tells the end of a process, unless wait or the keeper does. How it ended
 // is its parent's to know.
 func (p *Processes) vanished(pid int) {
-	if p.Children[pid] != nil && !p.inherits(pid) {
+	if p.Children[pid] != nil && !posix.Inherits(parentOf(pid)) {
 		p.ended(pid, job.NoStatus)
 	}
-}
-
-// inherits reports whether this process or its keeper learns of the end of a
-// process.
-func (p *Processes) inherits(pid int) bool {
-	parent := parentOf(pid)
-	return parent != 0 && (parent == os.Getpid() || parent == os.Getppid())
 }
 
 // rejoin waits for the execution of an exec stage that is still at work, and

@@ -102,7 +102,7 @@ func (p *Processes) Adopt(token uint64, pid int, expect job.ExpectKind, unready 
 	p.anew = p.anew || parentOf(pid) == os.Getpid()
 	c.Unsure = !alive(pid)
 	if !c.Unsure || parentOf(pid) != 0 { // else its end was told already, or will be
-		p.overlook(pid)
+		p.oversee(pid)
 	}
 	if !c.Unsure && !p.rejoin(pid) {
 		p.Tell(engine.Executed{PID: pid})

@@ -122,7 +122,7 @@ func (p *Processes) ended(pid int, status job.Status) {
 	}
 	p.Tell(e)
 	if e.Heir != 0 {
-		p.overlook(e.Heir)
+		p.oversee(e.Heir)
 	}
 	if c.Second && e.Left == 0 { // after the end of another that left this one
 		p.Tell(engine.Emptied{Token: c.Token})

@@ -354,7 +354,9 @@ func TestHiddenTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Unmount("/var/db", unix.MNT_FORCE)
-	RemoveTree(p.Jail)
+	if err := RemoveTree(p.Jail); err != nil {
+		t.Error(err)
+	}
 	if left := Trees(); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}

@@ -1,6 +1,8 @@
 package posix
 
 import (
+	"os"
+
 	"golang.org/x/sys/unix"
 
 	"onset/core/engine"
@@ -145,4 +147,10 @@ func (l *Ledger) Tokens() map[uint64]bool {
 		own[c.Token] = true
 	}
 	return own
+}
+
+// Inherits reports whether this process or its keeper learns of the end of a
+// process with that parent; 0 is none.
+func Inherits(parent int) bool {
+	return parent != 0 && (parent == os.Getpid() || parent == os.Getppid())
 }

@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -205,8 +206,8 @@ func Trees() (names []string) {
 }
 
 // RemoveTree unmounts the files of a jail, also where another mount hides them.
-func RemoveTree(jail string) {
-	all, _ := allMounts()
+func RemoveTree(jail string) error {
+	all, err := allMounts()
 	root := treeDir + "/" + jail
 	for i := len(all) - 1; i >= 0; i-- {
 		at := unix.ByteSliceToString(all[i].Mntonname[:])
@@ -214,10 +215,14 @@ func RemoveTree(jail string) {
 			continue
 		}
 		id := all[i].Fsid.Val
-		unix.Unmount(fmt.Sprintf("FSID:%d:%d", id[0], id[1]), unix.MNT_FORCE|unix.MNT_BYFSID)
+		failed := unix.Unmount(fmt.Sprintf("FSID:%d:%d", id[0], id[1]), unix.MNT_FORCE|unix.MNT_BYFSID)
+		if failed != nil && failed != unix.ENOENT { // it is gone
+			err = errors.Join(err, &os.PathError{Op: "unmount", Path: at, Err: failed})
+		}
 		if strings.HasSuffix(at, root) {
 			unix.Rmdir(at)
 		}
 	}
 	unix.Rmdir(root) // of one that got no further
+	return err
 }

@@ -1,6 +1,10 @@
 package posix
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	idPID           = 0 // P_PID
@@ -12,7 +16,7 @@ const (
 func AdoptOrphans() error {
 	_, _, errno := unix.Syscall6(unix.SYS_PROCCTL, idPID, uintptr(unix.Getpid()), procReapAcquire, 0, 0, 0)
 	if errno != 0 && errno != unix.EBUSY {
-		return errno
+		return os.NewSyscallError("procctl", errno)
 	}
 	return nil
 }
