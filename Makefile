@@ -30,8 +30,9 @@ test: needs all vet unit race fuzz
 	@echo "== all stages passed"
 
 lint: vet rules
-	@echo "== staticcheck"
-	go run $(STATICCHECK) ./...
+	@echo "== staticcheck linux, freebsd"
+	@GOBIN="$(CURDIR)/bin" go install $(STATICCHECK)
+	@for system in linux freebsd; do GOOS=$$system bin/staticcheck ./... || exit 1; done
 
 vet:
 	@echo "== vet linux"
