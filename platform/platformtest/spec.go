@@ -1,6 +1,7 @@
 package platformtest
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -193,7 +194,16 @@ func testChroot(w *world) {
 	}
 }
 
+// needsPlainShell skips what a shell in Go cannot show: its runtime raises the
+// limit of descriptors and needs more memory than a test leaves.
+func (w *world) needsPlainShell() {
+	if _, err := buildinfo.ReadFile("/bin/sh"); err == nil {
+		w.Skip("the shell of this machine is a Go program, which has other limits than it was started with")
+	}
+}
+
 func testLimits(w *world) {
+	w.needsPlainShell()
 	s := w.spec("")
 	s.Process.Text = "echo `ulimit -Sn` `ulimit -Hn` `ulimit -c` `ulimit -Hf` > " + w.dir + "/out"
 	s.Process.Script = true
@@ -215,6 +225,7 @@ func testLimits(w *world) {
 
 // testMemoryLimit has limits that the stage itself could not live with.
 func testMemoryLimit(w *world) {
+	w.needsPlainShell()
 	s := w.script("echo $0 > " + w.dir + "/out")
 	for i, name := range job.LimitNames {
 		if name == "as" || name == "data" {

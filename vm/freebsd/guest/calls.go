@@ -180,7 +180,7 @@ func (s *sh) child(hc interp.HandlerContext, source string) *exec.Cmd {
 	}
 	text.WriteString(source)
 	args := append([]string{"sh"}, s.options...)
-	args = append(args, "-c", text.String(), "sh")
+	args = append(args, "-c", text.String(), s.name)
 	cmd := command(hc, "/bin/sh", append(args, s.params...))
 	return cmd
 }

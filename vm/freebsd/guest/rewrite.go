@@ -49,6 +49,9 @@ func statement(st *syntax.Stmt, p *printer) bool {
 	if st.Background {
 		st.Background = false
 		source := p.print(st)
+		if sub, ok := st.Cmd.(*syntax.Subshell); ok && len(st.Redirs) == 0 && !st.Negated {
+			source = p.statements(sub) // the process in the background is the subshell
+		}
 		words := []string{startCommand, source}
 		if c, ok := st.Cmd.(*syntax.CallExpr); ok && len(c.Args) > 0 && len(c.Assigns) == 0 {
 			words = append(words, c.Args[0].Lit())
@@ -57,11 +60,7 @@ func statement(st *syntax.Stmt, p *printer) bool {
 		return false
 	}
 	if sub, ok := st.Cmd.(*syntax.Subshell); ok {
-		var source strings.Builder
-		for _, inner := range sub.Stmts {
-			source.WriteString(p.print(inner) + "\n")
-		}
-		st.Cmd = call(subshellCommand, source.String())
+		st.Cmd = call(subshellCommand, p.statements(sub))
 	}
 	var redirs []*syntax.Redirect
 	for _, r := range st.Redirs {
@@ -125,4 +124,12 @@ func (p *printer) print(n syntax.Node) string {
 	var out bytes.Buffer
 	p.Print(&out, n)
 	return out.String()
+}
+
+func (p *printer) statements(sub *syntax.Subshell) string {
+	var source strings.Builder
+	for _, st := range sub.Stmts {
+		source.WriteString(p.print(st) + "\n")
+	}
+	return source.String()
 }

@@ -24,6 +24,7 @@ type sh struct {
 	runner  *interp.Runner
 	parser  *syntax.Parser
 	printer *printer
+	name    string   // $0
 	options []string // of set, such as -e
 	params  []string
 	sources []string // all that was read: functions are found there
@@ -36,6 +37,7 @@ type sh struct {
 // shell is sh: -c SOURCE [NAME [ARG...]], FILE [ARG...], or standard input.
 func shell(args []string) int {
 	s := &sh{
+		name:    "sh",
 		parser:  syntax.NewParser(syntax.Variant(syntax.LangBash)),
 		printer: &printer{syntax.NewPrinter()},
 		jobs:    map[int]*os.Process{}, traps: map[os.Signal]string{}, signals: make(chan os.Signal, 16),
@@ -59,10 +61,12 @@ func shell(args []string) int {
 	switch {
 	case command && len(args) > 0:
 		source, args = []byte(args[0]), args[1:]
-		s.params = args[min(1, len(args)):]
+		if len(args) > 0 {
+			s.name, s.params = args[0], args[1:]
+		}
 	case len(args) > 0:
 		source, err = readScript(args[0])
-		s.params = args[1:]
+		s.name, s.params = args[0], args[1:]
 	case interactive || isTerminal(0):
 		return s.interact()
 	default:
@@ -113,7 +117,7 @@ func (s *sh) start() error {
 
 // run runs all of the source, and returns the exit status.
 func (s *sh) run(source string) int {
-	file, err := s.parser.Parse(strings.NewReader(source), "")
+	file, err := s.parser.Parse(strings.NewReader(source), s.name)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sh:", err)
 		return 2

@@ -47,6 +47,9 @@ func killTool(args []string) int {
 		if name == "s" && len(args) > 0 {
 			name, args = args[0], args[1:]
 		}
+		if name == "ABRT" {
+			name = "IOT" // the other name of the number, which the table has
+		}
 		if n, err := strconv.Atoi(name); err == nil {
 			sig = syscall.Signal(n)
 		} else if sig = unix.SignalNum("SIG" + strings.TrimPrefix(name, "SIG")); sig == 0 {
@@ -59,6 +62,9 @@ func killTool(args []string) int {
 	return each("kill", args, func(word string) error {
 		pid, err := strconv.Atoi(word)
 		if err == nil {
+			if pid == os.Getpid() {
+				dieOf(sig)
+			}
 			err = syscall.Kill(pid, sig)
 		}
 		if err != nil {
@@ -66,6 +72,20 @@ func killTool(args []string) int {
 		}
 		return nil
 	})
+}
+
+// dieOf has a fault's signal end this process, as it ends one that is not Go's,
+// which would report the fault and exit.
+func dieOf(sig syscall.Signal) {
+	if sig != unix.SIGABRT && sig != unix.SIGQUIT {
+		return
+	}
+	var byDefault struct { // struct sigaction
+		handler uintptr
+		flags   int32
+		mask    [4]uint32
+	}
+	syscall.Syscall(unix.SYS_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&byDefault)), 0)
 }
 
 func id(args []string) int {
