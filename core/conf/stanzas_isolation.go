@@ -97,7 +97,7 @@ func (p *parser) namespace() {
 			return
 		}
 		ns := job.Namespace{Kind: word, Optional: optional}
-		if word == "net" && p.err == nil && p.more() && p.text[p.pos] == '/' {
+		if word == "net" && p.err == nil && p.more() && strings.HasPrefix(strings.TrimLeft(p.text[p.pos:], `"'`), "/") {
 			ns.Path = p.arg()
 		}
 		i := slices.IndexFunc(*list, func(n job.Namespace) bool { return n.Kind == word })
