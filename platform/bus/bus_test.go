@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onset/core/control"
+	"onset/platform/posix"
 )
 
 func TestCallsAndReplies(t *testing.T) {
@@ -169,7 +170,7 @@ func TestDescriptorsArePassed(t *testing.T) {
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	defer closeAll(pipe[:])
+	defer posix.CloseAll(pipe[:])
 	err := manager(c).Call("com.ubuntu.Upstart0_6.EmitEventWithFile", 0, "e", []string{}, false, dbus.UnixFD(pipe[1])).Err
 	if err != nil {
 		t.Fatal(err)

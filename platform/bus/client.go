@@ -13,6 +13,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"onset/core/control"
+	"onset/platform/posix"
 )
 
 // Limits of what comes over a message bus.
@@ -244,7 +245,7 @@ func (l *link) message(b []byte) error {
 			then(m)
 		}
 	}
-	closeAll(files)
+	posix.CloseAll(files)
 	return nil
 }
 
@@ -266,7 +267,7 @@ func (l *link) called(r *incoming, files []int) error {
 	c := l.guests[r.sender]
 	if c == nil {
 		if len(l.guests) >= maxGuests && !l.evict() {
-			closeAll(files)
+			posix.CloseAll(files)
 			stranger := &conn{s: l.s, stream: l.stream, guestOf: l, name: r.sender}
 			return stranger.refuse(r)
 		}
@@ -276,7 +277,7 @@ func (l *link) called(r *incoming, files []int) error {
 		return c.serve(r, files)
 	}
 	if len(c.early) >= maxEarly {
-		closeAll(files)
+		posix.CloseAll(files)
 		return c.refuse(r)
 	}
 	c.early = append(c.early, earlyRequest{r, files})
@@ -341,7 +342,7 @@ func (l *link) leave(c *conn) {
 	delete(l.guests, c.name)
 	delete(l.s.conns, c.id)
 	for _, r := range c.early {
-		closeAll(r.files)
+		posix.CloseAll(r.files)
 	}
 	if !l.stream.shut {
 		l.call("RemoveMatch", func(*incoming) {}, watchRule(c.name))

@@ -7,6 +7,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"onset/core/control"
+	"onset/platform/posix"
 )
 
 // incoming is a message that came, a request in most cases.
@@ -42,7 +43,7 @@ func (st *stream) decode(b []byte) (m *incoming, files []int, err error) {
 	}
 	d, err := decode(b, files)
 	if err != nil {
-		closeAll(files)
+		posix.CloseAll(files)
 		return nil, nil, err
 	}
 	return newIncoming(d), files, nil

@@ -7,6 +7,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"onset/core/control"
+	"onset/platform/posix"
 )
 
 const (
@@ -37,7 +38,7 @@ func (c *conn) message(b []byte) error {
 		return err
 	}
 	if m.kind != dbus.TypeMethodCall {
-		closeAll(files)
+		posix.CloseAll(files)
 		return nil
 	}
 	return c.serve(m, files)
@@ -51,11 +52,11 @@ func (c *conn) serve(r *incoming, files []int) error {
 		method, ok = control.Lookup(object.Kind, r.iface, r.member)
 	}
 	if !ok {
-		closeAll(files)
+		posix.CloseAll(files)
 		return c.serveOther(r)
 	}
 	call, fault := r.call(method, object, &files)
-	closeAll(files)
+	posix.CloseAll(files)
 	if fault != nil {
 		c.reply(r.serial, r.reply, control.Reply{Err: fault})
 		return nil
@@ -97,7 +98,7 @@ func (c *conn) ask(r *incoming, call control.Call, kind replyKind) error {
 
 func closeCall(call *control.Call) {
 	if call.File != 0 {
-		closeAll([]int{call.File})
+		posix.CloseAll([]int{call.File})
 	}
 }
 

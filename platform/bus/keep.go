@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 // Keeper holds copies of descriptors under names over the death of this
@@ -118,7 +120,7 @@ func (st *stream) discard(n int) error {
 			return unix.ECONNRESET
 		}
 		files, err := rights(oob[:oobn])
-		closeAll(files)
+		posix.CloseAll(files)
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onset/core/control"
+	"onset/platform/posix"
 )
 
 // shelf is a Keeper in memory.
@@ -33,7 +34,7 @@ func newShelf(t testing.TB) *shelf {
 		for _, fd := range k.files {
 			unix.Close(fd)
 		}
-		closeAll(k.late)
+		posix.CloseAll(k.late)
 	})
 	k.die = func() {}
 	return k
@@ -66,7 +67,7 @@ func (k *shelf) remove(name string) {
 
 // settle closes what was dropped.
 func (k *shelf) settle() {
-	closeAll(k.late)
+	posix.CloseAll(k.late)
 	k.late = nil
 }
 
@@ -509,7 +510,7 @@ func TestWhatIsAdopted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { closeAll(pair[:1]) })
+			t.Cleanup(func() { posix.CloseAll(pair[:1]) })
 			ends[name], end = pair[0], pair[1]
 		}
 		return s.AdoptStored(name, end, nil)

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onset/platform"
+	"onset/platform/posix"
 )
 
 // wholeWrite is how many bytes a socket takes whole or not at all.
@@ -196,14 +197,8 @@ func (st *stream) claim(n uint32) ([]int, error) {
 }
 
 func (st *stream) closeFiles() {
-	closeAll(st.files)
+	posix.CloseAll(st.files)
 	st.files = nil
-}
-
-func closeAll(files []int) {
-	for _, fd := range files {
-		unix.Close(fd)
-	}
 }
 
 // send queues bytes and writes what the socket takes: a reply that is in the

@@ -16,6 +16,7 @@ import (
 	"onset/core/job"
 	"onset/platform"
 	"onset/platform/bus"
+	"onset/platform/posix"
 )
 
 // Bounds of what comes over sockets of sd_notify.
@@ -184,7 +185,7 @@ func (m *Manager) closeNotify(s *notifySocket) {
 	m.kept.drop(s.name())
 	m.k.Poller.Remove(s.FD)
 	unix.Close(s.FD)
-	closeAll(s.unused)
+	posix.CloseAll(s.unused)
 	s.unused = nil
 }
 
@@ -256,13 +257,7 @@ func (m *Manager) notified(s *notifySocket) {
 		err = errStranger
 	}
 	m.complain("Message of %s to the notify socket left out: %s", from, err)
-	closeAll(files)
-}
-
-func closeAll(files []int) {
-	for _, fd := range files {
-		unix.Close(fd)
-	}
+	posix.CloseAll(files)
 }
 
 // complain tells once of each kind of message that is left out.
@@ -344,7 +339,7 @@ func (m *Manager) notifyTaken() {
 			s.peeked = false
 			unix.Recvfrom(s.FD, nil, unix.MSG_DONTWAIT) // closes its descriptors
 		}
-		closeAll(s.unused)
+		posix.CloseAll(s.unused)
 		s.unused = nil
 	}
 }

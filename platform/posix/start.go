@@ -47,7 +47,7 @@ func NewBirth(tracked bool) (*Birth, error) {
 	}
 	var gate [2]int
 	if err := unix.Pipe2(gate[:], unix.O_CLOEXEC); err != nil {
-		closeAll(report[:])
+		CloseAll(report[:])
 		return nil, err
 	}
 	b.gate = gate[:]
@@ -58,9 +58,10 @@ func NewBirth(tracked bool) (*Birth, error) {
 func (b *Birth) Born() { unix.Close(b.report) }
 
 // Open lets the stage go on.
-func (b *Birth) Open() { closeAll(b.gate) }
+func (b *Birth) Open() { CloseAll(b.gate) }
 
-func closeAll(fds []int) {
+// CloseAll closes descriptors.
+func CloseAll(fds []int) {
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
