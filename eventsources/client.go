@@ -122,7 +122,11 @@ func (c *client) emit(ctx context.Context, e Event, wait bool) error {
 		if err != nil {
 			return err
 		}
-		call := <-goCall(ctx, conn, control.Root, control.EmitEvent, e.Name, e.Env, wait).Done
+		method, args := control.EmitEvent, []any{e.Name, e.Env, wait}
+		if e.File != nil {
+			method, args = control.EmitEventWithFile, append(args, dbus.UnixFD(e.File.Fd()))
+		}
+		call := <-goCall(ctx, conn, control.Root, method, args...).Done
 		switch {
 		case call.Err == nil || isAnswer(call.Err):
 			return call.Err

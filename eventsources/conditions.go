@@ -5,52 +5,12 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/godbus/dbus/v5"
 
 	"onset/core/control"
 	"onset/core/expr"
 )
-
-// jobChanges collects the jobs that init tells to have come or gone since they
-// were last taken. It is the handler of all signals of a connection, called by
-// the goroutine that reads it, and so never waits.
-type jobChanges struct {
-	mu   sync.Mutex
-	jobs map[dbus.ObjectPath]bool
-	some chan struct{} // capacity 1: jobs is not empty
-}
-
-func newJobChanges() *jobChanges {
-	return &jobChanges{jobs: map[dbus.ObjectPath]bool{}, some: make(chan struct{}, 1)}
-}
-
-// DeliverSignal implements dbus.SignalHandler.
-func (j *jobChanges) DeliverSignal(iface, name string, s *dbus.Signal) {
-	added, removed := &control.Signals[control.SignalJobAdded], &control.Signals[control.SignalJobRemoved]
-	if iface != added.Interface || name != added.Name && name != removed.Name || len(s.Body) == 0 {
-		return
-	}
-	if path, ok := s.Body[0].(dbus.ObjectPath); ok {
-		j.mark(path)
-	}
-}
-
-func (j *jobChanges) mark(paths ...dbus.ObjectPath) {
-	if len(paths) == 0 {
-		return
-	}
-	j.mu.Lock()
-	for _, p := range paths {
-		j.jobs[p] = true
-	}
-	j.mu.Unlock()
-	select {
-	case j.some <- struct{}{}:
-	default:
-	}
-}
 
 // take returns the jobs to be read anew, in order of their paths.
 func (j *jobChanges) take() []dbus.ObjectPath {

@@ -42,6 +42,7 @@ type Host struct {
 type hosting struct {
 	*Host
 	client *client
+	watch  watchers
 	jobs   map[dbus.ObjectPath][]Condition
 	ports  []*port
 	fatal  chan error // capacity: one a port
@@ -71,7 +72,7 @@ func (h *Host) Run(ctx context.Context) error {
 	defer cancel() // before rest
 	for ctx.Err() == nil {
 		changes := newJobChanges()
-		conn, err := r.connect(ctx, changes)
+		conn, err := r.connect(ctx, signalHandler{changes, &r.watch})
 		if err == nil {
 			err = r.serve(ctx, conn, changes)
 			r.client.drop(conn)
@@ -85,9 +86,9 @@ func (h *Host) Run(ctx context.Context) error {
 }
 
 // connect connects to init, trying for a while.
-func (r *hosting) connect(ctx context.Context, changes *jobChanges) (*dbus.Conn, error) {
+func (r *hosting) connect(ctx context.Context, h dbus.SignalHandler) (*dbus.Conn, error) {
 	for end := time.Now().Add(giveUp); ; {
-		conn, err := dial(ctx, r.Address, changes)
+		conn, err := dial(ctx, r.Address, h)
 		switch {
 		case err == nil:
 			return conn, nil
@@ -119,6 +120,7 @@ func (r *hosting) serve(ctx context.Context, conn *dbus.Conn, changes *jobChange
 	if err != nil || r.client.use(conn) != nil {
 		return nil // the next connection
 	}
+	r.watch.tell(Signal{Kind: Connected})
 	r.jobs = map[dbus.ObjectPath][]Condition{}
 	changes.mark(paths...)
 	for {
@@ -268,6 +270,9 @@ func (p *port) Conditions() ([]Condition, <-chan struct{}) {
 	defer p.mu.Unlock()
 	return p.conditions, p.changed
 }
+
+// Watch implements Init.
+func (p *port) Watch(ctx context.Context, f func(Signal)) { p.host.watch.add(ctx, f) }
 
 // Logf implements Init.
 func (p *port) Logf(format string, args ...any) {

@@ -27,6 +27,7 @@ package eventsources
 import (
 	"context"
 	"errors"
+	"os"
 
 	"onset/core/expr"
 )
@@ -61,22 +62,52 @@ type Init interface {
 	// Conditions returns the operands that concern the source, as jobs have them
 	// now, and a channel that is closed when there are others.
 	Conditions() (list []Condition, changed <-chan struct{})
+	// Watch has f called with each signal of init until the context is done, one
+	// after the other and in init's order. f does not wait: all that init tells
+	// the host comes by the same goroutine.
+	Watch(ctx context.Context, f func(Signal))
 	// Logf writes a line to the log of the host.
 	Logf(format string, args ...any)
 }
 
-// Event is an event to be emitted. Env is KEY=VALUE, in order.
+// Event is an event to be emitted. Env is KEY=VALUE, in order. Processes that
+// the event starts get File, if there is one, and it may be closed once the
+// call has returned.
 type Event struct {
 	Name string
 	Env  []string
+	File *os.File
 }
 
 // Fact is a fact; two with the same name and variables are the same. A name is
-// used with variables always or never.
+// used with variables always or never. While the fact holds, a job whose start
+// on names it gets File at each start, if there is one; the source closes it
+// after the fact was retracted.
 type Fact struct {
 	Name string
 	Env  []string // KEY=VALUE, in order
+	File *os.File
 }
+
+// Signal is something that init told all its clients.
+type Signal struct {
+	Kind SignalKind
+	Path string   // of the job (InstanceAdded, InstanceRemoved)
+	Name string   // of the event (EventEmitted)
+	Env  []string // likewise
+}
+
+// SignalKind is what a signal tells.
+type SignalKind uint8
+
+// The kinds.
+const (
+	Connected       SignalKind = iota // to init anew: what happened meanwhile was missed
+	EventEmitted                      // an event is being handled
+	InstanceAdded                     // a job has one more instance
+	InstanceRemoved                   // a job has one less
+	Restarted                         // init was executed anew; the connection is the same
+)
 
 // Condition is an operand of a job's conditions, aliases written out.
 type Condition struct {

@@ -1,6 +1,6 @@
 // Package sourcetest has what tests of event sources need: a Recorder in the
-// place of init for a single source, an Init that speaks D-Bus for hosts, and a
-// Session of the real init for both.
+// place of init for a single source, an Init that speaks D-Bus for hosts, a
+// Session of the real init for both, and a message Bus.
 package sourcetest
 
 import (
@@ -23,6 +23,7 @@ type Recorder struct {
 	facts      []string // that hold, in order
 	conditions []eventsources.Condition
 	changed    chan struct{}
+	watchers   []func(eventsources.Signal)
 }
 
 func words(name string, env []string) string {
@@ -107,6 +108,23 @@ func (r *Recorder) Conditions() ([]eventsources.Condition, <-chan struct{}) {
 		r.changed = make(chan struct{})
 	}
 	return r.conditions, r.changed
+}
+
+// Watch implements eventsources.Init; it does not look at the context.
+func (r *Recorder) Watch(_ context.Context, f func(eventsources.Signal)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.watchers = append(r.watchers, f)
+}
+
+// Signal tells those who watch what init would tell.
+func (r *Recorder) Signal(s eventsources.Signal) {
+	r.mu.Lock()
+	watchers := slices.Clone(r.watchers)
+	r.mu.Unlock()
+	for _, f := range watchers {
+		f(s)
+	}
 }
 
 // Logf implements eventsources.Init.
