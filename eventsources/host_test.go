@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -122,6 +123,49 @@ func TestSourceRunsWhileAConditionConcernsIt(t *testing.T) {
 			init.Await("the fact again", is("x A=1"))
 		})
 	}
+}
+
+// TestSignalsReachTheSource has a source tell what it hears of.
+func TestSignalsReachTheSource(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	start(t, init, long, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
+		heard := make(chan eventsources.Signal, 9)
+		in.Watch(ctx, func(s eventsources.Signal) { heard <- s })
+		in.Emit(ctx, eventsources.Event{Name: "watching"})
+		for {
+			select {
+			case s := <-heard:
+				in.Emit(ctx, eventsources.Event{Name: fmt.Sprintf("heard %d %s%s %q", s.Kind, s.Path, s.Name, s.Env)})
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}})
+	init.Await("the source", func(events, _ []string) bool { return slices.Contains(events, "watching") })
+	init.EventEmitted("a", "N=1")
+	init.InstanceRemoved("job")
+	init.Await("what it heard", func(events, _ []string) bool {
+		return strings.HasSuffix(strings.Join(events, "\n"), `heard 1 a ["N=1"]`+"\n"+`heard 3 /com/ubuntu/Upstart/jobs/job []`)
+	})
+}
+
+// TestEventsWithFiles has events whose file the source closes at once.
+func TestEventsWithFiles(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	start(t, init, long, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
+		for range 3 {
+			file, err := os.Open(os.DevNull)
+			if err != nil {
+				return err
+			}
+			in.Emit(ctx, eventsources.Event{Name: "x", File: file})
+			file.Close()
+			in.Emit(ctx, eventsources.Event{Name: "x"})
+		}
+		<-ctx.Done()
+		return nil
+	}})
+	init.Await("all", emitted("x +file", "x", "x +file", "x", "x +file", "x"))
 }
 
 func TestNamedSourcesRunAlone(t *testing.T) {

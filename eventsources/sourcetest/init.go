@@ -3,13 +3,16 @@ package sourcetest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,7 +22,8 @@ import (
 )
 
 // Init is as much of init as a host of sources talks to: a private socket with
-// jobs, events and facts. Facts belong to a connection and end with it.
+// jobs, events, facts and signals. Facts belong to a connection and end with
+// it. An event or fact that came with a descriptor reads "… +file".
 type Init struct {
 	Address string
 
@@ -37,7 +41,7 @@ type Init struct {
 // peer is a client.
 type peer struct {
 	init   *Init
-	conn   net.Conn
+	conn   *net.UnixConn
 	mu     sync.Mutex // of writing
 	serial uint32
 }
@@ -46,6 +50,11 @@ type peer struct {
 type held struct {
 	text string
 	by   *peer
+}
+
+// same reports whether it is the same fact of the same client.
+func (h held) same(o held) bool {
+	return strings.TrimSuffix(h.text, withFile) == strings.TrimSuffix(o.text, withFile) && h.by == o.by
 }
 
 // NewInit returns an init without jobs, which ends with the test.
@@ -73,7 +82,7 @@ func (i *Init) accept() {
 		if err != nil {
 			return
 		}
-		p := &peer{init: i, conn: conn}
+		p := &peer{init: i, conn: conn.(*net.UnixConn)}
 		i.mu.Lock()
 		i.conns[p] = true
 		i.mu.Unlock()
@@ -107,27 +116,39 @@ func (i *Init) SetJob(name string, conditions map[string][][]string) {
 		props[key] = dbus.MakeVariant(rpn)
 	}
 	i.mu.Lock()
-	i.jobs[control.Root+"/jobs/"+name] = props
+	i.jobs[jobPath(name)] = props
 	i.mu.Unlock()
-	i.tell(control.SignalJobAdded, dbus.ObjectPath(control.Root+"/jobs/"+name))
+	i.tell(control.SignalJobAdded, control.Root, dbus.ObjectPath(jobPath(name)))
 }
 
 // RemoveJob removes a job.
 func (i *Init) RemoveJob(name string) {
 	i.mu.Lock()
-	delete(i.jobs, control.Root+"/jobs/"+name)
+	delete(i.jobs, jobPath(name))
 	i.mu.Unlock()
-	i.tell(control.SignalJobRemoved, dbus.ObjectPath(control.Root+"/jobs/"+name))
+	i.tell(control.SignalJobRemoved, control.Root, dbus.ObjectPath(jobPath(name)))
 }
 
-// tell sends clients a signal of the manager.
-func (i *Init) tell(id control.SignalID, body ...any) {
+// EventEmitted tells clients that an event is being handled.
+func (i *Init) EventEmitted(name string, env ...string) {
+	i.tell(control.SignalEventEmitted, control.Root, name, append([]string{}, env...))
+}
+
+// InstanceRemoved tells clients that a job has one instance less.
+func (i *Init) InstanceRemoved(job string) {
+	i.tell(control.SignalInstanceRemoved, jobPath(job), dbus.ObjectPath(jobPath(job)+"/_"))
+}
+
+func jobPath(name string) string { return control.Root + "/jobs/" + name }
+
+// tell sends clients a signal.
+func (i *Init) tell(id control.SignalID, path string, body ...any) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for p := range i.conns {
 		spec := control.Signals[id]
 		p.send(dbus.TypeSignal, map[dbus.HeaderField]dbus.Variant{
-			dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(control.Root)),
+			dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(path)),
 			dbus.FieldInterface: dbus.MakeVariant(spec.Interface),
 			dbus.FieldMember:    dbus.MakeVariant(spec.Name),
 		}, body)
@@ -156,14 +177,16 @@ func (i *Init) Await(what string, holds func(events, facts []string) bool) {
 
 // serve talks to a client until it goes.
 func (p *peer) serve() {
-	in := bufio.NewReader(p.conn)
+	files := &received{conn: p.conn}
+	in := bufio.NewReader(files)
 	err := p.authenticate(in)
 	for err == nil {
 		var m *dbus.Message
 		if m, err = dbus.DecodeMessage(in); err == nil && m.Type == dbus.TypeMethodCall {
-			p.answer(m)
+			p.answer(m, files)
 		}
 	}
+	files.close(len(files.fds))
 	p.conn.Close()
 	p.init.mu.Lock()
 	defer p.init.mu.Unlock()
@@ -186,7 +209,7 @@ func (p *peer) authenticate(in *bufio.Reader) error {
 		case word == "AUTH" && rest == "":
 			_, err = fmt.Fprint(p.conn, "REJECTED EXTERNAL\r\n")
 		case word == "NEGOTIATE_UNIX_FD":
-			_, err = fmt.Fprint(p.conn, "ERROR\r\n")
+			_, err = fmt.Fprint(p.conn, "AGREE_UNIX_FD\r\n")
 		default:
 			_, err = fmt.Fprint(p.conn, "OK 00000000000000000000000000000000\r\n")
 		}
@@ -196,7 +219,38 @@ func (p *peer) authenticate(in *bufio.Reader) error {
 	}
 }
 
-func (p *peer) answer(m *dbus.Message) {
+// received reads a connection and has the descriptors that came, in order.
+type received struct {
+	conn *net.UnixConn
+	fds  []int
+	oob  [1 << 10]byte
+}
+
+func (r *received) Read(b []byte) (int, error) {
+	n, oob, _, _, err := r.conn.ReadMsgUnix(b, r.oob[:])
+	if err != nil || n == 0 {
+		return 0, cmp.Or(err, io.EOF)
+	}
+	messages, err := syscall.ParseSocketControlMessage(r.oob[:oob])
+	for _, m := range messages {
+		var fds []int
+		if fds, err = syscall.ParseUnixRights(&m); err != nil {
+			break
+		}
+		r.fds = append(r.fds, fds...)
+	}
+	return n, err
+}
+
+// close closes the first n descriptors.
+func (r *received) close(n int) {
+	for _, fd := range r.fds[:n] {
+		syscall.Close(fd)
+	}
+	r.fds = r.fds[n:]
+}
+
+func (p *peer) answer(m *dbus.Message, files *received) {
 	p.init.mu.Lock()
 	hold := p.init.hold
 	p.init.mu.Unlock()
@@ -204,6 +258,13 @@ func (p *peer) answer(m *dbus.Message) {
 		<-hold
 	}
 	body, fault := p.do(m)
+	if n, _ := m.Headers[dbus.FieldUnixFDs].Value().(uint32); n > 0 {
+		if int(n) > len(files.fds) {
+			p.init.t.Error("a call came without its descriptors")
+			n = uint32(len(files.fds))
+		}
+		files.close(int(n))
+	}
 	headers := map[dbus.HeaderField]dbus.Variant{dbus.FieldReplySerial: dbus.MakeVariant(m.Serial())}
 	kind := dbus.TypeMethodReply
 	if fault != "" {
@@ -224,7 +285,8 @@ func (p *peer) do(m *dbus.Message) (body []any, fault string) {
 	if len(m.Body) >= 2 {
 		name, _ := m.Body[0].(string)
 		env, _ := m.Body[1].([]string)
-		text = words(name, env)
+		_, file := m.Headers[dbus.FieldUnixFDs]
+		text = words(name, env, file)
 	}
 	switch member {
 	case "GetAllJobs":
@@ -238,15 +300,19 @@ func (p *peer) do(m *dbus.Message) (body []any, fault string) {
 			return []any{props}, ""
 		}
 		return nil, "org.freedesktop.DBus.Error.UnknownMethod"
-	case "EmitEvent":
+	case "EmitEvent", "EmitEventWithFile":
 		i.events = append(i.events, text)
-	case "AssertFact":
+	case "AssertFact", "AssertFactWithFile":
 		if i.refuse {
 			return []any{"AccessDenied"}, "org.freedesktop.DBus.Error.AccessDenied"
 		}
-		i.facts = append(i.facts, held{text, p})
+		at := slices.IndexFunc(i.facts, held{text, p}.same)
+		if at < 0 {
+			at, i.facts = len(i.facts), append(i.facts, held{})
+		}
+		i.facts[at] = held{text, p}
 	case "RetractFact":
-		i.facts = slices.DeleteFunc(i.facts, func(f held) bool { return f == held{text, p} })
+		i.facts = slices.DeleteFunc(i.facts, held{text, p}.same)
 	default:
 		i.t.Errorf("unexpected call %s", member)
 	}

@@ -15,20 +15,32 @@ import (
 
 // Recorder is an eventsources.Init that writes down what it is told, a line a
 // thing: "emit NAME KEY=VALUE…", "wait …" for events that are waited for,
-// "fact …", "no fact …", and "log …". A fact that holds already, or is
-// retracted in vain, makes no line.
+// "fact …", "no fact …", and "log …". What comes with a file ends in "+file". A
+// fact that holds already with the same file, or is retracted in vain, makes no
+// line.
 type Recorder struct {
 	mu         sync.Mutex
 	lines      []string
-	facts      []string // that hold, in order
+	facts      []eventsources.Fact // that hold, in order
 	conditions []eventsources.Condition
 	changed    chan struct{}
 	watchers   []func(eventsources.Signal)
 }
 
-func words(name string, env []string) string {
-	return strings.Join(append([]string{name}, env...), " ")
+// withFile ends the text of what came with a file.
+const withFile = " +file"
+
+func words(name string, env []string, file bool) string {
+	text := strings.Join(append([]string{name}, env...), " ")
+	if file {
+		text += withFile
+	}
+	return text
 }
+
+func eventText(e eventsources.Event) string { return words(e.Name, e.Env, e.File != nil) }
+
+func factText(f eventsources.Fact) string { return words(f.Name, f.Env, f.File != nil) }
 
 func (r *Recorder) add(line string) {
 	r.mu.Lock()
@@ -38,24 +50,35 @@ func (r *Recorder) add(line string) {
 
 // Emit implements eventsources.Init.
 func (r *Recorder) Emit(ctx context.Context, e eventsources.Event) error {
-	r.add("emit " + words(e.Name, e.Env))
+	r.add("emit " + eventText(e))
 	return ctx.Err()
 }
 
 // EmitWait implements eventsources.Init.
 func (r *Recorder) EmitWait(ctx context.Context, e eventsources.Event) error {
-	r.add("wait " + words(e.Name, e.Env))
+	r.add("wait " + eventText(e))
 	return ctx.Err()
+}
+
+// index returns where a fact is among those that hold, whatever its file; -1
+// if it is not.
+func (r *Recorder) index(f eventsources.Fact) int {
+	return slices.IndexFunc(r.facts, func(o eventsources.Fact) bool { return o.Name == f.Name && slices.Equal(o.Env, f.Env) })
 }
 
 // Assert implements eventsources.Init.
 func (r *Recorder) Assert(f eventsources.Fact) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if text := words(f.Name, f.Env); !slices.Contains(r.facts, text) {
-		r.facts = append(r.facts, text)
-		r.lines = append(r.lines, "fact "+text)
+	switch i := r.index(f); {
+	case i < 0:
+		r.facts = append(r.facts, f)
+	case r.facts[i].File != f.File:
+		r.facts[i] = f
+	default:
+		return nil
 	}
+	r.lines = append(r.lines, "fact "+factText(f))
 	return nil
 }
 
@@ -63,27 +86,25 @@ func (r *Recorder) Assert(f eventsources.Fact) error {
 func (r *Recorder) Retract(f eventsources.Fact) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	text := words(f.Name, f.Env)
-	if i := slices.Index(r.facts, text); i >= 0 {
+	if i := r.index(f); i >= 0 {
+		r.lines = append(r.lines, "no fact "+factText(r.facts[i]))
 		r.facts = slices.Delete(r.facts, i, i+1)
-		r.lines = append(r.lines, "no fact "+text)
 	}
 	return nil
 }
 
 // Hold implements eventsources.Init.
 func (r *Recorder) Hold(facts []eventsources.Fact) error {
-	var keep []string
+	keep := &Recorder{facts: facts}
 	for _, f := range facts {
-		keep = append(keep, words(f.Name, f.Env))
 		r.Assert(f)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.facts = slices.DeleteFunc(r.facts, func(text string) bool {
-		gone := !slices.Contains(keep, text)
+	r.facts = slices.DeleteFunc(r.facts, func(f eventsources.Fact) bool {
+		gone := keep.index(f) < 0
 		if gone {
-			r.lines = append(r.lines, "no fact "+text)
+			r.lines = append(r.lines, "no fact "+factText(f))
 		}
 		return gone
 	})
@@ -143,5 +164,9 @@ func (r *Recorder) Take() []string {
 func (r *Recorder) Facts() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.facts)
+	var list []string
+	for _, f := range r.facts {
+		list = append(list, factText(f))
+	}
+	return list
 }
