@@ -17,6 +17,7 @@ const KernelVariable = "ONSET_LINUX_KERNEL"
 type LinuxKernel struct {
 	Path    string
 	Version string // such as 6.1.0-56-cloud-amd64
+	Modules string // the folder of its modules; empty where there is none
 }
 
 // FindKernel looks for a kernel: the one that ONSET_LINUX_KERNEL names, one of
@@ -24,18 +25,19 @@ type LinuxKernel struct {
 // The error says what was tried.
 func FindKernel(cache string) (LinuxKernel, error) {
 	if name := os.Getenv(KernelVariable); name != "" {
-		return readKernel(name) // asked for, so nothing else will do
+		return readKernel(name, "/", cache) // asked for, so nothing else will do
 	}
-	return findKernel("/boot", filepath.Join(cache, "boot"))
+	return findKernel("/", cache)
 }
 
-func findKernel(folders ...string) (LinuxKernel, error) {
+func findKernel(roots ...string) (LinuxKernel, error) {
 	var tried []string
-	for _, dir := range folders {
+	for _, root := range roots {
+		dir := filepath.Join(root, "boot")
 		names, _ := filepath.Glob(filepath.Join(dir, "vmlinuz-*"))
 		slices.SortFunc(names, func(a, b string) int { return compareVersions(b, a) }) // newest first
 		for _, name := range names {
-			kernel, err := readKernel(name)
+			kernel, err := readKernel(name, roots...)
 			if err == nil {
 				return kernel, nil
 			}
@@ -72,8 +74,9 @@ const (
 	headerSize    = 0x8000
 )
 
-// readKernel takes an image for what its header says.
-func readKernel(name string) (LinuxKernel, error) {
+// readKernel takes an image for what its header says, and looks for its modules
+// below the roots.
+func readKernel(name string, roots ...string) (LinuxKernel, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return LinuxKernel{}, fmt.Errorf("cannot read kernel: %v", err)
@@ -91,5 +94,12 @@ func readKernel(name string) (LinuxKernel, error) {
 	}
 	text, _, _ := bytes.Cut(header[at:], []byte{0})
 	version, _, _ := strings.Cut(string(text), " ")
-	return LinuxKernel{Path: name, Version: version}, nil
+	kernel := LinuxKernel{Path: name, Version: version}
+	for _, root := range roots {
+		dir := filepath.Join(root, "lib", "modules", version)
+		if _, err := os.Stat(filepath.Join(dir, "modules.builtin")); err == nil && kernel.Modules == "" {
+			kernel.Modules = dir
+		}
+	}
+	return kernel, nil
 }

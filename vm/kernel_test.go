@@ -11,6 +11,9 @@ import (
 // writeKernel writes the header of an image with a version.
 func writeKernel(t *testing.T, name, version string) {
 	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	image := make([]byte, 0x400)
 	copy(image[headerMagic:], "HdrS")
 	binary.LittleEndian.PutUint16(image[headerVersion:], 0x100)
@@ -22,14 +25,14 @@ func writeKernel(t *testing.T, name, version string) {
 
 func TestNewestReadableKernelOfTheFirstFolder(t *testing.T) {
 	host, cache := t.TempDir(), t.TempDir()
-	writeKernel(t, filepath.Join(host, "vmlinuz-6.9.1"), "6.9.1")
-	writeKernel(t, filepath.Join(host, "vmlinuz-6.10.1"), "6.10.1")
-	writeKernel(t, filepath.Join(cache, "vmlinuz-7.0.0"), "7.0.0")
-	if err := os.WriteFile(filepath.Join(host, "vmlinuz-8.0.0"), []byte("\x7fELF"), 0o644); err != nil {
+	writeKernel(t, filepath.Join(host, "boot", "vmlinuz-6.9.1"), "6.9.1")
+	writeKernel(t, filepath.Join(host, "boot", "vmlinuz-6.10.1"), "6.10.1")
+	writeKernel(t, filepath.Join(cache, "boot", "vmlinuz-7.0.0"), "7.0.0")
+	if err := os.WriteFile(filepath.Join(host, "boot", "vmlinuz-8.0.0"), []byte("\x7fELF"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	got, err := findKernel(host, cache)
-	if err != nil || got.Version != "6.10.1" || got.Path != filepath.Join(host, "vmlinuz-6.10.1") {
+	if err != nil || got.Version != "6.10.1" || got.Path != filepath.Join(host, "boot", "vmlinuz-6.10.1") {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if got, err = findKernel(t.TempDir(), cache); err != nil || got.Version != "7.0.0" {
@@ -39,7 +42,10 @@ func TestNewestReadableKernelOfTheFirstFolder(t *testing.T) {
 
 func TestNoKernelSaysWhatWasTried(t *testing.T) {
 	host, cache := t.TempDir(), t.TempDir()
-	bad := filepath.Join(host, "vmlinuz-8.0.0")
+	bad := filepath.Join(host, "boot", "vmlinuz-8.0.0")
+	if err := os.Mkdir(filepath.Dir(bad), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(bad, make([]byte, 0x400), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -20,19 +20,22 @@ type monitor struct {
 	answers chan message  // of commands, and closed at the end
 	ended   chan struct{} // closed at the end
 
-	mu     sync.Mutex
-	reason string // of the last SHUTDOWN event
+	mu        sync.Mutex
+	reason    string         // of the last SHUTDOWN event
+	unplugged map[string]int // id: how often it was taken away
+	more      chan struct{}  // closed and replaced when it is one more
 }
 
 type message struct {
 	Return json.RawMessage
 	Error  *struct{ Desc string }
 	Event  string
-	Data   struct{ Reason string }
+	Data   struct{ Reason, Device string }
 }
 
 func newMonitor(conn io.ReadWriteCloser) *monitor {
-	m := &monitor{conn: conn, answers: make(chan message, 1), ended: make(chan struct{})}
+	m := &monitor{conn: conn, answers: make(chan message, 1), ended: make(chan struct{}),
+		unplugged: map[string]int{}, more: make(chan struct{})}
 	go m.read()
 	return m
 }
@@ -49,6 +52,12 @@ func (m *monitor) read() {
 		case msg.Event == "SHUTDOWN":
 			m.mu.Lock()
 			m.reason = msg.Data.Reason
+			m.mu.Unlock()
+		case msg.Event == "DEVICE_DELETED" && msg.Data.Device != "":
+			m.mu.Lock()
+			m.unplugged[msg.Data.Device]++
+			close(m.more)
+			m.more = make(chan struct{})
 			m.mu.Unlock()
 		case msg.Return != nil || msg.Error != nil:
 			m.answers <- msg
@@ -76,6 +85,32 @@ func (m *monitor) execute(command string, arguments any) error {
 		return nil
 	case <-time.After(monitorTime):
 		return fmt.Errorf("cannot ask qemu for %q: no answer within %v", command, monitorTime)
+	}
+}
+
+// unplug takes a device away and waits until it is gone, which on some buses
+// the guest has to agree to.
+func (m *monitor) unplug(id string, timeout time.Duration) error {
+	m.mu.Lock()
+	before := m.unplugged[id]
+	m.mu.Unlock()
+	if err := m.execute("device_del", map[string]string{"id": id}); err != nil {
+		return err
+	}
+	for timer := time.NewTimer(timeout); ; {
+		m.mu.Lock()
+		now, more := m.unplugged[id], m.more
+		m.mu.Unlock()
+		if now > before {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-m.ended:
+			return fmt.Errorf("cannot take %q away: qemu is gone", id)
+		case <-timer.C:
+			return fmt.Errorf("cannot take %q away: the guest does not let it go within %v", id, timeout)
+		}
 	}
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees to it that the machines of the boot tests can be started: QEMU, and
-# below the folder $1 Debian's cloud kernel and static busybox. What is there
+# below the folder $1 Debian's cloud kernel with its modules and static busybox. What is there
 # already is kept. Only QEMU is ever installed, and only by root; the rest is
 # downloaded and unpacked, which anybody may do.
 set -eu
@@ -34,12 +34,13 @@ update() {
 	apt apt-get -q update
 }
 
-# fetch PACKAGE FOLDER downloads it and unpacks that one folder of it.
+# fetch PACKAGE ./FOLDER... downloads it and unpacks those folders of it.
 fetch() {
 	echo "== fetching $1"
 	apt apt-get download "$1" || { update && apt apt-get download "$1"; } || fail "cannot download $1"
 	for deb in "$1"_*.deb; do
-		dpkg-deb --fsys-tarfile "$deb" | tar -xf - "./$2"
+		shift
+		dpkg-deb --fsys-tarfile "$deb" | tar -xf - "$@"
 		rm -f "$deb"
 	done
 }
@@ -61,18 +62,23 @@ fi
 
 named=${ONSET_LINUX_KERNEL:-}
 [ -z "$named" ] || [ -e "$named" ] || fail "no file $named (ONSET_LINUX_KERNEL)"
-if [ -n "$named" ] || ls boot/vmlinuz-* >/dev/null 2>&1; then
-	[ ! -e bin/busybox ] || exit 0
+# has_kernel: modules are of the same package, and came later to this script.
+has_kernel() {
+	[ -n "$named" ] || { ls boot/vmlinuz-* && ls lib/modules/*/modules.builtin; } >/dev/null 2>&1
+}
+if has_kernel && [ -e bin/busybox ]; then
+	exit 0
 fi
 
 for tool in apt-get apt-cache dpkg-deb; do
 	command -v $tool >/dev/null || fail "no $tool: kernel and busybox come from Debian packages"
 done
-if [ -z "$named" ] && ! ls boot/vmlinuz-* >/dev/null 2>&1; then
+if ! has_kernel; then
 	package=$(kernel)
 	[ -n "$package" ] || { update && package=$(kernel); }
 	[ -n "$package" ] || fail "apt knows no linux-image-cloud-amd64"
-	fetch "$package" boot
+	rm -rf boot lib
+	fetch "$package" ./boot ./lib/modules
 fi
-[ -e bin/busybox ] || fetch busybox-static bin
+[ -e bin/busybox ] || fetch busybox-static ./bin
 rm -rf apt

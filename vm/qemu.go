@@ -217,16 +217,25 @@ func (m *Machine) CtrlAltDel() error {
 // PowerButton presses it, which a guest hears by ACPI (module "button").
 func (m *Machine) PowerButton() error { return m.monitor.execute("system_powerdown", nil) }
 
-// Plug connects a device to a bus that the machine has for it. Its id is its
-// name, so there is one of a kind.
+// unplugTime is how long a guest may take to let a device go.
+const unplugTime = 10 * time.Second
+
+// Plug connects a device to a bus that the machine has for it: a driver of
+// QEMU's and its properties, as -device has them. Its id is the driver's name
+// if it is given none.
 func (m *Machine) Plug(device string) error {
-	return m.monitor.execute("device_add", map[string]string{"driver": device, "id": device})
+	driver, rest, _ := strings.Cut(device, ",")
+	properties := map[string]string{"driver": driver, "id": driver}
+	for property := range strings.SplitSeq(rest, ",") {
+		if key, value, ok := strings.Cut(property, "="); ok {
+			properties[key] = value
+		}
+	}
+	return m.monitor.execute("device_add", properties)
 }
 
-// Unplug takes away what Plug has plugged.
-func (m *Machine) Unplug(device string) error {
-	return m.monitor.execute("device_del", map[string]string{"id": device})
-}
+// Unplug takes away the device of an id, and returns when it is gone.
+func (m *Machine) Unplug(id string) error { return m.monitor.unplug(id, unplugTime*m.scale) }
 
 // Wait returns how the machine ended: script.Off or script.Reset. It is an
 // error if it runs on, or ended otherwise.

@@ -93,7 +93,7 @@ var guest string
 
 // buildInit builds the programs under test into dir.
 func buildInit(module, dir string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir+"/", "./cmd/init", "./cmd/initctl")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir+"/", "./cmd/init", "./cmd/initctl", "./cmd/onset-sources")
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -104,7 +104,7 @@ func buildInit(module, dir string) error {
 
 // addInit makes our init, built in dir, process 1 of the root.
 func addInit(root *initramfs.Archive, dir string) error {
-	for _, name := range []string{"init", "initctl"} {
+	for _, name := range []string{"init", "initctl", "onset-sources"} {
 		program, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return err
@@ -124,6 +124,12 @@ func addInit(root *initramfs.Archive, dir string) error {
 	return nil
 }
 
+// backends are what devices that scripts plug in are connected to.
+var backends = []string{
+	"-blockdev", "driver=null-co,node-name=disk,size=16777216,read-zeroes=on",
+	"-chardev", "null,id=null",
+}
+
 // machine writes the initramfs of the script and returns the options that
 // boot it.
 func machine(s *script.Script, image, busybox, programs string, kernel vm.LinuxKernel) ([]vm.Option, error) {
@@ -134,6 +140,9 @@ func machine(s *script.Script, image, busybox, programs string, kernel vm.LinuxK
 	if err != nil {
 		return nil, err
 	}
+	if err := addModules(root, kernel, s.Modules); err != nil {
+		return nil, err
+	}
 	add(s, root)
 	options := []vm.Option{vm.Kernel(kernel.Path), vm.Initrd(image), vm.Append("quiet"), vm.Append(s.Append...)}
 	if !s.BringsInit() {
@@ -141,6 +150,9 @@ func machine(s *script.Script, image, busybox, programs string, kernel vm.LinuxK
 	}
 	if s.Memory != 0 {
 		options = append(options, vm.Memory(s.Memory))
+	}
+	if s.Plugs {
+		options = append(options, vm.Arguments(backends...))
 	}
 	return options, writeImage(root, image)
 }

@@ -4,16 +4,21 @@
 //	# Comments and empty lines mean nothing.
 //	append debug                 more for the kernel, as the system takes it
 //	memory 512                   in MiB
+//	modules button virtio_net    of Linux, loaded before there is a shell
 //	send echo $((1+1))           types the text and Return at the console
 //	expect 30s ^2$               waits [10 s] for a match behind the last one
 //	reject ^panic                fails if this is on the console by now
 //	ctrl-alt-del                 presses the keys
 //	power-button                 presses the button
-//	plug usb-kbd                 gives the machine a device of QEMU's on USB
-//	unplug usb-kbd               takes it away
+//	plug usb-kbd                 gives the machine a device of QEMU's: driver[,property=value]...
+//	unplug usb-kbd               takes it away, by its id or driver, and waits until it is gone
 //	ends off                     waits for the end of the machine: off, reset, panic
 //	-- /bin/tool 0755 --         a file of the guest, to the next such line
 //	-- /bin/ls -> busybox --     a symbolic link
+//
+// A machine of Linux takes devices on PCI, one of FreeBSD on USB. A disk that is
+// plugged in with drive=disk is empty; a serial port goes nowhere with
+// chardev=null.
 //
 // Patterns are regular expressions of package regexp with "^" and "$" at
 // lines, so "^" tells output from the echo of what was typed. The console has

@@ -37,20 +37,21 @@ type Target interface {
 	Console() string                                                // all that was printed until now
 	CtrlAltDel() error
 	PowerButton() error
-	Plug(device string) error                   // as QEMU calls it
-	Unplug(device string) error                 // what Plug has plugged
+	Plug(device string) error                   // driver[,property=value]... of QEMU
+	Unplug(id string) error                     // of what Plug has plugged: the driver, if it says no other
 	Wait(timeout time.Duration) (string, error) // how it ended by itself: Off, Reset or OffOrReset
 }
 
 // Script is one file: settings of the machine, what to do with it, files of
 // its root.
 type Script struct {
-	Source string
-	Append []string // for the kernel
-	Memory int      // MiB, or 0
-	Plugs  bool     // devices of the host
-	Steps  []Step
-	Files  []File
+	Source  string
+	Append  []string // for the kernel
+	Memory  int      // MiB, or 0
+	Modules []string // of Linux
+	Plugs   bool     // devices of the host
+	Steps   []Step
+	Files   []File
 }
 
 // Step is one line.
@@ -99,6 +100,9 @@ func (s *Script) command(line int, text string) error {
 	switch word {
 	case "append":
 		s.Append = append(s.Append, strings.Fields(rest)...)
+		return nil
+	case "modules":
+		s.Modules = append(s.Modules, strings.Fields(rest)...)
 		return nil
 	case "memory":
 		s.Memory, err = strconv.Atoi(rest)

@@ -8,7 +8,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	s, err := Parse("# a test\n\nmemory 512\nappend quiet x=y\nexpect 30s ^a b$\nsend  echo hi\nplug usb-kbd\nends reset\n" +
+	s, err := Parse("# a test\n\nmemory 512\nappend quiet x=y\nmodules button e1000\nexpect 30s ^a b$\nsend  echo hi\nplug usb-kbd\nends reset\n" +
 		"-- /etc/a --\none\n\n# two\n-- /bin/b 0755 --\n-- /bin/c -> b --\n-- not a marker --\n")
 	if err != nil {
 		t.Fatal(err)
@@ -17,14 +17,14 @@ func TestParse(t *testing.T) {
 	for _, step := range s.Steps {
 		steps = append(steps, fmt.Sprintf("%d:%s", step.Line, step.Text))
 	}
-	if got := strings.Join(steps, "|"); got != "5:expect 30s ^a b$|6:send  echo hi|7:plug usb-kbd|8:ends reset" {
+	if got := strings.Join(steps, "|"); got != "6:expect 30s ^a b$|7:send  echo hi|8:plug usb-kbd|9:ends reset" {
 		t.Errorf("steps: %s", got)
 	}
 	if other, err := Parse("unplug usb-kbd"); !s.Plugs || err != nil || other.Plugs {
 		t.Errorf("plugs: %v, without: %v, %v", s.Plugs, other.Plugs, err)
 	}
-	if s.Memory != 512 || strings.Join(s.Append, "|") != "quiet|x=y" {
-		t.Errorf("memory %d, append %q", s.Memory, s.Append)
+	if s.Memory != 512 || strings.Join(s.Append, "|") != "quiet|x=y" || strings.Join(s.Modules, "|") != "button|e1000" {
+		t.Errorf("memory %d, append %q, modules %q", s.Memory, s.Append, s.Modules)
 	}
 	want := "[{/etc/a  420 one\n\n# two\n} {/bin/b  493 } {/bin/c b 420 -- not a marker --\n}]"
 	got := "["
