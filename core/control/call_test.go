@@ -80,6 +80,7 @@ func TestArgumentsReachTheirFields(t *testing.T) {
 		{EmitEventWithFile, []any{"e", list, true, 4}, Call{Name: "e", Env: list, Wait: true, File: 4}},
 		{NotifyDBusAddress, []any{"unix:path=/x"}, Call{Value: "unix:path=/x"}},
 		{AssertFact, []any{"f", list}, Call{Name: "f", Env: list}},
+		{AssertFactWithFile, []any{"f", list, 4}, Call{Name: "f", Env: list, File: 4}},
 		{Why, []any{job}, Call{Job: job}},
 		{JobStart, []any{list, true}, Call{Env: list, Wait: true}},
 		{JobGetInstanceByName, []any{"tty1"}, Call{Name: "tty1"}},

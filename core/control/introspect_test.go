@@ -41,8 +41,8 @@ func TestIntrospectionContainsTheOriginal(t *testing.T) {
 		children []string
 		added    int // lines
 	}{
-		// SetFact ClearFact AssertFact RetractFact GetFacts GetProviders Why
-		{Object{}, []string{"jobs"}, 4*4 + 3 + 4 + 4},
+		// SetFact ClearFact AssertFact RetractFact, AssertFactWithFile, GetFacts GetProviders Why
+		{Object{}, []string{"jobs"}, 4*4 + 5 + 3 + 4 + 4},
 		// start_on_expanded stop_on_expanded while provides
 		{ClassObject("", "foo"), []string{"_"}, 4},
 		// respawn_at phase status_text oom_kills

@@ -35,6 +35,7 @@ const (
 	SetFact
 	ClearFact
 	AssertFact
+	AssertFactWithFile
 	RetractFact
 	GetFacts
 	GetProviders
@@ -120,6 +121,7 @@ var (
 	nameArg     = Arg{Name: "name", Type: "s", To: ToName, Rule: NameNeeded}
 	envArg      = Arg{Name: "env", Type: "as", To: ToEnv, Rule: Pairs}
 	waitArg     = Arg{Name: "wait", Type: "b", To: ToWait}
+	fileArg     = Arg{Name: "file", Type: "h", To: ToFile}
 	replaceArg  = Arg{Name: "replace", Type: "b", To: ToReplace}
 	addressArg  = Arg{Name: "address", Type: "s", To: ToValue}
 	propIfcArg  = Arg{Name: "interface_name", Type: "s", To: ToInterface}
@@ -161,7 +163,7 @@ var Methods = [...]MethodSpec{
 	EmitEvent: {Interface: InterfaceManager, Name: "EmitEvent",
 		In: []Arg{nameArg, envArg, waitArg}, Permission: emitEvent, Async: true},
 	EmitEventWithFile: {Interface: InterfaceManager, Name: "EmitEventWithFile",
-		In:         []Arg{nameArg, envArg, waitArg, {Name: "file", Type: "h", To: ToFile}},
+		In:         []Arg{nameArg, envArg, waitArg, fileArg},
 		Permission: emitEvent, Async: true},
 	NotifyDiskWriteable: {Interface: InterfaceManager, Name: "NotifyDiskWriteable",
 		Permission: "notify disk is writeable", Async: true},
@@ -169,10 +171,12 @@ var Methods = [...]MethodSpec{
 		In: []Arg{addressArg}, Permission: "notify D-Bus address", NotPID1: noBusPID1, Async: true},
 	NotifyCGroupManagerAddress: {Interface: InterfaceManager, Name: "NotifyCGroupManagerAddress",
 		In: []Arg{addressArg}, Permission: "notify cgroup manager address"},
-	EndSession:  {Interface: InterfaceManager, Name: "EndSession", Permission: "end session"},
-	SetFact:     {Interface: InterfaceManager, Name: "SetFact", In: []Arg{nameArg, envArg}, Permission: setFacts},
-	ClearFact:   {Interface: InterfaceManager, Name: "ClearFact", In: []Arg{nameArg, envArg}, Permission: setFacts},
-	AssertFact:  {Interface: InterfaceManager, Name: "AssertFact", In: []Arg{nameArg, envArg}, Permission: setFacts},
+	EndSession: {Interface: InterfaceManager, Name: "EndSession", Permission: "end session"},
+	SetFact:    {Interface: InterfaceManager, Name: "SetFact", In: []Arg{nameArg, envArg}, Permission: setFacts},
+	ClearFact:  {Interface: InterfaceManager, Name: "ClearFact", In: []Arg{nameArg, envArg}, Permission: setFacts},
+	AssertFact: {Interface: InterfaceManager, Name: "AssertFact", In: []Arg{nameArg, envArg}, Permission: setFacts},
+	AssertFactWithFile: {Interface: InterfaceManager, Name: "AssertFactWithFile",
+		In: []Arg{nameArg, envArg, fileArg}, Permission: setFacts},
 	RetractFact: {Interface: InterfaceManager, Name: "RetractFact", In: []Arg{nameArg, envArg}, Permission: setFacts},
 	GetFacts:    {Interface: InterfaceManager, Name: "GetFacts", Out: []Arg{{Name: "facts", Type: "a(sass)"}}},
 	GetProviders: {Interface: InterfaceManager, Name: "GetProviders",

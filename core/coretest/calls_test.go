@@ -143,14 +143,30 @@ func envCall(m control.Method) func(*runner, args) {
 func (r *runner) emit(a args) {
 	wait := !a.flag("--no-wait")
 	c := control.Call{Method: control.EmitEvent, Name: a.word(0), Wait: wait}
-	for _, w := range a.rest(1) {
-		if file, ok := strings.CutPrefix(w, "--file="); ok {
-			c.Method, c.File = control.EmitEventWithFile, r.number(file)
-			continue
-		}
-		c.Env = append(c.Env, w)
+	if c.Env, c.File = r.envAndFile(a.rest(1)); c.File != 0 {
+		c.Method = control.EmitEventWithFile
 	}
 	r.call(a.client, c)
+}
+
+func (r *runner) assert(a args) {
+	c := control.Call{Method: control.AssertFact, Name: a.word(0)}
+	if c.Env, c.File = r.envAndFile(a.rest(1)); c.File != 0 {
+		c.Method = control.AssertFactWithFile
+	}
+	r.call(a.client, c)
+}
+
+// envAndFile takes --file=N out of an environment.
+func (r *runner) envAndFile(words []string) (env []string, file int) {
+	for _, w := range words {
+		if n, ok := strings.CutPrefix(w, "--file="); ok {
+			file = r.number(n)
+			continue
+		}
+		env = append(env, w)
+	}
+	return env, file
 }
 
 func (r *runner) fact(a args) {

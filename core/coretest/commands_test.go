@@ -87,8 +87,8 @@ func init() {
 		"unset-env":            {false, envCall(control.UnsetEnvList)},
 		"list-env":             {false, envCall(control.ListEnv)},
 		"reset-env":            {false, envCall(control.ResetEnv)},
-		"fact":                 {false, (*runner).fact}, // fact set|clear NAME [KEY=VALUE]…
-		"assert":               {false, namedCall(control.AssertFact)},
+		"fact":                 {false, (*runner).fact},   // fact set|clear NAME [KEY=VALUE]…
+		"assert":               {false, (*runner).assert}, // assert NAME [KEY=VALUE]… [--file=N]
 		"retract":              {false, namedCall(control.RetractFact)},
 		"facts":                {false, managerCall(control.GetFacts)},
 		"providers":            {false, namedCall(control.GetProviders)},
@@ -114,7 +114,7 @@ func init() {
 		"ps":        {false, (*runner).ps},
 		"env":       {false, (*runner).env}, // env PROCESS [NAME]…: of the last spawn
 		"spec":      {false, (*runner).spec},
-		"files":     {false, (*runner).files}, // files PROCESS: descriptors of events at the last spawn
+		"files":     {false, (*runner).files}, // files PROCESS: descriptors at the last spawn
 		"tell":      {false, (*runner).tell},  // tell reload|reexec|shutdown|…
 		"advance":   {false, func(r *runner, a args) { r.manager.Pass(r.duration(a.word(0))) }},
 		"wall":      {false, func(r *runner, a args) { r.world.StepWall(r.duration(a.word(0))) }},

@@ -310,12 +310,12 @@ func (e *Engine) hungup(conn uint64) {
 // answerFacts handles the requests that make facts true or false.
 func (e *Engine) answerFacts(r *request) *control.Reply {
 	owner := fact.Owner{Kind: fact.Admin}
-	if r.Method == control.AssertFact || r.Method == control.RetractFact {
+	if r.Method != control.SetFact && r.Method != control.ClearFact {
 		owner = fact.Owner{Kind: fact.Source, ID: r.Conn}
 	}
 	e.asked(r, r.Method.Spec().Name+" "+r.Name)
-	if r.Method == control.SetFact || r.Method == control.AssertFact {
-		e.assertFact(&fact.Fact{Name: r.Name, Env: env.Table(r.Env).Clone(), Owner: owner, Session: r.Session})
+	if r.Method != control.ClearFact && r.Method != control.RetractFact {
+		e.assertFact(&fact.Fact{Name: r.Name, Env: env.Table(r.Env).Clone(), Owner: owner, Session: r.Session, File: r.File})
 		return ok
 	}
 	e.retractFacts(r.Name, func(f *fact.Fact) bool {

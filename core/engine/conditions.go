@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"strconv"
 	"strings"
 
 	"onset/core/cause"
@@ -176,31 +175,6 @@ func eventVars(c *job.Class, events []*event.Event, list string) env.Table {
 		}
 	}
 	return t.Set(list+"="+strings.Join(names, " "), true)
-}
-
-func eventFiles(events []*event.Event) []int {
-	var files []int
-	for _, ev := range events {
-		if ev.File != 0 {
-			files = append(files, ev.File)
-		}
-	}
-	return files
-}
-
-// firstFD is the descriptor that the first file of a job has in its
-// processes; the others follow.
-const firstFD = 3
-
-func withFiles(t env.Table, n int) env.Table {
-	if n == 0 {
-		return t
-	}
-	fds := make([]string, n)
-	for i := range fds {
-		fds[i] = strconv.Itoa(firstFD + i)
-	}
-	return t.Set("UPSTART_FDS="+strings.Join(fds, " "), true)
 }
 
 // eventCause makes the events of a condition the cause of what follows. The

@@ -20,7 +20,7 @@ func (e *Engine) gainFacts(j *Instance) {
 	vars := j.EventEnv(false, nil)
 	for _, name := range j.factNames() {
 		f := &fact.Fact{Name: name, Env: vars, Owner: j.owner(), Session: j.Session}
-		if e.facts.Assert(f) {
+		if added, _ := e.facts.Assert(f); added {
 			e.factChanged(name, 0)
 		}
 	}
@@ -221,14 +221,24 @@ func (e *Engine) dependOn(j *Instance, losers []job.ID) {
 
 // assertFact makes a fact true on behalf of the administrator or a source.
 func (e *Engine) assertFact(f *fact.Fact) {
-	if e.facts.Assert(f) {
+	e.useFile(f.File)
+	added, replaced := e.facts.Assert(f)
+	e.dropFile(replaced)
+	if added {
 		e.factChanged(f.Name, 0)
 	}
 }
 
 // retractFacts makes the matching facts of that name false.
 func (e *Engine) retractFacts(name string, match func(*fact.Fact) bool) {
-	if e.facts.Retract(name, match) {
+	gone := func(f *fact.Fact) bool {
+		if !match(f) {
+			return false
+		}
+		e.dropFile(f.File)
+		return true
+	}
+	if e.facts.Retract(name, gone) {
 		e.factChanged(name, 0)
 	}
 }

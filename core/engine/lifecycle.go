@@ -265,9 +265,7 @@ func (e *Engine) removeInstance(j *Instance) {
 	}
 	e.dropFiles(j.Files)
 	e.dropFiles(j.StartFiles)
-	for _, f := range j.Stored {
-		e.dropFile(f.File)
-	}
+	e.dropFiles(j.Stored)
 	for _, token := range j.Remembered() {
 		delete(e.left, token)
 	}

@@ -210,7 +210,7 @@ func (e *Engine) extend(j *Instance, by time.Duration) {
 func (e *Engine) fileNotice(j *Instance, n *notice, files []int) {
 	named := isFileName(n.name)
 	if n.remove && named {
-		j.Stored = slices.DeleteFunc(j.Stored, func(f job.StoredFile) bool {
+		j.Stored = slices.DeleteFunc(j.Stored, func(f job.NamedFile) bool {
 			if f.Name == n.name {
 				e.dropFile(f.File)
 			}
@@ -237,7 +237,7 @@ func isFileName(s string) bool {
 // is told by the same reference again.
 func (e *Engine) storeFiles(j *Instance, name string, files []int) {
 	for _, f := range files {
-		if slices.ContainsFunc(j.Stored, func(s job.StoredFile) bool { return s.File == f }) {
+		if slices.ContainsFunc(j.Stored, func(s job.NamedFile) bool { return s.File == f }) {
 			continue
 		}
 		if len(j.Stored) >= maxStored || len(e.fileUses) >= maxFiles {
@@ -245,7 +245,7 @@ func (e *Engine) storeFiles(j *Instance, name string, files []int) {
 			return
 		}
 		e.useFile(f)
-		j.Stored = append(j.Stored, job.StoredFile{Name: name, File: f})
+		j.Stored = append(j.Stored, job.NamedFile{Name: name, File: f})
 	}
 }
 
@@ -258,23 +258,12 @@ func (e *Engine) closeUnused(files []int) {
 	}
 }
 
-// equip gives main what its readiness protocol needs, and what an earlier
-// main of the instance stored.
+// equip gives main what its readiness protocol needs.
 func (e *Engine) equip(j *Instance, s *job.Spec) {
 	if s.Expect.Kind == job.ExpectNotify && e.s.Options.NotifySocket != "" {
 		s.Env = s.Env.Set("NOTIFY_SOCKET="+e.s.Options.NotifySocket, true)
 		if w := j.Class.Watchdog; w > 0 {
 			s.Env = s.Env.Set("WATCHDOG_USEC="+strconv.FormatInt(int64(w)*int64(time.Second/time.Microsecond), 10), true)
 		}
-	}
-	if len(j.Stored) == 0 {
-		return
-	}
-	s.Files = slices.Clone(s.Files)
-	for range s.Files { // sd_listen_fds(3) counts from the first
-		s.ListenNames = append(s.ListenNames, "event")
-	}
-	for _, f := range j.Stored {
-		s.Files, s.ListenNames = append(s.Files, f.File), append(s.ListenNames, f.Name)
 	}
 }

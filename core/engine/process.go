@@ -42,13 +42,13 @@ func (e *Engine) spec(j *Instance, slot job.Slot) *job.Spec {
 		Attrs:      j.Class.Attrs,
 		Root:       j.Session,
 		InheritCwd: o.Mode == Session,
-		Files:      j.Files,
 		Debug:      o.DebugStanza && j.Class.Debug,
 	}
 	if slot == job.Main {
 		s.Expect = j.Class.Expect
 		e.equip(j, s)
 	}
+	e.giveFiles(j, s)
 	if s.Attrs.Console == job.ConsoleLog {
 		if o.NoLog {
 			s.Attrs.Console = job.ConsoleNone

@@ -89,42 +89,6 @@ func (e *Engine) handle(ev *event.Event) {
 	}
 }
 
-// useFile and dropFile count who may still need a descriptor that came with
-// an event: the event, and the instances it started, which hand it to every
-// process they start (DECISIONS 17).
-func (e *Engine) useFile(file int) {
-	if file != 0 {
-		e.fileUses[file]++
-	}
-}
-
-func (e *Engine) dropFile(file int) {
-	if file == 0 {
-		return
-	}
-	e.fileUses[file]--
-	if e.fileUses[file] == 0 {
-		delete(e.fileUses, file)
-		e.do(CloseFile{file})
-	}
-}
-
-func (e *Engine) dropFiles(files []int) {
-	for _, f := range files {
-		e.dropFile(f)
-	}
-}
-
-// prepare sets the environment of an instance's next cycle, and the
-// descriptors its processes get.
-func (e *Engine) prepare(j *Instance, vars env.Table, files []int) {
-	for _, f := range files {
-		e.useFile(f)
-	}
-	e.dropFiles(j.StartFiles)
-	j.StartEnv, j.StartFiles = withFiles(vars, len(files)), files
-}
-
 // quiesceDone ends a session that has nothing left to stop.
 func (e *Engine) quiesceDone() {
 	if e.s.Quiesce != nil && len(e.instances) == 0 {

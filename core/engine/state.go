@@ -199,6 +199,9 @@ func Restore(s *State) *Engine {
 	for _, ev := range s.Events {
 		e.useFile(ev.File)
 	}
+	for _, f := range s.Facts {
+		e.useFile(f.File)
+	}
 	e.rebuildTimers()
 	return e
 }
@@ -231,10 +234,7 @@ func (e *Engine) adopt(c *Class, j *Instance) {
 	for _, token := range j.Remembered() {
 		e.left[token] = j
 	}
-	for _, f := range append(slices.Clone(j.Files), j.StartFiles...) {
-		e.useFile(f)
-	}
-	for _, f := range j.Stored {
+	for _, f := range slices.Concat(j.Files, j.StartFiles, j.Stored) {
 		e.useFile(f.File)
 	}
 }

@@ -36,6 +36,7 @@ type Fact struct {
 	Env     env.Table
 	Owner   Owner
 	Session string // chroot root; seen only by the jobs of that session
+	File    int    // descriptor reference; 0 without one
 
 	seq uint64 // order of assertion
 }
@@ -67,16 +68,26 @@ func (s *Store) All() []*Fact {
 }
 
 // Assert adds a fact and reports whether its owner did not hold it yet. The
-// store owns the fact from then on.
-func (s *Store) Assert(f *Fact) bool {
-	if slices.ContainsFunc(s.byName[f.Name], f.same) {
-		return false
+// store owns the fact from then on. A descriptor that one held already comes
+// with takes the place of that of before, which is returned.
+func (s *Store) Assert(f *Fact) (added bool, replaced int) {
+	if i := slices.IndexFunc(s.byName[f.Name], f.same); i >= 0 {
+		old := &s.byName[f.Name][i]
+		if f.File != 0 {
+			replaced, f.seq = (*old).File, (*old).seq
+			*old = f
+		}
+		return false, replaced
 	}
 	s.last++
 	f.seq = s.last
 	s.byName[f.Name] = append(s.byName[f.Name], f)
-	return true
+	return true, 0
 }
+
+// Named returns the facts of a name in the order they became true. They are
+// the store's.
+func (s *Store) Named(name string) []*Fact { return s.byName[name] }
 
 func (f *Fact) same(g *Fact) bool {
 	return f.Owner == g.Owner && f.Session == g.Session && slices.Equal(f.Env, g.Env)

@@ -155,10 +155,10 @@ func TestAFactIsThereUntilEveryOwnerHasLetGo(t *testing.T) {
 	s := NewStore(nil)
 	owners := []Owner{{Kind: Admin}, {Kind: Source, ID: 1}, {Kind: Source, ID: 2}, {Kind: Job, ID: 1}}
 	for _, o := range owners {
-		if !s.Assert(&Fact{Name: "a", Env: env.Table{"X=1"}, Owner: o}) {
+		if added, _ := s.Assert(&Fact{Name: "a", Env: env.Table{"X=1"}, Owner: o}); !added {
 			t.Errorf("%v held it already", o)
 		}
-		if s.Assert(&Fact{Name: "a", Env: env.Table{"X=1"}, Owner: o}) {
+		if added, _ := s.Assert(&Fact{Name: "a", Env: env.Table{"X=1"}, Owner: o}); added {
 			t.Errorf("%v holds it twice", o)
 		}
 	}
@@ -173,6 +173,18 @@ func TestAFactIsThereUntilEveryOwnerHasLetGo(t *testing.T) {
 	}
 	if s.Holds(tree("a"), View{}) || len(s.All()) != 0 {
 		t.Error("still there")
+	}
+}
+
+func TestADescriptorTakesThePlaceOfThatOfBefore(t *testing.T) {
+	s := store("a", "b")
+	for _, c := range []struct{ file, replaced int }{{4, 0}, {5, 4}, {0, 0}, {6, 5}} {
+		if added, replaced := s.Assert(&Fact{Name: "a", File: c.file}); added || replaced != c.replaced {
+			t.Errorf("with %d: added %v, in place of %d, not %d", c.file, added, replaced, c.replaced)
+		}
+	}
+	if all := s.All(); all[0].Name != "a" || all[0].File != 6 || len(s.Named("a")) != 1 || s.Named("a")[0] != all[0] {
+		t.Errorf("the facts are %+v", all)
 	}
 }
 

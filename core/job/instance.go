@@ -81,11 +81,11 @@ type Instance struct {
 	Sweep      bool // a stop ends what is left, as main did not end by itself
 	Force      bool // and at once
 
-	Env        env.Table // of the current cycle
-	StopEnv    env.Table // what pre-stop and post-stop see besides
-	Files      []int     // descriptor references of the events that started it
-	StartEnv   env.Table // of the next cycle; nil keeps Env and Files
-	StartFiles []int     // of the next cycle
+	Env        env.Table   // of the current cycle
+	StopEnv    env.Table   // what pre-stop and post-stop see besides
+	Files      []NamedFile // of the events that started it
+	StartEnv   env.Table   // of the next cycle; nil keeps Env and Files
+	StartFiles []NamedFile // of the next cycle
 
 	StopHeld []event.ID // what each operand of stop on holds; 0 = FALSE
 
@@ -114,7 +114,7 @@ type Instance struct {
 	Report  Report
 	Checkup Checkup
 	SignDue time.Duration // when it is said what spawned waits for; 0 without, negative when it was
-	Stored  []StoredFile  // kept until the instance rests
+	Stored  []NamedFile   // kept until the instance rests
 
 	// Dependents stop because a fact of this instance went away; its
 	// stopping event waits for them (EXTENSIONS §1).
@@ -158,7 +158,7 @@ func (j *Instance) SlotOf(pid int) Slot {
 // BeginCycle is the entry action of starting: it adopts the next environment
 // and forgets the last cycle's outcome. It returns the descriptors that the
 // new cycle does not take over.
-func (j *Instance) BeginCycle() (dropped []int) {
+func (j *Instance) BeginCycle() (dropped []NamedFile) {
 	if j.StartEnv != nil {
 		dropped = j.Files
 		j.Env, j.Files = j.StartEnv, j.StartFiles

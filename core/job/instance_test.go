@@ -104,14 +104,14 @@ func TestProcessEnvOrder(t *testing.T) {
 
 func TestBeginCycle(t *testing.T) {
 	j := &Instance{
-		Env: env.Table{"A=1"}, StartEnv: env.Table{"A=2"}, StopEnv: env.Table{"S=1"}, Files: []int{4}, StartFiles: []int{5},
+		Env: env.Table{"A=1"}, StartEnv: env.Table{"A=2"}, StopEnv: env.Table{"S=1"}, Files: []NamedFile{{"a", 4}}, StartFiles: []NamedFile{{"b", 5}},
 		Restarting: true, Failed: true, FailedSlot: Main, FailedStatus: 3, RespawnCount: 2,
 		Overdue: Main, RunSince: 9, Delay: 4,
 	}
-	if dropped := j.BeginCycle(); !slices.Equal(dropped, []int{4}) {
+	if dropped := j.BeginCycle(); !slices.Equal(dropped, []NamedFile{{"a", 4}}) {
 		t.Errorf("drops the descriptors %v", dropped)
 	}
-	if !slices.Equal(j.Env, []string{"A=2"}) || !slices.Equal(j.Files, []int{5}) || j.StartEnv != nil || j.StartFiles != nil {
+	if !slices.Equal(j.Env, []string{"A=2"}) || !slices.Equal(j.Files, []NamedFile{{"b", 5}}) || j.StartEnv != nil || j.StartFiles != nil {
 		t.Errorf("goes on with %v and %v, then %v and %v", j.Env, j.Files, j.StartEnv, j.StartFiles)
 	}
 	if j.StopEnv != nil || j.Restarting || j.Failed || j.FailedSlot != NoSlot || j.FailedStatus != NoStatus || j.Overdue != NoSlot || j.RunSince != 0 {
@@ -120,7 +120,7 @@ func TestBeginCycle(t *testing.T) {
 	if j.RespawnCount != 2 || j.Delay != 4 {
 		t.Error("the respawns of the instance are forgotten")
 	}
-	if dropped := j.BeginCycle(); dropped != nil || !slices.Equal(j.Env, []string{"A=2"}) || !slices.Equal(j.Files, []int{5}) {
+	if dropped := j.BeginCycle(); dropped != nil || !slices.Equal(j.Env, []string{"A=2"}) || !slices.Equal(j.Files, []NamedFile{{"b", 5}}) {
 		t.Errorf("a cycle without a new environment goes on with %v and %v", j.Env, j.Files)
 	}
 }

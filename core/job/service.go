@@ -34,9 +34,9 @@ type Checkup struct {
 	Status   Status        // of the last check
 }
 
-// StoredFile is a descriptor that main gave init to keep, by its reference.
-type StoredFile struct {
-	Name string
+// NamedFile is a descriptor that init keeps, by its reference.
+type NamedFile struct {
+	Name string // as sd_listen_fds_with_names(3) tells it
 	File int
 }
 

@@ -19,8 +19,8 @@ type Spec struct {
 	InheritCwd bool   // without chdir: session init keeps its directory
 	LogPath    string // of console log
 	Expect     Expect // of main; trace with fork and daemon
-	Files      []int  // descriptor references of events and from the store, for this job only
-	// ListenNames name Files for sd_listen_fds(3) if the job had stored any.
+	Files      []int  // descriptor references of events, of facts and from the store, for this job only
+	// ListenNames name the Files of main for sd_listen_fds(3).
 	ListenNames []string
 	Debug       bool // stop before exec
 }

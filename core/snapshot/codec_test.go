@@ -106,7 +106,7 @@ func TestDamagedSnapshotsAreRefusedOrRead(t *testing.T) {
 
 func TestAFormatThatIsNewerIsNamed(t *testing.T) {
 	_, err := Decode([]byte(magic + "\x07"))
-	if err == nil || err.Error() != "cannot read snapshot: format 7 is newer than 3, the newest known" {
+	if err == nil || err.Error() != "cannot read snapshot: format 7 is newer than 4, the newest known" {
 		t.Error(err)
 	}
 }
@@ -173,7 +173,11 @@ func describe(s *engine.State) string {
 		p("event %d %s %q %q file %d %d failed %v blockers %d waiters %v", ev.ID, ev.Name, ev.Env, ev.Session, ev.File, ev.Progress, ev.Failed, ev.Blockers, ev.Waiters)
 	}
 	for _, f := range s.Facts {
-		p("fact %s %q %v %q", f.Name, f.Env, f.Owner, f.Session)
+		file := ""
+		if f.File != 0 {
+			file = fmt.Sprint(" file ", f.File)
+		}
+		p("fact %s %q %v %q%s", f.Name, f.Env, f.Owner, f.Session, file)
 	}
 	for _, c := range s.Classes {
 		p("class %q %s start on %s %v stop on %s wanted %q", c.Session, c.Def.Name, c.StartOn, c.StartHeld, c.StopOn, c.Wanted)

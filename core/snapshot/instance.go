@@ -14,9 +14,9 @@ func (c *codec) instance(j *engine.Instance) {
 	enum(c, &j.State, job.NumStates-1)
 	list(c, &j.Env, (*codec).word)
 	list(c, &j.StopEnv, (*codec).word)
-	list(c, &j.Files, num[int])
+	c.eventFiles(&j.Files)
 	list(c, &j.StartEnv, (*codec).word)
-	list(c, &j.StartFiles, num[int])
+	c.eventFiles(&j.StartFiles)
 	list(c, &j.StopHeld, num[event.ID])
 	slots := job.NumSlots
 	if c.version < 3 {
@@ -79,8 +79,22 @@ func (c *codec) service(j *engine.Instance) {
 	num(c, &h.Status)
 	c.bool(&j.Starved)
 	num(c, &j.SignDue)
-	list(c, &j.Stored, func(c *codec, f *job.StoredFile) {
-		c.str(&f.Name)
+	list(c, &j.Stored, (*codec).namedFile)
+}
+
+func (c *codec) namedFile(f *job.NamedFile) {
+	c.str(&f.Name)
+	num(c, &f.File)
+}
+
+// eventFiles visits descriptors that had no names before version 4.
+func (c *codec) eventFiles(files *[]job.NamedFile) {
+	list(c, files, func(c *codec, f *job.NamedFile) {
+		if c.version >= 4 {
+			c.namedFile(f)
+			return
+		}
+		f.Name = "event"
 		num(c, &f.File)
 	})
 }

@@ -20,7 +20,7 @@ import (
 const magic = "onset\x00"
 
 // version is the format that Encode writes. Decode reads it and all before.
-const version = 3
+const version = 4
 
 // Encode returns a state as bytes. Effects whose result the platform still
 // owes are kept beside it for Recover; they are LoadConfig, LoadSource,
@@ -300,6 +300,9 @@ func (c *codec) fact(f *fact.Fact) {
 	enum(c, &f.Owner.Kind, fact.Admin)
 	num(c, &f.Owner.ID)
 	c.word(&f.Session)
+	if c.version >= 4 {
+		num(c, &f.File)
+	}
 }
 
 func (c *codec) grace(g *engine.Grace) {

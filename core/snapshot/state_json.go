@@ -176,6 +176,9 @@ func (d *dump) onset(o *object) {
 		name(o, "owner", &f.Owner.Kind, fact.Source, []string{"source", "administrator"})
 		number(o, "connection", &f.Owner.ID)
 		o.str("chroot", &f.Session)
+		if o.has("fd", f.File != 0) {
+			number(o, "fd", &f.File)
+		}
 	})
 	if o.reading() { // who held the others is gone
 		s.Facts = facts

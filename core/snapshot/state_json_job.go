@@ -38,7 +38,7 @@ func (d *dump) job(o *object, c *engine.Class, p **engine.Instance) {
 	o.strs("start_env", (*[]string)(&j.StartEnv))
 	o.strs("stop_env", (*[]string)(&j.StopEnv))
 	d.stopCondition(o, c, j)
-	nums(o, "fds", &j.Files)
+	descriptors(o, "fds", &j.Files)
 	d.pids(o, j)
 	if o.has("blocker", j.Blocker != 0) {
 		d.eventIndex(o, "blocker", &j.Blocker)
@@ -245,7 +245,9 @@ func (d *dump) jobExtra(o *object, j *engine.Instance) {
 	}
 	o.sub("onset", func(o *object) {
 		o.flag("restarting", &j.Restarting)
-		nums(o, "start_fds", &j.StartFiles)
+		descriptors(o, "start_fds", &j.StartFiles)
+		fileNames(o, "fd_names", j.Files)
+		fileNames(o, "start_fd_names", j.StartFiles)
 		d.limits(o, j)
 		d.service(o, j)
 		var chain []cause.Cause
@@ -261,6 +263,35 @@ func (d *dump) jobExtra(o *object, j *engine.Instance) {
 			c.Depth = len(chain) - i
 		}
 	})
+}
+
+// descriptors visits files without their names, for which Upstart has no place.
+func descriptors(o *object, key string, files *[]job.NamedFile) {
+	var fds []int
+	for _, f := range *files {
+		fds = append(fds, f.File)
+	}
+	if nums(o, key, &fds); !o.reading() {
+		return
+	}
+	for _, fd := range fds {
+		*files = append(*files, job.NamedFile{Name: "event", File: fd})
+	}
+}
+
+// fileNames visits the names.
+func fileNames(o *object, key string, files []job.NamedFile) {
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name)
+	}
+	if !o.has(key, names != nil) {
+		return
+	}
+	o.strs(key, &names)
+	for i := range min(len(files), len(names)) {
+		files[i].Name = names[i]
+	}
 }
 
 // limits visits the time limits of an instance, and its way to the next
@@ -296,7 +327,7 @@ func (d *dump) service(o *object, j *engine.Instance) {
 		number(o, "health_status", &h.Status)
 		o.flag("starved", &j.Starved)
 		number(o, "sign_due", &j.SignDue)
-		each(o, "stored", &j.Stored, func(o *object, f *job.StoredFile) {
+		each(o, "stored", &j.Stored, func(o *object, f *job.NamedFile) {
 			o.str("name", &f.Name)
 			number(o, "fd", &f.File)
 		})

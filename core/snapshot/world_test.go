@@ -125,6 +125,7 @@ func (w *walk) request() control.Call {
 		control.Call{Method: control.SetFact, Name: pick(w, "quiet", "dev"), Env: []string{"NAME=" + n[2:]}},
 		control.Call{Method: control.ClearFact, Name: pick(w, "quiet", "dev")},
 		control.Call{Method: control.AssertFact, Name: "dev", Env: []string{"NAME=x"}},
+		control.Call{Method: control.AssertFactWithFile, Name: pick(w, "dev", "a"), Env: []string{n}, File: w.rng.IntN(100) + 101},
 		control.Call{Method: control.SetEnv, Env: []string{"V=" + n}, Replace: wait},
 		control.Call{Method: control.Why, Job: []string{name}},
 		control.Call{Method: control.ReloadConfiguration},

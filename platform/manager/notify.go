@@ -293,7 +293,7 @@ func noticeLines(b []byte, flags int) ([]string, error) {
 // the number it has, since a message may come again after a crash.
 func (m *Manager) tellNotice(n engine.Notified, files []int) (unused []int) {
 	stores := slices.Contains(n.Lines, "FDSTORE=1")
-	var stored []job.StoredFile
+	var stored []job.NamedFile
 	if stores {
 		processes(m.engine.State(), func(_ *engine.Class, j *engine.Instance, slot job.Slot) {
 			if j.Procs[slot].Token == n.Token {
@@ -302,7 +302,7 @@ func (m *Manager) tellNotice(n engine.Notified, files []int) (unused []int) {
 		})
 	}
 	for _, fd := range files {
-		known := slices.IndexFunc(stored, func(f job.StoredFile) bool { return sameFile(fd, f.File) })
+		known := slices.IndexFunc(stored, func(f job.NamedFile) bool { return sameFile(fd, f.File) })
 		switch {
 		case stores && known >= 0:
 			n.Files = append(n.Files, stored[known].File)

@@ -250,16 +250,19 @@ func sameSource(src engine.Source, known *engine.ConfSource) bool {
 	return len(have) == 0
 }
 
-// files returns the descriptors that came with events, or were stored, and are in use.
+// files returns the descriptors that came with events or facts, or were stored,
+// and are in use.
 func files(s *engine.State) []int {
 	var all []int
 	for _, ev := range s.Events {
 		all = append(all, ev.File)
 	}
+	for _, f := range s.Facts {
+		all = append(all, f.File)
+	}
 	for _, c := range s.Classes {
 		for _, j := range c.Instances {
-			all = append(append(all, j.Files...), j.StartFiles...)
-			for _, f := range j.Stored {
+			for _, f := range slices.Concat(j.Files, j.StartFiles, j.Stored) {
 				all = append(all, f.File)
 			}
 		}

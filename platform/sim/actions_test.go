@@ -280,6 +280,9 @@ func (w *walker) call() control.Call {
 	case n < 18:
 		c.Method = []control.Method{control.SetFact, control.SetFact, control.ClearFact, control.AssertFact, control.RetractFact}[w.rng.IntN(5)]
 		c.Name, c.Env = w.pick("fa", "fb"), w.pairs()
+		if c.Method == control.AssertFact && w.one(2) {
+			c.Method, c.Name, c.File = control.AssertFactWithFile, w.pick("fa", w.event(), w.event()), w.newFile()
+		}
 	default:
 		w.anyCall(&c)
 	}
@@ -298,7 +301,7 @@ func (w *walker) anyCall(c *control.Call) {
 	if w.one(2) {
 		c.Job = []string{w.job(), w.pick("", "1")}[:1+w.rng.IntN(2)]
 	}
-	if c.Method == control.EmitEventWithFile {
+	if c.Method == control.EmitEventWithFile || c.Method == control.AssertFactWithFile {
 		c.File = w.newFile()
 	}
 	switch c.Method.Spec().Interface {

@@ -64,7 +64,7 @@ func (w *World) CallAs(who control.Caller, c control.Call) *Pending {
 	who.ID = w.lastCall
 	p := &Pending{ID: who.ID, Conn: who.Conn, Call: c}
 	w.calls[p.ID] = p
-	if c.Method == control.EmitEventWithFile {
+	if c.File != 0 {
 		w.handles[c.File] = true
 	}
 	w.happen(engine.Called{Caller: who, Call: c})

@@ -107,6 +107,7 @@ func (w *walker) calm() {
 			return
 		}
 		if w.left() == "" {
+			w.part()
 			return
 		}
 	}
@@ -115,6 +116,24 @@ func (w *walker) calm() {
 		return
 	}
 	w.fail("no rest: %s", w.left())
+}
+
+// part takes the clients away, and with them their facts. Descriptors may be
+// left only with events that wait for ever.
+func (w *walker) part() {
+	for _, conn := range w.conns {
+		w.world.Hangup(conn)
+	}
+	w.manager.Pass(20 * time.Second)
+	s := w.manager.Engine.State()
+	stuck := len(s.Events)
+	for _, c := range s.Classes {
+		stuck += len(c.Instances)
+	}
+	if files := w.world.OpenFiles(); len(files) > 0 && stuck == 0 {
+		w.fail("descriptors %v are open and everybody is gone", files)
+	}
+	w.check()
 }
 
 // stopAll asks every instance that is meant to run to stop.
@@ -179,7 +198,10 @@ func (w *walker) left() string {
 			return fmt.Sprintf("call %s %+v is not answered", p.Call.Method.Spec().Name, p.Call)
 		}
 	}
-	if files := w.world.OpenFiles(); len(files) > 0 && stuck+len(s.Events) == 0 {
+	ofFact := func(file int) bool {
+		return slices.ContainsFunc(s.Facts, func(f *fact.Fact) bool { return f.File == file })
+	}
+	if files := slices.DeleteFunc(w.world.OpenFiles(), ofFact); len(files) > 0 && stuck+len(s.Events) == 0 {
 		return fmt.Sprintf("descriptors %v are open", files)
 	}
 	return ""
