@@ -7,12 +7,13 @@ import (
 	"errors"
 	"io"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"onset/core/control"
+	"onset/platform/address"
+	"onset/platform/wire"
 )
 
 // client is one connection to init, used by one goroutine. Calls wait without
@@ -52,8 +53,8 @@ var errLost error = spoken("Did not receive a reply. Possible causes include: th
 // dial connects to the first of the addresses that answers and authenticates.
 func dial(addresses string) (*client, error) {
 	err := errors.New("no usable address: " + addresses)
-	for address := range strings.SplitSeq(addresses, ";") {
-		if name, ok := socketName(address); ok {
+	for a := range strings.SplitSeq(addresses, ";") {
+		if name, ok := address.Socket(a); ok {
 			c := &client{address: name}
 			if err = c.connect(); err == nil {
 				return c, nil
@@ -80,45 +81,6 @@ func (c *client) connect() (err error) {
 		}
 	}
 	return err
-}
-
-// socketName returns the socket of a D-Bus address, "@" in front of an
-// abstract one.
-func socketName(address string) (string, bool) {
-	keys, ok := strings.CutPrefix(address, "unix:")
-	if !ok {
-		return "", false
-	}
-	for kv := range strings.SplitSeq(keys, ",") {
-		key, value, _ := strings.Cut(kv, "=")
-		value, err := unescape(value)
-		switch {
-		case err != nil || value == "":
-		case key == "path":
-			return value, true
-		case key == "abstract" && runtime.GOOS == "linux":
-			return "@" + value, true
-		}
-	}
-	return "", false
-}
-
-// unescape returns a value of an address; %2f is a slash.
-func unescape(s string) (string, error) {
-	head, rest, escaped := strings.Cut(s, "%")
-	for escaped && len(rest) >= 2 {
-		b, err := hex.DecodeString(rest[:2])
-		if err != nil {
-			return "", err
-		}
-		var tail string
-		tail, rest, escaped = strings.Cut(rest[2:], "%")
-		head += string(b) + tail
-	}
-	if escaped {
-		return "", errors.New("incomplete escape")
-	}
-	return head, nil
 }
 
 // dialError words a failure to connect as other D-Bus programs do.
@@ -218,13 +180,13 @@ func (c *client) callForSignal(r request, name string) error {
 		return err
 	}
 	for {
-		m, err := readMessage(c.in)
+		m, err := wire.Read(c.in)
 		switch {
 		case err != nil:
 			return errLost
-		case m.kind == errorMessage:
+		case m.Kind == wire.ErrorMessage:
 			return replyError(m)
-		case m.kind == returnMessage, m.member == name:
+		case m.Kind == wire.ReturnMessage, m.Member == name:
 			return nil
 		}
 	}
@@ -232,12 +194,14 @@ func (c *client) callForSignal(r request, name string) error {
 
 // encode appends a call to what is to be sent.
 func (c *client) encode(r request) error {
-	b, err := encodeCall(c.serial+1, c.dest, r)
-	if err == nil {
-		c.serial++
-		c.out.Write(b)
+	call := wire.Call{Destination: c.dest, Path: r.path, Method: r.method, Args: r.args}
+	b, err := call.Encode(c.serial + 1)
+	if err != nil {
+		return spoken(err.Error())
 	}
-	return err
+	c.serial++
+	c.out.Write(b)
+	return nil
 }
 
 // flush writes the calls. A connection that is gone before it took anything of
@@ -272,15 +236,18 @@ func (c *client) receive() (serial uint32, body []any, answer, err error) {
 		if c.passSignals() != nil {
 			return 0, nil, nil, errLost
 		}
-		m, err := readMessage(c.in)
+		m, err := wire.Read(c.in)
 		if err != nil {
 			return 0, nil, nil, errLost
 		}
-		switch m.kind {
-		case returnMessage:
-			return m.replyTo, m.body, nil, nil
-		case errorMessage:
-			return m.replyTo, nil, replyError(m), nil
+		switch m.Kind {
+		case wire.ReturnMessage:
+			if body, err = m.Body(); err != nil {
+				return 0, nil, nil, errLost
+			}
+			return m.ReplyTo, body, nil, nil
+		case wire.ErrorMessage:
+			return m.ReplyTo, nil, replyError(m), nil
 		}
 	}
 }
@@ -289,26 +256,24 @@ func (c *client) receive() (serial uint32, body []any, answer, err error) {
 // takes longer than making it: an event may start a thousand jobs.
 func (c *client) passSignals() error {
 	for {
-		b, err := c.in.Peek(wirePrefix)
-		if err != nil || b[1] != signalMessage {
+		b, err := c.in.Peek(wire.Prefix)
+		if err != nil || wire.Kind(b[1]) != wire.SignalMessage {
 			return err
 		}
-		_, size, ok := frame(b)
+		size, ok := wire.Frame(b)
 		if !ok {
 			return errLost
 		}
-		if _, err := c.in.Discard(wirePrefix + size); err != nil {
+		if _, err := c.in.Discard(wire.Prefix + size); err != nil {
 			return err
 		}
 	}
 }
 
-func replyError(m *message) *control.Error {
-	e := &control.Error{Name: m.errName, Message: m.errName}
-	if len(m.body) > 0 {
-		if text, ok := m.body[0].(string); ok {
-			e.Message = text
-		}
+func replyError(m *wire.Message) error {
+	e, err := m.Error()
+	if err != nil {
+		return errLost
 	}
 	return e
 }
@@ -334,7 +299,7 @@ func only[T any](body []any, err error) (T, error) {
 }
 
 // properties are the answer of GetAll.
-type properties map[string]any
+type properties = wire.Properties
 
 // get returns a property, the zero value if it is not there.
 func get[T any](p properties, name string) T {

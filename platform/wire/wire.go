@@ -1,23 +1,31 @@
-package main
+// Package wire is the D-Bus wire format for clients of init, as much of it as
+// init's API has: calls are written, what comes back is read. A codec for all
+// of D-Bus takes longer to be there than a command takes, and longer to write
+// an event than init takes to handle it.
+package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"unicode/utf8"
 
 	"onset/core/control"
 )
 
-// The D-Bus wire format, as much of it as the API has. A codec for all of it
-// takes longer to be there than a command takes.
+// Kind is what a message is.
+type Kind byte
 
-// Kinds of message, and fields of a header.
+// The kinds.
 const (
-	callMessage   = 1
-	returnMessage = 2
-	errorMessage  = 3
-	signalMessage = 4
+	CallMessage Kind = iota + 1
+	ReturnMessage
+	ErrorMessage
+	SignalMessage
+)
 
+// Fields of a header.
+const (
 	fieldPath        = 1
 	fieldInterface   = 2
 	fieldMember      = 3
@@ -25,46 +33,74 @@ const (
 	fieldReplySerial = 5
 	fieldDestination = 6
 	fieldSignature   = 8
+	fieldFiles       = 9
 )
 
+// Prefix is how many bytes tell the length of a message.
+const Prefix = 16
+
 const (
-	wirePrefix = 16      // bytes that tell the length of a message
+	serialAt   = 8       // where the serial is in a message
 	maxMessage = 1 << 27 // bytes
 	maxDepth   = 64      // variants in each other
 )
 
+// Errors of what has no place on the wire, and of what nobody can read.
+var (
+	ErrText    = errors.New("dbus wire format error: input has a not-utf8 char in string")
+	ErrMessage = errors.New("not a message of D-Bus")
+)
+
+// Call is a call to be made. Its arguments are those of the method, of types
+// string, bool, []string; a descriptor ("h") is the place among those that go with
+// the message, as int.
+type Call struct {
+	Destination string // empty on a private socket
+	Path        control.ObjectPath
+	Method      *control.MethodSpec
+	Args        []any
+}
+
 // writer makes one message in little endian.
 type writer struct{ b []byte }
 
-// encodeCall returns the bytes of a call.
-func encodeCall(serial uint32, dest string, r request) ([]byte, error) {
-	signature := ""
-	for _, a := range r.args {
-		if !validText(a) {
-			return nil, spoken("dbus wire format error: input has a not-utf8 char in string")
+// Encode returns the bytes of a call with that serial.
+func (c *Call) Encode(serial uint32) ([]byte, error) {
+	signature, files := "", uint32(0)
+	for i, a := range c.Method.In {
+		if !validText(c.Args[i]) {
+			return nil, ErrText
+		}
+		if signature += a.Type; a.Type == "h" {
+			files++
 		}
 	}
-	for _, a := range r.method.In {
-		signature += a.Type
-	}
 	w := writer{make([]byte, 0, 256)}
-	w.b = append(w.b, 'l', callMessage, 0, 1, 0, 0, 0, 0)
+	w.b = append(w.b, 'l', byte(CallMessage), 0, 1, 0, 0, 0, 0)
 	w.number(serial)
 	w.number(0)
-	w.field(fieldPath, 'o', string(r.path))
-	w.field(fieldInterface, 's', r.method.Interface)
-	w.field(fieldMember, 's', r.method.Name)
-	w.field(fieldDestination, 's', dest)
+	w.field(fieldPath, 'o', string(c.Path))
+	w.field(fieldInterface, 's', c.Method.Interface)
+	w.field(fieldMember, 's', c.Method.Name)
+	w.field(fieldDestination, 's', c.Destination)
 	w.field(fieldSignature, 'g', signature)
-	binary.LittleEndian.PutUint32(w.b[12:], uint32(len(w.b)-wirePrefix))
+	if files > 0 {
+		w.align(8)
+		w.b = append(w.b, fieldFiles, 1, 'u', 0)
+		w.number(files)
+	}
+	binary.LittleEndian.PutUint32(w.b[12:], uint32(len(w.b)-Prefix))
 	w.align(8)
 	start := len(w.b)
-	for i, v := range r.args {
-		w.value(r.method.In[i].Type, v)
+	for i, v := range c.Args {
+		w.value(c.Method.In[i].Type, v)
 	}
 	binary.LittleEndian.PutUint32(w.b[4:], uint32(len(w.b)-start))
 	return w.b, nil
 }
+
+// SetSerial gives an encoded call another serial.
+func SetSerial(call []byte, serial uint32) { binary.LittleEndian.PutUint32(call[serialAt:], serial) }
 
 // validText reports whether an argument has a place on the wire.
 func validText(v any) bool {
@@ -130,6 +166,8 @@ func (w *writer) value(kind string, v any) {
 	case "v":
 		w.signature("s")
 		w.text(v.(string))
+	case "h":
+		w.number(uint32(v.(int)))
 	case "as":
 		w.number(0)
 		start := len(w.b)
@@ -140,75 +178,108 @@ func (w *writer) value(kind string, v any) {
 	}
 }
 
-// message is what came.
-type message struct {
-	kind            byte
-	replyTo         uint32
-	member, errName string
-	body            []any // of replies and errors, see reader.value
+// Message is what came: the fields of its header that it has.
+type Message struct {
+	Kind            Kind
+	ReplyTo         uint32 // serial of the call
+	Path            control.ObjectPath
+	Interface       string
+	Member, ErrName string
+
+	signature string
+	rest      reader // at the body
 }
 
-// order is the byte order of a message, and size its length in bytes after
-// the first 16, which b begins with. It is false for what is no message.
-func frame(b []byte) (order binary.ByteOrder, size int, ok bool) {
-	order = binary.LittleEndian
-	if b[0] == 'B' {
-		order = binary.BigEndian
-	}
+// Frame returns the length of a message in bytes after the first 16, which b
+// begins with; ok is false for what is no message.
+func Frame(b []byte) (size int, ok bool) {
+	order := orderOf(b)
 	body, fields := uint64(order.Uint32(b[4:])), uint64(order.Uint32(b[12:]))
 	total := (fields+7)&^7 + body
-	return order, int(total), (b[0] == 'l' || b[0] == 'B') && b[3] == 1 && total <= maxMessage
+	return int(total), (b[0] == 'l' || b[0] == 'B') && b[3] == 1 && total <= maxMessage
 }
 
-// readMessage reads one message. The error is the end of the connection, or
-// errLost for what nobody can read.
-func readMessage(in io.Reader) (*message, error) {
-	var prefix [wirePrefix]byte
-	if _, err := io.ReadFull(in, prefix[:]); err != nil {
+func orderOf(b []byte) binary.ByteOrder {
+	if b[0] == 'B' {
+		return binary.BigEndian
+	}
+	return binary.LittleEndian
+}
+
+// Read reads one message. The error is the end of the connection, or
+// ErrMessage.
+func Read(in io.Reader) (*Message, error) {
+	prefix := make([]byte, Prefix, 256)
+	if _, err := io.ReadFull(in, prefix); err != nil {
 		return nil, err
 	}
-	order, size, ok := frame(prefix[:])
+	size, ok := Frame(prefix)
 	if !ok {
-		return nil, errLost
+		return nil, ErrMessage
 	}
-	b := make([]byte, wirePrefix+size)
-	copy(b, prefix[:])
-	if _, err := io.ReadFull(in, b[wirePrefix:]); err != nil {
+	b := append(prefix, make([]byte, size)...)
+	if _, err := io.ReadFull(in, b[Prefix:]); err != nil {
 		return nil, err
 	}
-	m := &message{kind: b[1]}
-	r := reader{b: b, at: wirePrefix, order: order}
-	signature := m.header(&r, wirePrefix+int(order.Uint32(b[12:])))
-	if m.kind == returnMessage || m.kind == errorMessage {
-		r.align(8)
-		m.body = r.values(signature)
-	}
-	if r.bad {
-		return nil, errLost
+	m := &Message{Kind: Kind(b[1]), rest: reader{b: b, at: Prefix, order: orderOf(b)}}
+	m.header(Prefix + int(m.rest.order.Uint32(b[12:])))
+	if m.rest.bad {
+		return nil, ErrMessage
 	}
 	return m, nil
 }
 
-// header reads the fields, which end there, and returns the signature.
-func (m *message) header(r *reader, end int) (signature string) {
-	for r.at < end && !r.bad {
+// Body returns the values of a message, of types that answers and signals of
+// init have: string, control.ObjectPath, bool, uint32, int32, lists of these,
+// Properties; a struct is a list of any.
+func (m *Message) Body() ([]any, error) {
+	r := m.rest
+	r.align(8)
+	body := r.values(m.signature)
+	if r.bad {
+		return nil, ErrMessage
+	}
+	return body, nil
+}
+
+// Error returns what a message of that kind says.
+func (m *Message) Error() (*control.Error, error) {
+	body, err := m.Body()
+	e := &control.Error{Name: m.ErrName, Message: m.ErrName}
+	if len(body) > 0 {
+		if text, ok := body[0].(string); ok {
+			e.Message = text
+		}
+	}
+	return e, err
+}
+
+// Properties are the answer of GetAll.
+type Properties map[string]any
+
+// header reads the fields, which end there.
+func (m *Message) header(end int) {
+	for r := &m.rest; r.at < end && !r.bad; {
 		r.align(8)
 		code := r.take(1)
 		if code == nil {
 			break
 		}
 		switch v := r.variant(); code[0] {
+		case fieldPath:
+			m.Path, _ = v.(control.ObjectPath)
+		case fieldInterface:
+			m.Interface, _ = v.(string)
 		case fieldMember:
-			m.member, _ = v.(string)
+			m.Member, _ = v.(string)
 		case fieldErrorName:
-			m.errName, _ = v.(string)
+			m.ErrName, _ = v.(string)
 		case fieldReplySerial:
-			m.replyTo, _ = v.(uint32)
+			m.ReplyTo, _ = v.(uint32)
 		case fieldSignature:
-			signature, _ = v.(string)
+			m.signature, _ = v.(string)
 		}
 	}
-	return signature
 }
 
 // reader reads the values of a message. After one that it cannot read it is
@@ -349,7 +420,7 @@ func (r *reader) array(kind string) any {
 	case kind == "as":
 		return items(r, end, func() []string { list, _ := r.array("s").([]string); return list })
 	case kind == "{sv}":
-		p := properties{}
+		p := Properties{}
 		for r.at < end && !r.bad {
 			r.align(8)
 			name := r.text()

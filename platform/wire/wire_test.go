@@ -1,4 +1,4 @@
-package main
+package wire
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 // foreign is a reply as another codec makes it, with every type of the API.
 func foreign(t testing.TB, order binary.ByteOrder) []byte {
 	body := []any{"text", dbus.ObjectPath("/a"), int32(-7), uint32(8), true, []string{"a", ""}, [][]string{{"b"}, {}},
-		[]dbus.ObjectPath{"/b"}, table{"k": dbus.MakeVariant([]string{})}, []struct {
+		[]dbus.ObjectPath{"/b"}, map[string]dbus.Variant{"k": dbus.MakeVariant([]string{})}, []struct {
 			Name string
 			PID  int32
 		}{{"main", 7}}}
@@ -28,14 +28,41 @@ func foreign(t testing.TB, order binary.ByteOrder) []byte {
 }
 
 func TestReadsWhatAnotherCodecWrites(t *testing.T) {
-	want := &message{kind: returnMessage, replyTo: 5, body: []any{"text", control.ObjectPath("/a"), int32(-7), uint32(8), true,
-		[]string{"a", ""}, [][]string{{"b"}, {}}, []control.ObjectPath{"/b"}, properties{"k": []string{}},
-		[][]any{{"main", int32(7)}}}}
+	want := []any{"text", control.ObjectPath("/a"), int32(-7), uint32(8), true,
+		[]string{"a", ""}, [][]string{{"b"}, {}}, []control.ObjectPath{"/b"}, Properties{"k": []string{}},
+		[][]any{{"main", int32(7)}}}
 	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
-		got, err := readMessage(bytes.NewReader(foreign(t, order)))
-		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%v: got %+v, %v", order, got, err)
+		m, err := Read(bytes.NewReader(foreign(t, order)))
+		if err != nil || m.Kind != ReturnMessage || m.ReplyTo != 5 {
+			t.Errorf("%v: got %+v, %v", order, m, err)
+			continue
 		}
+		if body, err := m.Body(); err != nil || !reflect.DeepEqual(body, want) {
+			t.Errorf("%v: got %+v, %v", order, body, err)
+		}
+	}
+}
+
+func TestAnotherCodecReadsCalls(t *testing.T) {
+	c := Call{"com.example", "/a", control.EmitEventWithFile.Spec(), []any{"name", []string{"A=1", "B="}, true, 0}}
+	b, err := c.Encode(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	SetSerial(b, 8)
+	m, err := dbus.DecodeMessageWithFDs(bytes.NewReader(b), []int{5})
+	if err != nil || m.IsValid() != nil || m.Serial() != 8 {
+		t.Fatalf("%v, %v", m, err)
+	}
+	if want := []any{"name", []string{"A=1", "B="}, true, dbus.UnixFDIndex(0)}; !reflect.DeepEqual(m.Body, want) && !reflect.DeepEqual(m.Body[:3], want[:3]) {
+		t.Errorf("%#v", m.Body)
+	}
+	if n := m.Headers[dbus.FieldUnixFDs].Value(); n != uint32(1) {
+		t.Errorf("%v descriptors", n)
+	}
+	c.Args[0] = "\xff"
+	if _, err := c.Encode(9); err != ErrText {
+		t.Errorf("not UTF-8: %v", err)
 	}
 }
 
@@ -43,13 +70,15 @@ func TestReadsWhatAnotherCodecWrites(t *testing.T) {
 func TestStandsDamage(t *testing.T) {
 	whole := foreign(t, binary.LittleEndian)
 	for i := range whole {
-		if _, err := readMessage(bytes.NewReader(whole[:i])); err == nil {
+		if _, err := Read(bytes.NewReader(whole[:i])); err == nil {
 			t.Errorf("%d bytes are a message", i)
 		}
 		for _, v := range []byte{0, 1, 'a', '(', 'v', 0x7f, 0xff} {
 			b := bytes.Clone(whole)
 			b[i] = v
-			readMessage(bytes.NewReader(b))
+			if m, err := Read(bytes.NewReader(b)); err == nil {
+				m.Body()
+			}
 		}
 	}
 }
@@ -62,13 +91,5 @@ func TestStopsWithoutProgress(t *testing.T) {
 	r = reader{b: bytes.Repeat([]byte("\x01v\x00"), 1000), order: binary.LittleEndian}
 	if r.variant(); !r.bad {
 		t.Error("variants nest without end")
-	}
-}
-
-func TestUnescape(t *testing.T) {
-	for in, want := range map[string]string{"/a": "/a", "%2fa%20b": "/a b", "": "", "%2": "", "%": "", "%zz": "", "a%2Fb%": ""} {
-		if got, err := unescape(in); got != want || (err != nil) != (want == "" && in != "") {
-			t.Errorf("%q: %q, %v", in, got, err)
-		}
 	}
 }
