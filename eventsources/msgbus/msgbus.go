@@ -1,0 +1,216 @@
+// Package msgbus is what event sources share that listen to a message bus: a
+// connection that is made again whenever it is lost.
+//
+// Signals reach the source by the goroutine that reads the connection, so what
+// a source has not dealt with stays in the bus. The bus sends no file
+// descriptors here, since nobody would close them.
+package msgbus
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Driver is the name of the bus itself, which nobody else can send under.
+const Driver = "org.freedesktop.DBus"
+
+const (
+	firstDelay = 100 * time.Millisecond // before another connection
+	lastDelay  = 5 * time.Second
+)
+
+// ErrGone is the error of a bus that closed the connection.
+var ErrGone = errors.New("the message bus closed the connection")
+
+// System returns the address of the machine's bus.
+func System() string {
+	if address := os.Getenv("DBUS_SYSTEM_BUS_ADDRESS"); address != "" {
+		return address
+	}
+	return "unix:path=/var/run/dbus/system_bus_socket"
+}
+
+// Session returns the address of the user's bus.
+func Session() string {
+	if address := os.Getenv("DBUS_SESSION_BUS_ADDRESS"); address != "" {
+		return address
+	}
+	return "unix:path=" + os.Getenv("XDG_RUNTIME_DIR") + "/bus"
+}
+
+// Client is what is done with a bus.
+type Client struct {
+	Address func() string
+	// Signal takes each signal that comes. While it waits, nothing is read,
+	// answers to calls neither.
+	Signal func(m *dbus.Message)
+	// Serve has the connection until its context is done. An error ends it.
+	Serve func(conn *dbus.Conn) error
+	Logf  func(format string, args ...any)
+}
+
+// Once serves one connection, and returns why it ended.
+func (c *Client) Once(ctx context.Context) error {
+	_, err := c.once(ctx)
+	return err
+}
+
+// Keep serves connections until the context is done. It says once that there
+// is no bus.
+func (c *Client) Keep(ctx context.Context) {
+	told := false
+	for delay := firstDelay; ctx.Err() == nil; delay = min(2*delay, lastDelay) {
+		connected, err := c.once(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if connected {
+			delay, told = firstDelay, false
+		}
+		if !told {
+			c.Logf("%v; trying again", err)
+			told = true
+		}
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (c *Client) once(ctx context.Context) (connected bool, err error) {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	if err := c.Serve(conn); err != nil && conn.Context().Err() == nil {
+		return true, err
+	}
+	return true, ErrGone
+}
+
+func (c *Client) connect(ctx context.Context) (*dbus.Conn, error) {
+	stream, err := dial(c.Address())
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dbus.NewConn(stream, dbus.WithContext(ctx), dbus.WithIncomingInterceptor(func(m *dbus.Message) {
+		if m.Type == dbus.TypeSignal {
+			c.Signal(m)
+		}
+	}))
+	if err != nil {
+		stream.Close()
+		return nil, err
+	}
+	if err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))}); err == nil {
+		err = conn.Hello()
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// stream is a socket that is read in large pieces.
+type stream struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (s *stream) Read(b []byte) (int, error) { return s.in.Read(b) }
+
+var errAddress = errors.New("no address of a message bus that is a unix socket or TCP")
+
+// dial connects to the first that answers of the addresses in a D-Bus address.
+func dial(address string) (*stream, error) {
+	err := errAddress
+	for one := range strings.SplitSeq(address, ";") {
+		network, where := endpoint(one)
+		if network == "" {
+			continue
+		}
+		var conn net.Conn
+		if conn, err = net.Dial(network, where); err == nil {
+			return &stream{conn, bufio.NewReader(conn)}, nil
+		}
+	}
+	return nil, err
+}
+
+// endpoint takes an address apart; the network is empty if it is of no kind known.
+func endpoint(address string) (network, where string) {
+	kind, list, _ := strings.Cut(address, ":")
+	keys := map[string]string{}
+	for pair := range strings.SplitSeq(list, ",") {
+		key, value, _ := strings.Cut(pair, "=")
+		value, err := url.PathUnescape(value)
+		if err != nil {
+			return "", ""
+		}
+		keys[key] = value
+	}
+	switch {
+	case kind == "unix" && keys["path"] != "":
+		return "unix", keys["path"]
+	case kind == "unix" && keys["abstract"] != "":
+		return "unix", "@" + keys["abstract"]
+	case kind == "tcp" && keys["port"] != "":
+		return "tcp", net.JoinHostPort(keys["host"], keys["port"])
+	}
+	return "", ""
+}
+
+// Text returns a header of a message that is a string or a path; empty
+// without it.
+func Text(m *dbus.Message, field dbus.HeaderField) string {
+	switch v := m.Headers[field].Value().(type) {
+	case string:
+		return v
+	case dbus.ObjectPath:
+		return string(v)
+	}
+	return ""
+}
+
+// Rule returns a rule that matches signals, of keys and values.
+func Rule(keysAndValues ...string) string {
+	rule := "type='signal'"
+	for i := 0; i+1 < len(keysAndValues); i += 2 {
+		rule += "," + keysAndValues[i] + "='" + strings.ReplaceAll(keysAndValues[i+1], "'", `'\''`) + "'"
+	}
+	return rule
+}
+
+// Rules has a connection match these rules, and of those of before only these;
+// the values are for messages. It returns those that the bus refused.
+func Rules(conn *dbus.Conn, before, rules map[string]string) (refused map[string]error) {
+	refused = map[string]error{}
+	call := func(method, rule string) {
+		if err := conn.BusObject().Call(Driver+"."+method, 0, rule).Err; err != nil {
+			refused[rule] = err
+		}
+	}
+	for rule := range rules {
+		if _, ok := before[rule]; !ok {
+			call("AddMatch", rule)
+		}
+	}
+	for rule := range before {
+		if _, ok := rules[rule]; !ok {
+			call("RemoveMatch", rule)
+		}
+	}
+	return refused
+}
