@@ -2,9 +2,6 @@ package devctl
 
 import (
 	"context"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -35,24 +32,9 @@ func (r replayed) Run(ctx context.Context, init eventsources.Init) error {
 	}
 }
 
-var example = regexp.MustCompile(`(?m)^    # /etc/init/(\S+)\n((?:    .*\n)+)`)
-
-// examples returns the job files in the documentation.
-func examples(t *testing.T) map[string]string {
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "SOURCES.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	jobs := map[string]string{}
-	for _, m := range example.FindAllStringSubmatch(string(text), -1) {
-		jobs[m[1]] = m[2]
-	}
-	return jobs
-}
-
 // TestExamples runs the jobs of docs/SOURCES.md on a real init.
 func TestExamples(t *testing.T) {
-	jobs := examples(t)
+	jobs := sourcetest.Examples(t, "devctl")
 	if len(jobs) != 2 {
 		t.Fatalf("%d examples", len(jobs))
 	}
