@@ -3,9 +3,11 @@ package main
 import (
 	"onset/eventsources"
 	"onset/eventsources/devctl"
+	"onset/eventsources/socket"
 )
 
 // sources are all there are, each with what it tells in its package comment.
 var sources = []eventsources.Source{
 	devctl.Source{},
+	socket.New(),
 }

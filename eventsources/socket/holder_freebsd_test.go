@@ -1,0 +1,3 @@
+package socket
+
+const hasHolders = false

@@ -1,0 +1,300 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"onset/eventsources"
+)
+
+// run is a run of the source.
+type run struct {
+	ctx   context.Context
+	init  eventsources.Init
+	store *store
+	poll  *poller
+	// broken is told that a socket has to be made anew; capacity 1.
+	broken chan struct{}
+	// warned has the warnings about operands as they are now. It and sockets
+	// belong to the goroutine of Run.
+	warned  map[string]bool
+	sockets map[string]*socket // by the key of the spec
+	begun   bool
+
+	number atomic.Int64 // of the last connection
+
+	mu   sync.Mutex // of all below, and of the states of sockets
+	byFD map[int]*socket
+	jobs map[string][]*socket // that a job names, by its path
+	live map[string]int       // instances of these jobs, as far as they were seen to come
+}
+
+// state of a socket that is bound.
+type state uint8
+
+const (
+	resting  state = iota // until a timer has it polled
+	polled                // the kernel tells when something waits
+	starting              // its event is on its way
+	taken                 // somebody has it
+	full                  // as many connections as may be
+)
+
+// socket is what an operand asks for.
+type socket struct {
+	*spec
+	jobs []string // paths of those that name it, in order
+
+	handle
+	due      time.Time
+	retry    time.Duration // before it is tried to be bound again
+	said     string        // the last that was told of it
+	shutDown bool          // it has to be made anew
+
+	state   state
+	removed bool // an instance went since its event was emitted
+	pace    pace
+	idle    time.Duration // before the next event, when one started nothing
+	conns   connections
+}
+
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
+	maxLooks   = 10 // for who has an address, each time sockets are bound
+)
+
+// apply makes the sockets be those of the operands, and returns when to try
+// again with those that cannot be.
+func (r *run) apply(list []eventsources.Condition) time.Duration {
+	wanted := r.read(list)
+	var gone []*socket
+	r.mu.Lock()
+	for key, s := range r.sockets {
+		if wanted[key] == nil || s.shutDown {
+			gone = append(gone, s)
+			delete(r.sockets, key)
+		}
+	}
+	r.mu.Unlock()
+	if len(gone) > 0 {
+		r.hold()
+		for _, s := range gone {
+			r.close(s)
+		}
+	}
+	r.adopt(wanted)
+	opened := r.openAll()
+	if opened || !r.begun {
+		r.hold()
+	}
+	if !r.begun {
+		r.begun = true
+		r.store.closeIdle()
+	}
+	next := time.Hour
+	for _, s := range r.sockets {
+		if s.fd < 0 {
+			next = min(next, max(0, time.Until(s.due)))
+		}
+	}
+	return next
+}
+
+// read returns the sockets that operands ask for, and warns of those that
+// cannot be read.
+func (r *run) read(list []eventsources.Condition) map[string]*socket {
+	wanted, warned := make(map[string]*socket, len(r.sockets)), map[string]bool{}
+	for _, c := range list {
+		s, err := parse(c.Operand.Args)
+		if err != nil {
+			text := "Ignored " + err.Error() + " in " + c.Job
+			if !r.warned[text] && !warned[text] {
+				r.init.Logf("%s", text)
+			}
+			warned[text] = true
+			continue
+		}
+		key := s.key()
+		w := wanted[key]
+		if w == nil {
+			w = &socket{spec: s, handle: unbound}
+			wanted[key] = w
+		}
+		if !slices.Contains(w.jobs, c.Job) {
+			w.jobs = append(w.jobs, c.Job)
+		}
+	}
+	r.warned = warned
+	return wanted
+}
+
+// adopt makes the table be that of what is wanted, with the sockets that are
+// there.
+func (r *run) adopt(wanted map[string]*socket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.jobs)
+	for key, w := range wanted {
+		s := r.sockets[key]
+		if s == nil {
+			s = w
+			r.sockets[key] = s
+		}
+		s.jobs = w.jobs
+		for _, job := range s.jobs {
+			r.jobs[job] = append(r.jobs[job], s)
+		}
+	}
+	maps.DeleteFunc(r.live, func(job string, _ int) bool { return r.jobs[job] == nil })
+}
+
+// openAll binds what is unbound and due.
+func (r *run) openAll() (opened bool) {
+	var due []*socket
+	for _, s := range r.sockets {
+		if s.fd < 0 && !time.Now().Before(s.due) {
+			due = append(due, s)
+		}
+	}
+	raiseLimit(len(r.sockets))
+	slices.SortFunc(due, func(a, b *socket) int { return slices.Compare(a.env, b.env) })
+	looked := 0
+	for _, s := range due {
+		if r.ctx.Err() != nil {
+			break
+		}
+		if err := r.open(s); err != nil {
+			s.retry = min(max(2*s.retry, firstRetry), lastRetry)
+			s.due = time.Now().Add(s.retry)
+			looked++
+			r.failed(s, err, looked <= maxLooks)
+			continue
+		}
+		opened = true
+	}
+	return opened
+}
+
+// raiseLimit sees to it that there can be so many sockets, as far as it may.
+func raiseLimit(sockets int) {
+	const others = 1000
+	need := uint64(sockets) + others
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil && uint64(limit.Cur) < need {
+		unix.Setrlimit(unix.RLIMIT_NOFILE, newLimit(need, uint64(limit.Max)))
+	}
+}
+
+// open gets a socket from before, or binds it, and has it polled.
+func (r *run) open(s *socket) error {
+	h, ok := r.store.take(s.spec)
+	if !ok {
+		fd, err := s.spec.open()
+		if err != nil {
+			return err
+		}
+		h.fd = fd
+		if err := r.store.keep(s.spec, fd); err != nil {
+			r.init.Logf("socket %s will not outlive this process: %v", s.address(), err)
+		}
+	}
+	unix.SetNonblock(h.fd, s.accept)
+	if h.file == nil && !s.accept {
+		h.file = os.NewFile(uintptr(h.fd), s.address())
+	}
+	s.handle, s.retry, s.said = h, 0, ""
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byFD[h.fd] = s
+	r.arm(s)
+	return nil
+}
+
+// failed tells why a socket cannot be, once; look is to find out who has the
+// address.
+func (r *run) failed(s *socket, err error, look bool) {
+	reason := err
+	if e, ok := errors.AsType[*openError](err); ok {
+		reason = e.err
+	}
+	key := err.Error() + reason.Error()
+	if s.said == key {
+		return
+	}
+	s.said = key
+	text := reason.Error()
+	if errors.Is(reason, unix.EADDRINUSE) {
+		text = s.address() + " is in use"
+		if look {
+			text += s.holder()
+		}
+	}
+	r.init.Logf("Failed to %s in %s: %s; trying again", err, strings.Join(s.jobs, ", "), text)
+}
+
+// hold tells init which facts are true.
+func (r *run) hold() {
+	var facts []eventsources.Fact
+	for _, s := range r.sockets {
+		if s.fd >= 0 {
+			facts = append(facts, eventsources.Fact{Name: "socket", Env: s.env, File: s.file})
+		}
+	}
+	slices.SortFunc(facts, func(a, b eventsources.Fact) int { return slices.Compare(a.Env, b.Env) })
+	if err := r.init.Hold(facts); err != nil && r.ctx.Err() == nil {
+		r.init.Logf("cannot tell init of the sockets: %v", err)
+	}
+}
+
+// close ends a socket.
+func (r *run) close(s *socket) {
+	if s.fd < 0 {
+		return
+	}
+	r.forget(s)
+	r.store.drop(storeName(s.spec))
+	if s.isFile() {
+		os.Remove(s.path)
+	}
+	s.handle.close()
+	s.handle = unbound
+}
+
+// forget has a socket polled no more.
+func (r *run) forget(s *socket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.poll.forget(s.fd)
+	delete(r.byFD, s.fd)
+	s.state = resting
+}
+
+// end closes the sockets if no operand is left, or nobody would keep them, and
+// else leaves them to the next run or process.
+func (r *run) end(lastOfProcess bool) {
+	list, _ := r.init.Conditions()
+	over := len(list) == 0 || lastOfProcess && r.store.conn == nil
+	if over {
+		r.init.Hold(nil)
+	}
+	for _, s := range r.sockets {
+		switch {
+		case s.fd < 0:
+		case over:
+			r.close(s)
+		default:
+			r.forget(s)
+			r.store.leave(s.spec, s.handle)
+		}
+	}
+}
