@@ -3,210 +3,340 @@ package eventsources
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/godbus/dbus/v5"
+	"time"
+	"unicode/utf8"
 
 	"onset/core/control"
+	"onset/platform/wire"
 )
 
-// window is how many calls are on their way at once. Init allows a client more.
+// window is how many events and changes of facts are on their way at once.
+// Init allows a client more.
 const window = 256
 
-// goCall begins a call; its Done is for one receiver.
-func goCall(ctx context.Context, conn *dbus.Conn, path control.ObjectPath, m control.Method, args ...any) *dbus.Call {
-	spec := m.Spec()
-	return conn.Object("", dbus.ObjectPath(path)).GoWithContext(ctx, spec.Interface+"."+spec.Name, 0, make(chan *dbus.Call, 1), args...)
-}
-
-// isAnswer reports whether an error is what init answered, and not the end of
-// the connection.
-func isAnswer(err error) bool {
-	_, ok := errors.AsType[dbus.Error](err)
-	return ok
-}
-
-// client is what the host knows of init: the connection, and the facts of all
-// sources.
+// client is what the host knows of init: the connection, what init was not
+// told or has not answered, and the facts of all sources.
 type client struct {
-	mu   sync.Mutex
-	conn *dbus.Conn    // nil while there is none
-	up   chan struct{} // closed once there is one
+	ctx    context.Context // of the host
+	logf   func(format string, args ...any)
+	places chan struct{} // one of window for each request that counts
 
-	// changing orders changes of facts, on the wire as in the table.
-	changing sync.Mutex
+	mu       sync.Mutex
+	some     sync.Cond // there is something to be sent, or the connection is another
+	conn     *conn     // nil while there is none
+	queue    []*request
+	sent     map[uint32]*request // by serial, without answer
+	serial   uint32
 	facts    map[string]*held
-	last     int
+	last     int // order of the last fact
+	refusals map[string]*refusal
 }
 
-// held is a fact and who holds it.
-type held struct {
-	fact  Fact
-	order int
-	by    map[string]int // source: the run of it that asserted the fact last
+func newClient(ctx context.Context, logf func(string, ...any)) *client {
+	c := &client{ctx: ctx, logf: logf, places: make(chan struct{}, window), sent: map[uint32]*request{}, facts: map[string]*held{},
+		refusals: map[string]*refusal{}}
+	c.some.L = &c.mu
+	return c
 }
 
-func newClient() *client {
-	return &client{up: make(chan struct{}), facts: map[string]*held{}}
+// request is a call of init. It is answered once, by init or with errLost.
+type request struct {
+	bytes  []byte
+	file   int  // goes with it and is closed after the answer; -1 without
+	again  bool // is made on the next connection if it was not answered
+	counts bool // has a place
+	answer func(m *wire.Message, err error)
 }
 
-// dial connects to init; signals are the handler's. The end of the context ends
-// the connection.
-func dial(ctx context.Context, address string, h dbus.SignalHandler) (*dbus.Conn, error) {
-	conn, err := dbus.Dial(address, dbus.WithSignalHandler(h), dbus.WithContext(ctx))
-	if err != nil {
-		return nil, err
+func newRequest(path control.ObjectPath, m control.Method, file int, args ...any) (*request, error) {
+	if file >= 0 {
+		args = append(args, 0)
 	}
-	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))}); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
+	b, err := (&wire.Call{Path: path, Method: m.Spec(), Args: args}).Encode(0)
+	return &request{bytes: b, file: file}, err
 }
 
-// use makes a connection the current one after it got all facts.
-func (c *client) use(conn *dbus.Conn) error {
-	c.changing.Lock()
-	defer c.changing.Unlock()
-	var all []factCall
+// clean replaces what D-Bus has no place for.
+func clean(text string) string {
+	if !utf8.ValidString(text) {
+		text = strings.ToValidUTF8(text, "\ufffd")
+	}
+	return strings.ReplaceAll(text, "\x00", "\ufffd")
+}
+
+// cleanAll is clean for a list, which is not changed.
+func cleanAll(list []string) []string {
+	for i, s := range list {
+		if text := clean(s); text != s {
+			list = slices.Clone(list)
+			list[i] = text
+		}
+	}
+	return list
+}
+
+// use makes a connection the current one: it gets all facts, then the events
+// that were not answered.
+func (c *client) use(k *conn, signal func(*wire.Message)) {
+	c.mu.Lock()
+	c.conn = k
+	waiting := c.queue
+	c.queue = nil
 	for _, h := range slices.SortedFunc(maps.Values(c.facts), func(a, b *held) int { return cmp.Compare(a.order, b.order) }) {
-		all = append(all, factCall{control.AssertFact, h.fact})
+		if r, err := c.assertion(h); err == nil {
+			c.queue = append(c.queue, r)
+		} else {
+			c.logf("cannot assert %s: %v", h.fact.Name, err)
+		}
 	}
-	if err := c.send(conn, all); err != nil && !isAnswer(err) {
-		return err
+	c.queue = append(c.queue, waiting...)
+	c.mu.Unlock()
+	go func() {
+		defer close(k.written)
+		buffer := make([]byte, 0, 32<<10)
+		for list := c.next(k); list != nil; list = c.next(k) {
+			if err := k.send(list, buffer); err != nil {
+				k.Close()
+				return
+			}
+		}
+	}()
+	go k.read(func(m *wire.Message) {
+		switch m.Kind {
+		case wire.ReturnMessage, wire.ErrorMessage:
+			c.answered(m)
+		case wire.SignalMessage:
+			signal(m)
+		}
+	})
+}
+
+// next waits for requests to be written to a connection, and returns none after
+// its end.
+func (c *client) next(k *conn) []*request {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.queue) == 0 && c.conn == k {
+		c.some.Wait()
+	}
+	if c.conn != k {
+		return nil
+	}
+	list := c.queue
+	c.queue = nil
+	for _, r := range list {
+		c.serial = max(1, c.serial+1)
+		wire.SetSerial(r.bytes, c.serial)
+		c.sent[c.serial] = r
+	}
+	return list
+}
+
+// lose ends a connection. The next one gets what was not answered and is to be
+// made again, in order.
+func (c *client) lose(k *conn) {
+	k.Close()
+	c.mu.Lock()
+	c.conn = nil
+	c.some.Broadcast()
+	c.mu.Unlock()
+	<-k.gone
+	<-k.written
+	c.mu.Lock()
+	var open, lost, again []*request
+	for _, serial := range slices.Sorted(maps.Keys(c.sent)) {
+		open = append(open, c.sent[serial])
+	}
+	clear(c.sent)
+	for _, r := range append(open, c.queue...) {
+		if r.again {
+			again = append(again, r)
+		} else {
+			lost = append(lost, r)
+		}
+	}
+	c.queue = again
+	c.mu.Unlock()
+	for _, r := range lost {
+		c.finish(r, nil, errLost)
+	}
+}
+
+// answered finishes the request that a message answers.
+func (c *client) answered(m *wire.Message) {
+	c.mu.Lock()
+	r := c.sent[m.ReplyTo]
+	delete(c.sent, m.ReplyTo)
+	c.mu.Unlock()
+	if r == nil {
+		return
+	}
+	var err error
+	if m.Kind == wire.ErrorMessage {
+		if e, bad := m.Error(); bad == nil {
+			err = e
+		} else {
+			err = bad
+		}
+	}
+	c.finish(r, m, err)
+}
+
+func (c *client) finish(r *request, m *wire.Message, err error) {
+	closeFile(r.file)
+	if r.counts {
+		<-c.places
+	}
+	r.answer(m, err)
+}
+
+// place waits for a place among the requests on their way.
+func (c *client) place(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	select {
+	case c.places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}
+
+// push hands a request to the writer, with the lock held.
+func (c *client) push(r *request) {
+	c.queue = append(c.queue, r)
+	c.some.Signal()
+}
+
+// ask makes a call for the host itself; the answer is sent to the channel.
+func (c *client) ask(path control.ObjectPath, m control.Method, args ...any) <-chan reply {
+	answer := make(chan reply, 1)
+	r, err := newRequest(path, m, -1, args...)
+	if err != nil {
+		answer <- reply{err: err}
+		return answer
+	}
+	r.answer = func(m *wire.Message, err error) {
+		var body []any
+		if err == nil {
+			body, err = m.Body()
+		}
+		answer <- reply{body, err}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.conn = conn
-	close(c.up)
-	return nil
-}
-
-// drop closes a connection, after which the next one is waited for.
-func (c *client) drop(conn *dbus.Conn) {
-	conn.Close()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conn == conn {
-		c.conn, c.up = nil, make(chan struct{})
+	if c.conn == nil {
+		answer <- reply{err: errLost}
+		return answer
 	}
+	c.push(r)
+	return answer
 }
 
-// current waits for a connection.
-func (c *client) current(ctx context.Context) (*dbus.Conn, error) {
-	for {
-		c.mu.Lock()
-		conn, up := c.conn, c.up
-		c.mu.Unlock()
-		if conn != nil {
-			return conn, nil
-		}
-		select {
-		case <-up:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
+// reply is what came of a call.
+type reply struct {
+	body []any
+	err  error
 }
 
-// emit emits an event, again where the connection was lost on the way.
-func (c *client) emit(ctx context.Context, e Event, wait bool) error {
-	for {
-		conn, err := c.current(ctx)
-		if err != nil {
+// emit emits an event for a source. Without wait it returns when the event is
+// in its place in the queue.
+func (c *client) emit(ctx context.Context, source string, e Event, wait bool) error {
+	if !wait {
+		if err := c.place(ctx); err != nil {
 			return err
 		}
-		method, args := control.EmitEvent, []any{e.Name, e.Env, wait}
-		if e.File != nil {
-			method, args = control.EmitEventWithFile, append(args, dbus.UnixFD(e.File.Fd()))
-		}
-		call := <-goCall(ctx, conn, control.Root, method, args...).Done
-		switch {
-		case call.Err == nil || isAnswer(call.Err):
-			return call.Err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		}
-		c.drop(conn)
 	}
-}
-
-// factCall is a change of a fact to be told to init.
-type factCall struct {
-	method control.Method
-	fact   Fact
-}
-
-// send makes calls and returns the first error, that of the connection before
-// any that init answered. What init refuses to assert is not held.
-func (c *client) send(conn *dbus.Conn, calls []factCall) (err error) {
-	for part := range slices.Chunk(calls, window) {
-		var sent []*dbus.Call
-		for _, f := range part {
-			sent = append(sent, goCall(context.Background(), conn, control.Root, f.method, f.fact.Name, f.fact.Env))
+	file, err := copyFile(e.File)
+	if err == nil {
+		var r *request
+		if r, err = newRequest(control.Root, emitMethod(file), file, clean(e.Name), cleanAll(e.Env), wait); err == nil {
+			r.again, r.counts = true, !wait
+			return c.emitRequest(ctx, source, e.Name, r)
 		}
-		for i, call := range sent {
-			if <-call.Done; call.Err == nil {
-				continue
-			}
-			if isAnswer(call.Err) && part[i].method == control.AssertFact {
-				delete(c.facts, part[i].fact.key())
-			}
-			if err == nil || !isAnswer(call.Err) {
-				err = call.Err
-			}
-		}
+	}
+	if closeFile(file); !wait {
+		<-c.places
 	}
 	return err
 }
 
-// owner is a run of a source.
-type owner struct {
-	source string
-	run    int
+func emitMethod(file int) control.Method {
+	if file >= 0 {
+		return control.EmitEventWithFile
+	}
+	return control.EmitEvent
 }
 
-func (f Fact) key() string { return f.Name + "\x00" + strings.Join(f.Env, "\x00") }
-
-// change makes facts of a source true, and those false that it holds and gone
-// selects. Without a connection the next one gets what then holds.
-func (c *client) change(by owner, assert []Fact, gone func(key string, run int) bool) error {
-	c.changing.Lock()
-	defer c.changing.Unlock()
-	var calls []factCall
-	for _, f := range assert {
-		h := c.facts[f.key()]
-		if h == nil {
-			c.last++
-			h = &held{f, c.last, map[string]int{}}
-			c.facts[f.key()] = h
-			calls = append(calls, factCall{control.AssertFact, f})
-		}
-		h.by[by.source] = by.run
-	}
-	for key, h := range c.facts {
-		if run, ok := h.by[by.source]; !ok || !gone(key, run) {
-			continue
-		}
-		if delete(h.by, by.source); len(h.by) == 0 {
-			delete(c.facts, key)
-			calls = append(calls, factCall{control.RetractFact, h.fact})
-		}
+func (c *client) emitRequest(ctx context.Context, source, name string, r *request) error {
+	done := make(chan error, 1)
+	if r.counts {
+		r.answer = func(_ *wire.Message, err error) { c.refused(source, "the event "+name, err) }
+		done <- nil
+	} else {
+		r.answer = func(_ *wire.Message, err error) { done <- err }
 	}
 	c.mu.Lock()
-	conn := c.conn
+	c.push(r)
 	c.mu.Unlock()
-	if conn == nil {
-		return nil
-	}
-	if err := c.send(conn, calls); isAnswer(err) {
+	select {
+	case err := <-done:
 		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return nil
+}
+
+// drain waits until all that counts is answered, for at most that time.
+func (c *client) drain(k *conn, limit time.Duration) {
+	timeout := time.After(limit)
+	for range window {
+		select {
+		case c.places <- struct{}{}:
+		case <-k.gone:
+			return
+		case <-timeout:
+			return
+		}
+	}
+}
+
+// refusal is when a line of a source's was last logged, and what was not since.
+type refusal struct {
+	last   time.Time
+	missed int
+}
+
+// refusalTime is how long further refusals are only counted.
+const refusalTime = time.Minute
+
+// refused tells what init refused a source, once in a while.
+func (c *client) refused(source, what string, err error) {
+	if err == nil || err == errLost {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.refusals[source]
+	if r == nil {
+		r = &refusal{}
+		c.refusals[source] = r
+	}
+	switch {
+	case time.Since(r.last) < refusalTime:
+		r.missed++
+		return
+	case r.missed > 0:
+		c.logf("%s: init refused %s: %v; %d more before", source, what, err, r.missed)
+	default:
+		c.logf("%s: init refused %s: %v", source, what, err)
+	}
+	*r = refusal{last: time.Now()}
 }

@@ -1,19 +1,16 @@
 package eventsources
 
 import (
-	"cmp"
-	"context"
 	"maps"
 	"slices"
 
-	"github.com/godbus/dbus/v5"
-
 	"onset/core/control"
 	"onset/core/expr"
+	"onset/platform/wire"
 )
 
 // take returns the jobs to be read anew, in order of their paths.
-func (j *jobChanges) take() []dbus.ObjectPath {
+func (j *jobChanges) take() []control.ObjectPath {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	paths := slices.Sorted(maps.Keys(j.jobs))
@@ -21,31 +18,33 @@ func (j *jobChanges) take() []dbus.ObjectPath {
 	return paths
 }
 
-// readJobs asks for the conditions of jobs. One that init has no more is in
-// the answer with none.
-func readJobs(ctx context.Context, conn *dbus.Conn, paths []dbus.ObjectPath) (map[dbus.ObjectPath][]Condition, error) {
-	found := map[dbus.ObjectPath][]Condition{}
+// readJobs asks for the conditions of jobs and hands on each list. One that
+// init has no more has none.
+func (c *client) readJobs(paths []control.ObjectPath, learn func(path string, list []Condition)) error {
 	for part := range slices.Chunk(paths, window) {
-		calls := make([]*dbus.Call, len(part))
+		answers := make([]<-chan reply, len(part))
 		for i, p := range part {
-			calls[i] = goCall(ctx, conn, control.ObjectPath(p), control.PropertyGetAll, control.InterfaceJob)
+			answers[i] = c.ask(p, control.PropertyGetAll, control.InterfaceJob)
 		}
-		for i, call := range calls {
-			<-call.Done
-			props := map[string]dbus.Variant{}
-			if err := call.Store(&props); err != nil && !isAnswer(err) {
-				return nil, err
+		for i, answer := range answers {
+			r := <-answer
+			if r.err == errLost {
+				return r.err
 			}
-			found[part[i]] = conditionsOf(string(part[i]), props)
+			var props wire.Properties
+			if len(r.body) > 0 {
+				props, _ = r.body[0].(wire.Properties)
+			}
+			learn(string(part[i]), conditionsOf(string(part[i]), props))
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // conditionsOf returns the operands in a job's properties.
-func conditionsOf(path string, props map[string]dbus.Variant) (list []Condition) {
+func conditionsOf(path string, props wire.Properties) (list []Condition) {
 	for _, name := range []string{"start_on_expanded", "stop_on_expanded", "while"} {
-		rpn, _ := props[name].Value().([][]string)
+		rpn, _ := props[name].([][]string)
 		tree, err := expr.FromRPN(rpn)
 		if err != nil {
 			continue // init does not send such
@@ -57,23 +56,43 @@ func conditionsOf(path string, props map[string]dbus.Variant) (list []Condition)
 	return list
 }
 
-// allJobs returns the paths of all jobs.
-func allJobs(ctx context.Context, conn *dbus.Conn) (paths []dbus.ObjectPath, err error) {
-	call := goCall(ctx, conn, control.Root, control.GetAllJobs)
-	<-call.Done
-	return paths, call.Store(&paths)
+// conditions are the operands of jobs that concern one source.
+type conditions struct {
+	jobs    map[string][]Condition // by path
+	list    []Condition            // all of them by path; nil until somebody asks
+	changed chan struct{}
+	stale   bool // changed is to be closed
 }
 
-// compareConditions orders conditions, so that lists of them can be compared.
-func compareConditions(a, b Condition) int {
-	if c := cmp.Compare(a.Job, b.Job); c != 0 {
-		return c
+// learn notes the conditions of a job.
+func (c *conditions) learn(path string, list []Condition) {
+	if slices.EqualFunc(c.jobs[path], list, sameCondition) {
+		return
 	}
-	if a.Fact != b.Fact {
-		if b.Fact {
-			return -1
+	if c.stale = true; len(list) == 0 {
+		delete(c.jobs, path)
+	} else {
+		c.jobs[path] = list
+	}
+}
+
+// publish tells those who wait for changes.
+func (c *conditions) publish() {
+	if c.stale {
+		close(c.changed)
+		c.list, c.changed, c.stale = nil, make(chan struct{}), false
+	}
+}
+
+func (c *conditions) all() []Condition {
+	if c.list == nil {
+		for _, path := range slices.Sorted(maps.Keys(c.jobs)) {
+			c.list = append(c.list, c.jobs[path]...)
 		}
-		return 1
 	}
-	return cmp.Or(cmp.Compare(a.Operand.Name, b.Operand.Name), slices.Compare(a.Operand.Args, b.Operand.Args))
+	return c.list
+}
+
+func sameCondition(a, b Condition) bool {
+	return a.Fact == b.Fact && a.Operand.Name == b.Operand.Name && slices.Equal(a.Operand.Args, b.Operand.Args)
 }

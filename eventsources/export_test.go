@@ -4,3 +4,6 @@ import "time"
 
 // SetTimes shortens the times of a host.
 func (h *Host) SetTimes(grace, delay time.Duration) { h.grace, h.delay = grace, delay }
+
+// Window is how many calls are on their way at once.
+const Window = window

@@ -9,7 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/godbus/dbus/v5"
+	"onset/core/control"
+	"onset/platform/wire"
 )
 
 // Grace is how long the facts of a source hold that failed, as init has it for
@@ -23,7 +24,12 @@ const (
 
 	redial = 100 * time.Millisecond // before another connection
 	giveUp = 30 * time.Second
+
+	parting = time.Second // for init to answer at the end of the host
 )
+
+// ErrNoInit is wrapped by the error of a host whose init is gone.
+var ErrNoInit = errors.New("cannot connect to init")
 
 // Host runs sources for one init.
 type Host struct {
@@ -34,6 +40,9 @@ type Host struct {
 	Named []string
 	// Logf takes a line for the log. It may be called by many goroutines.
 	Logf func(format string, args ...any)
+	// Ready, if there is one, is called once the sources run that the conditions
+	// of all jobs ask for.
+	Ready func()
 
 	grace, delay time.Duration // shorter in tests
 }
@@ -43,9 +52,9 @@ type hosting struct {
 	*Host
 	client *client
 	watch  watchers
-	jobs   map[dbus.ObjectPath][]Condition
 	ports  []*port
 	fatal  chan error // capacity: one a port
+	ready  bool       // was told
 }
 
 // Run serves init until the context is done, and returns nil then. An error is
@@ -60,25 +69,30 @@ func (h *Host) Run(ctx context.Context) error {
 			return fmt.Errorf("there is no source %q", name)
 		}
 	}
-	r := &hosting{Host: h, client: newClient()}
+	end := ctx
+	ctx, cancel := context.WithCancel(ctx)
+	r := &hosting{Host: h, client: newClient(ctx, h.Logf)}
 	for _, s := range h.Sources {
 		if len(h.Named) == 0 || slices.Contains(h.Named, s.Name()) {
-			r.ports = append(r.ports, &port{host: r, source: s, changed: make(chan struct{})})
+			r.ports = append(r.ports, newPort(r, s))
 		}
 	}
 	r.fatal = make(chan error, len(r.ports))
 	defer r.rest()
-	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // before rest
-	for ctx.Err() == nil {
-		changes := newJobChanges()
-		conn, err := r.connect(ctx, signalHandler{changes, &r.watch})
+	for end.Err() == nil {
+		k, err := r.connect(ctx)
 		if err == nil {
-			err = r.serve(ctx, conn, changes)
-			r.client.drop(conn)
+			err = r.serve(ctx, k)
+			if ctx.Err() != nil || err != nil {
+				cancel()
+				r.rest()
+				r.client.drain(k, parting)
+			}
+			r.client.lose(k)
 			sleep(ctx, redial)
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && end.Err() == nil {
 			return err
 		}
 	}
@@ -86,14 +100,14 @@ func (h *Host) Run(ctx context.Context) error {
 }
 
 // connect connects to init, trying for a while.
-func (r *hosting) connect(ctx context.Context, h dbus.SignalHandler) (*dbus.Conn, error) {
+func (r *hosting) connect(ctx context.Context) (*conn, error) {
 	for end := time.Now().Add(giveUp); ; {
-		conn, err := dial(ctx, r.Address, h)
+		k, err := dial(ctx, r.Address)
 		switch {
 		case err == nil:
-			return conn, nil
+			return k, nil
 		case time.Now().After(end):
-			return nil, fmt.Errorf("cannot connect to init: %w", err)
+			return nil, fmt.Errorf("%w: %w", ErrNoInit, err)
 		case !sleep(ctx, redial):
 			return nil, ctx.Err()
 		}
@@ -112,31 +126,37 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // serve keeps the sources in step with the conditions until the connection is
 // lost. An error ends the host.
-func (r *hosting) serve(ctx context.Context, conn *dbus.Conn, changes *jobChanges) error {
-	paths, err := allJobs(ctx, conn)
-	if err != nil && isAnswer(err) {
-		return fmt.Errorf("cannot list the jobs: %w", err)
-	}
-	if err != nil || r.client.use(conn) != nil {
+func (r *hosting) serve(ctx context.Context, k *conn) error {
+	changes := newJobChanges()
+	r.client.use(k, func(m *wire.Message) { r.signalled(m, changes) })
+	jobs := <-r.client.ask(control.Root, control.GetAllJobs)
+	if jobs.err == errLost {
 		return nil // the next connection
 	}
+	if jobs.err != nil {
+		return fmt.Errorf("cannot list the jobs: %w", jobs.err)
+	}
 	r.watch.tell(Signal{Kind: Connected})
-	r.jobs = map[dbus.ObjectPath][]Condition{}
-	changes.mark(paths...)
+	if len(jobs.body) > 0 {
+		paths, _ := jobs.body[0].([]control.ObjectPath)
+		changes.mark(paths...)
+	}
+	for _, p := range r.ports {
+		changes.mark(p.known()...) // some may be gone
+	}
 	for {
-		found, err := readJobs(ctx, conn, changes.take())
+		err := r.client.readJobs(changes.take(), func(path string, list []Condition) {
+			for _, p := range r.ports {
+				p.learn(path, list)
+			}
+		})
 		if err != nil {
 			return nil
-		}
-		for path, list := range found {
-			if r.jobs[path] = list; len(list) == 0 {
-				delete(r.jobs, path)
-			}
 		}
 		r.review(ctx)
 		select {
 		case <-changes.some:
-		case <-conn.Context().Done():
+		case <-k.gone:
 			return nil
 		case err := <-r.fatal:
 			return err
@@ -149,22 +169,17 @@ func (r *hosting) serve(ctx context.Context, conn *dbus.Conn, changes *jobChange
 // review starts the sources that conditions concern, and stops the others.
 func (r *hosting) review(ctx context.Context) {
 	for _, p := range r.ports {
-		var list []Condition
-		for _, conditions := range r.jobs {
-			for _, c := range conditions {
-				if p.source.Concerns(c) {
-					list = append(list, c)
-				}
-			}
-		}
-		p.setConditions(list)
-		switch wanted := len(r.Named) > 0 || len(list) > 0; {
+		switch wanted := p.publish() || len(r.Named) > 0; {
 		case wanted && p.stop == nil:
 			p.start(ctx)
 		case !wanted && p.stop != nil:
 			p.stop()
 			p.stop = nil
 		}
+	}
+	if r.Ready != nil && !r.ready {
+		r.ready = true
+		r.Ready()
 	}
 }
 
@@ -188,8 +203,11 @@ type port struct {
 	ended chan struct{}
 
 	mu         sync.Mutex
-	conditions []Condition
-	changed    chan struct{}
+	conditions conditions
+}
+
+func newPort(r *hosting, s Source) *port {
+	return &port{host: r, source: s, conditions: conditions{jobs: map[string][]Condition{}, changed: make(chan struct{})}}
 }
 
 func (p *port) start(host context.Context) {
@@ -247,28 +265,45 @@ func (p *port) runOnce(ctx context.Context) (err error) {
 }
 
 // expire ends the facts that no run after that one has asserted.
-func (p *port) expire(run int) {
-	gone := func(_ string, by int) bool { return by <= run }
-	if err := p.host.client.change(owner{p.source.Name(), run}, nil, gone); err != nil {
-		p.Logf("cannot retract facts: %v", err)
-	}
-}
+func (p *port) expire(run int) { p.host.client.expire(p.source.Name(), run) }
 
-func (p *port) setConditions(list []Condition) {
-	slices.SortFunc(list, compareConditions)
+// learn takes from a job's conditions those that concern the source.
+func (p *port) learn(path string, list []Condition) {
+	var mine []Condition
+	for _, c := range list {
+		if p.source.Concerns(c) {
+			mine = append(mine, c)
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !slices.EqualFunc(p.conditions, list, func(a, b Condition) bool { return compareConditions(a, b) == 0 }) {
-		close(p.changed)
-		p.conditions, p.changed = list, make(chan struct{})
+	p.conditions.learn(path, mine)
+}
+
+// known returns the jobs with conditions that concern the source.
+func (p *port) known() (paths []control.ObjectPath) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for path := range p.conditions.jobs {
+		paths = append(paths, control.ObjectPath(path))
 	}
+	return paths
+}
+
+// publish shows the source what was learned, and reports whether any condition
+// concerns it.
+func (p *port) publish() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conditions.publish()
+	return len(p.conditions.jobs) > 0
 }
 
 // Conditions implements Init.
 func (p *port) Conditions() ([]Condition, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.conditions, p.changed
+	return p.conditions.all(), p.conditions.changed
 }
 
 // Watch implements Init.
@@ -286,26 +321,22 @@ type view struct {
 }
 
 // Emit implements Init.
-func (v *view) Emit(ctx context.Context, e Event) error { return v.host.client.emit(ctx, e, false) }
+func (v *view) Emit(ctx context.Context, e Event) error {
+	return v.host.client.emit(ctx, v.by.source, e, false)
+}
 
 // EmitWait implements Init.
-func (v *view) EmitWait(ctx context.Context, e Event) error { return v.host.client.emit(ctx, e, true) }
+func (v *view) EmitWait(ctx context.Context, e Event) error {
+	return v.host.client.emit(ctx, v.by.source, e, true)
+}
 
 // Assert implements Init.
-func (v *view) Assert(f Fact) error {
-	return v.host.client.change(v.by, []Fact{f}, func(string, int) bool { return false })
-}
+func (v *view) Assert(f Fact) error { return v.host.client.assert(v.by, f) }
 
 // Retract implements Init.
 func (v *view) Retract(f Fact) error {
-	return v.host.client.change(v.by, nil, func(key string, _ int) bool { return key == f.key() })
+	return v.host.client.retract(v.by.source, f.clean().key(), anyRun)
 }
 
 // Hold implements Init.
-func (v *view) Hold(facts []Fact) error {
-	keep := map[string]bool{}
-	for _, f := range facts {
-		keep[f.key()] = true
-	}
-	return v.host.client.change(v.by, facts, func(key string, _ int) bool { return !keep[key] })
-}
+func (v *view) Hold(facts []Fact) error { return v.host.client.hold(v.by, facts) }

@@ -310,42 +310,62 @@ func indexes(all, items []string) (at []int) {
 	return at
 }
 
-// TestInitIsSlow wants a source to wait for init, and the host to end all the
-// same.
+// TestInitIsSlow wants a source to wait for init once a window of events is on
+// its way, none of them lost, and the host to end all the same.
 func TestInitIsSlow(t *testing.T) {
 	init := sourcetest.NewInit(t)
 	var taken atomic.Int32
-	paused := make(chan struct{})
+	full := make(chan error)
 	s := start(t, init, long, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
-		for {
-			if err := in.Emit(ctx, eventsources.Event{Name: "x"}); err != nil {
-				return err
+		in.Emit(ctx, eventsources.Event{Name: "x"})
+		init.Await("the first event", emitted("x"))
+		resume := init.Pause()
+		for brief, cancel := context.WithTimeout(ctx, time.Second); ; taken.Add(1) {
+			if err := in.Emit(brief, eventsources.Event{Name: "x"}); err != nil {
+				cancel()
+				full <- err
+				break
 			}
-			taken.Add(1)
-			<-paused
 		}
+		resume()
+		<-ctx.Done()
+		return nil
 	}})
-	init.Await("the first event", func([]string, []string) bool { return taken.Load() == 1 })
-	resume := init.Pause()
-	close(paused)
+	if err := <-full; !errors.Is(err, context.DeadlineExceeded) || taken.Load() != eventsources.Window {
+		t.Errorf("%v after %d events", err, taken.Load())
+	}
+	init.Await("all of them", func(events, _ []string) bool { return len(events) == 1+eventsources.Window })
+	init.Pause()
 	if s.end(); <-s.done != nil {
 		t.Error("the host failed")
 	}
-	if n := taken.Load(); n != 1 {
-		t.Errorf("%d events were taken by an init that waits", n-1)
-	}
-	resume()
 }
 
-// TestRefusedFact wants a fact that init refused to be asserted anew by the
-// next run.
-func TestRefusedFact(t *testing.T) {
+// TestRefusals wants a fact that init refused to be asserted when it is asserted
+// again, and one line for many refusals.
+func TestRefusals(t *testing.T) {
 	init := sourcetest.NewInit(t)
 	init.Refuse(true)
-	s := start(t, init, long, []string{"x"}, holding("x", fact("x", "A=1")))
-	init.Await("a refusal", func(_, facts []string) bool { return s.has("AccessDenied") })
+	allowed := make(chan bool)
+	s := start(t, init, long, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
+		for n := range 100 {
+			in.Assert(fact("x", fmt.Sprint("N=", n)))
+		}
+		in.Emit(ctx, eventsources.Event{Name: "asserted"})
+		<-allowed
+		in.Assert(fact("x", "N=7"))
+		<-ctx.Done()
+		return nil
+	}})
+	init.Await("all refusals", emitted("asserted"))
 	init.Refuse(false)
-	init.Await("the fact", is("x A=1"))
+	close(allowed)
+	init.Await("the fact", is("x N=7"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Equal(s.lines, []string{"x: init refused the fact x: AccessDenied"}) {
+		t.Errorf("log: %q", s.lines)
+	}
 }
 
 // TestDeafInit has an init that does not even answer a greeting.

@@ -4,43 +4,39 @@ import (
 	"context"
 	"sync"
 
-	"github.com/godbus/dbus/v5"
-
 	"onset/core/control"
+	"onset/platform/wire"
 )
 
-// signalHandler hands on what init tells, called by the goroutine that reads a
-// connection: jobs that changed to the host, the rest to those who watch.
-type signalHandler struct {
-	jobs  *jobChanges
-	watch *watchers
-}
-
-// DeliverSignal implements dbus.SignalHandler.
-func (h signalHandler) DeliverSignal(iface, name string, s *dbus.Signal) {
+// signalled hands on what init tells: jobs that changed to the host, the rest to
+// those who watch. It is called by the goroutine that reads.
+func (r *hosting) signalled(m *wire.Message, jobs *jobChanges) {
 	is := func(id control.SignalID) bool {
 		spec := &control.Signals[id]
-		return iface == spec.Interface && name == spec.Name
+		return m.Member == spec.Name && m.Interface == spec.Interface
 	}
 	switch {
 	case is(control.SignalJobAdded), is(control.SignalJobRemoved):
-		if len(s.Body) > 0 {
-			if path, ok := s.Body[0].(dbus.ObjectPath); ok {
-				h.jobs.mark(path)
+		if body, err := m.Body(); err == nil && len(body) > 0 {
+			if path, ok := body[0].(control.ObjectPath); ok {
+				jobs.mark(path)
 			}
 		}
 	case is(control.SignalEventEmitted):
-		if len(s.Body) >= 2 {
-			event, _ := s.Body[0].(string)
-			env, _ := s.Body[1].([]string)
-			h.watch.tell(Signal{Kind: EventEmitted, Name: event, Env: env})
+		if !r.watch.any() {
+			return
+		}
+		if body, err := m.Body(); err == nil && len(body) >= 2 {
+			event, _ := body[0].(string)
+			env, _ := body[1].([]string)
+			r.watch.tell(Signal{Kind: EventEmitted, Name: event, Env: env})
 		}
 	case is(control.SignalInstanceAdded):
-		h.watch.tell(Signal{Kind: InstanceAdded, Path: string(s.Path)})
+		r.watch.tell(Signal{Kind: InstanceAdded, Path: string(m.Path)})
 	case is(control.SignalInstanceRemoved):
-		h.watch.tell(Signal{Kind: InstanceRemoved, Path: string(s.Path)})
+		r.watch.tell(Signal{Kind: InstanceRemoved, Path: string(m.Path)})
 	case is(control.SignalRestarted):
-		h.watch.tell(Signal{Kind: Restarted})
+		r.watch.tell(Signal{Kind: Restarted})
 	}
 }
 
@@ -48,15 +44,15 @@ func (h signalHandler) DeliverSignal(iface, name string, s *dbus.Signal) {
 // were last taken.
 type jobChanges struct {
 	mu   sync.Mutex
-	jobs map[dbus.ObjectPath]bool
+	jobs map[control.ObjectPath]bool
 	some chan struct{} // capacity 1: jobs is not empty
 }
 
 func newJobChanges() *jobChanges {
-	return &jobChanges{jobs: map[dbus.ObjectPath]bool{}, some: make(chan struct{}, 1)}
+	return &jobChanges{jobs: map[control.ObjectPath]bool{}, some: make(chan struct{}, 1)}
 }
 
-func (j *jobChanges) mark(paths ...dbus.ObjectPath) {
+func (j *jobChanges) mark(paths ...control.ObjectPath) {
 	if len(paths) == 0 {
 		return
 	}
@@ -76,6 +72,12 @@ type watchers struct {
 	mu   sync.Mutex
 	by   map[int]func(Signal)
 	last int
+}
+
+func (w *watchers) any() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.by) > 0
 }
 
 func (w *watchers) tell(s Signal) {

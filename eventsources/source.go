@@ -11,14 +11,19 @@
 // facts.
 //
 // Order: what one goroutine of a source emits, asserts and retracts reaches
-// init in that order. Emit returns when init has taken the event, so a source
-// is never ahead of init, and what it has not read yet stays in the kernel.
+// init in that order. Calls are pipelined: Emit, Assert and Retract return when
+// the call is in its place, and wait while as many are on their way as the
+// window has room for. So a source is never far ahead of init, and what it has not
+// read yet stays in the kernel. What init refuses is a line of the log, and a
+// fact that it refused is not held.
 //
 // The connection to init belongs to the host. Init keeps it over its own
-// re-execution and crashes. Should it be lost all the same, calls wait for the
-// next one and are made again (an event then comes twice rather than never),
-// and all facts are asserted again. A host that dies leaves its facts to
-// init's grace time (EXTENSIONS §1).
+// re-execution and crashes. Should it be lost all the same, the next one gets the
+// facts that hold by then, and after them the events that were not answered, in
+// order (so one may come twice rather than never). A host that dies leaves its
+// facts to init's grace time (EXTENSIONS §1).
+//
+// Text that is not UTF-8, which D-Bus has no place for, gets U+FFFD.
 //
 // Ownership: the slices of events and facts are not changed after they were
 // handed over.
@@ -45,15 +50,17 @@ type Source interface {
 }
 
 // Init is what a run of a source sees of init. Calls may be made by several
-// goroutines. An error is what init answered, or of the context.
+// goroutines. An error is of the context, or of descriptors that ran out; that
+// of EmitWait also what init answered.
 type Init interface {
-	// Emit returns when init has taken the event; it waits while init is away.
+	// Emit returns when the event is on its way.
 	Emit(ctx context.Context, e Event) error
 	// EmitWait returns when all that the event brought about is done. The error
 	// says that some of it failed.
 	EmitWait(ctx context.Context, e Event) error
-	// Assert makes a fact true; it is nothing new if it is true already. Facts
-	// that change while init is away are told to it when it is back.
+	// Assert makes a fact true; it is nothing new if it is true already with the
+	// same File. Facts that change while init is away are told to it when it is
+	// back.
 	Assert(f Fact) error
 	// Retract makes a fact false that the source asserted.
 	Retract(f Fact) error
@@ -63,8 +70,8 @@ type Init interface {
 	// now, and a channel that is closed when there are others.
 	Conditions() (list []Condition, changed <-chan struct{})
 	// Watch has f called with each signal of init until the context is done, one
-	// after the other and in init's order. f does not wait: all that init tells
-	// the host comes by the same goroutine.
+	// after the other and in init's order. f does not wait, nor emit: all that init
+	// tells the host comes by the same goroutine.
 	Watch(ctx context.Context, f func(Signal))
 	// Logf writes a line to the log of the host.
 	Logf(format string, args ...any)

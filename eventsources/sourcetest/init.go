@@ -27,7 +27,7 @@ import (
 type Init struct {
 	Address string
 
-	t      *testing.T
+	t      testing.TB
 	listen net.Listener
 	mu     sync.Mutex
 	jobs   map[string]map[string]dbus.Variant // by path
@@ -58,7 +58,7 @@ func (h held) same(o held) bool {
 }
 
 // NewInit returns an init without jobs, which ends with the test.
-func NewInit(t *testing.T) *Init {
+func NewInit(t testing.TB) *Init {
 	t.Helper()
 	i := &Init{t: t, jobs: map[string]map[string]dbus.Variant{}, conns: map[*peer]bool{}}
 	name := filepath.Join(t.TempDir(), "init")

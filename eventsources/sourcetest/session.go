@@ -14,14 +14,15 @@ import (
 // Session is the real init of a session, with its own jobs.
 type Session struct {
 	Address string
+	PID     int // of init
 
-	t             *testing.T
+	t             testing.TB
 	dir, programs string
 }
 
 // NewSession starts init with job files by name, in which PATH/ is the folder
 // Path names. It ends with the test. Without the programs the test is skipped.
-func NewSession(t *testing.T, jobs map[string]string) *Session {
+func NewSession(t testing.TB, jobs map[string]string) *Session {
 	t.Helper()
 	s := &Session{t: t, dir: t.TempDir(), programs: build(t)}
 	for _, d := range []string{"conf", "log", "run"} {
@@ -45,6 +46,7 @@ func NewSession(t *testing.T, jobs map[string]string) *Session {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	s.PID = cmd.Process.Pid
 	t.Cleanup(func() { s.end(cmd) })
 	s.Await("init", func() bool {
 		files, _ := filepath.Glob(s.Path("run", "upstart", "sessions", "*.session"))
@@ -57,7 +59,7 @@ func NewSession(t *testing.T, jobs map[string]string) *Session {
 
 // build makes init and initctl of this tree. ONSET_TEST_PROGRAMS names a folder
 // with them where there is no go, as in a machine made for tests.
-func build(t *testing.T) (dir string) {
+func build(t testing.TB) (dir string) {
 	t.Helper()
 	if dir = os.Getenv("ONSET_TEST_PROGRAMS"); dir != "" {
 		return dir
