@@ -3,11 +3,13 @@ package main
 import (
 	"onset/eventsources"
 	"onset/eventsources/devctl"
+	"onset/eventsources/power"
 	"onset/eventsources/socket"
 )
 
 // sources are all there are, each with what it tells in its package comment.
 var sources = []eventsources.Source{
 	devctl.Source{},
+	power.Source{},
 	socket.New(),
 }
