@@ -5,6 +5,7 @@ import (
 	"onset/eventsources/devctl"
 	"onset/eventsources/power"
 	"onset/eventsources/socket"
+	"onset/eventsources/udev"
 )
 
 // sources are all there are, each with what it tells in its package comment.
@@ -12,4 +13,5 @@ var sources = []eventsources.Source{
 	devctl.Source{},
 	power.Source{},
 	socket.New(),
+	udev.Source{},
 }

@@ -1,0 +1,88 @@
+package udev
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	receiveBuffer = 128 << 20 // bytes of the kernel's memory, at most (UPSTART §9.1)
+	maxMessage    = 64 << 10  // bytes
+)
+
+// errLost: the kernel has dropped messages.
+var errLost = errors.New("messages were lost")
+
+// monitor is a socket for messages of a group.
+type monitor struct {
+	group   group
+	fd      int
+	buffer  []byte
+	control [128]byte
+}
+
+func listen(g group) (*monitor, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a netlink socket: %w", err)
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer) // as far as it is allowed
+	}
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: uint32(g)})
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("cannot listen for uevents: %w", err)
+	}
+	return &monitor{group: g, fd: fd, buffer: make([]byte, maxMessage)}, nil
+}
+
+// receive returns the variables of the next message, until it is called again.
+// They are nil if it is none of the kernel's or of root's udevd. The error is
+// EAGAIN without a message, and errLost.
+func (m *monitor) receive() ([]byte, error) {
+	n, control, flags, from, err := unix.Recvmsg(m.fd, m.buffer, m.control[:], 0)
+	switch {
+	case err == unix.ENOBUFS:
+		return nil, errLost
+	case err == unix.EINTR:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	sender, ok := from.(*unix.SockaddrNetlink)
+	if !ok || flags&unix.MSG_TRUNC != 0 || sender.Groups != uint32(m.group) {
+		return nil, nil // said to this socket alone, or too long for any udevd
+	}
+	if m.group == kernelGroup && sender.Pid != 0 || !byRoot(m.control[:control]) {
+		return nil, nil
+	}
+	vars, ok := m.group.properties(m.buffer[:n])
+	if !ok {
+		return nil, nil
+	}
+	return vars, nil
+}
+
+// byRoot looks at the credentials that came with a message.
+func byRoot(control []byte) bool {
+	for len(control) > 0 {
+		header, data, rest, err := unix.ParseOneSocketControlMessage(control)
+		if err != nil {
+			return false
+		}
+		if header.Level == unix.SOL_SOCKET && header.Type == unix.SCM_CREDENTIALS && len(data) >= unix.SizeofUcred {
+			return binary.NativeEndian.Uint32(data[4:]) == 0 // struct ucred: pid, uid, gid
+		}
+		control = rest
+	}
+	return false
+}
+
+func (m *monitor) close() { unix.Close(m.fd) }

@@ -1,0 +1,136 @@
+package udev
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// system is where the kernel and udevd show what they know.
+type system struct {
+	sys  string // /sys
+	udev string // /run/udev
+}
+
+// found is a device that exists.
+type found struct {
+	uevent
+	// handled says that udevd knows it, or has nothing to say of such.
+	handled bool
+}
+
+// scan returns the devices of the wanted subsystems, parents first.
+func (s system) scan(w wants) (all []found) {
+	for _, dir := range s.folders(w) {
+		entries, err := os.ReadDir(dir.name)
+		if err != nil {
+			continue // no such subsystem, or not any more
+		}
+		for _, e := range entries {
+			if f, ok := s.read(filepath.Join(dir.name, e.Name()), dir.subsystem); ok {
+				all = append(all, f)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.path, b.path) })
+	return slices.CompactFunc(all, func(a, b found) bool { return a.path == b.path })
+}
+
+type folder struct{ name, subsystem string }
+
+// folders returns those with links to devices.
+func (s system) folders(w wants) (list []folder) {
+	for _, kind := range []struct{ dir, below string }{{"class", ""}, {"bus", "devices"}} {
+		dir := filepath.Join(s.sys, kind.dir)
+		if !w.all {
+			for subsystem := range w.by {
+				if filepath.IsLocal(subsystem) && !strings.Contains(subsystem, "/") {
+					list = append(list, folder{filepath.Join(dir, subsystem, kind.below), subsystem})
+				}
+			}
+			continue
+		}
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			list = append(list, folder{filepath.Join(dir, e.Name(), kind.below), e.Name()})
+		}
+	}
+	return list
+}
+
+// read looks at the device that a link leads to.
+func (s system) read(link, subsystem string) (f found, ok bool) {
+	f.subsystem = subsystem
+	target, err := os.Readlink(link)
+	switch {
+	case err != nil:
+		target = link // a folder, of an old kernel
+	case !filepath.IsAbs(target):
+		target = filepath.Join(filepath.Dir(link), target)
+	}
+	f.path, ok = strings.CutPrefix(target, s.sys)
+	if !ok {
+		return f, false
+	}
+	text, err := os.ReadFile(target + "/uevent")
+	if err != nil {
+		return f, false // gone, or no device
+	}
+	vars := strings.Split(string(text), "\n")
+	f.set(vars)
+	more, err := os.ReadFile(filepath.Join(s.udev, "data", f.id()))
+	f.handled = err == nil || !errors.Is(err, fs.ErrNotExist) || f.get("MAJOR") == "" && f.get("IFINDEX") == ""
+	vars = append(f.vars, "DEVPATH="+f.path, "SUBSYSTEM="+subsystem)
+	f.set(append(vars, recorded(string(more))...))
+	return f, true
+}
+
+// id is how udevd calls the device.
+func (f *found) id() string {
+	if index := f.get("IFINDEX"); index != "" && f.subsystem == "net" {
+		return "n" + index
+	}
+	if major := f.get("MAJOR"); major != "" {
+		kind := "c"
+		if f.subsystem == "block" {
+			kind = "b"
+		}
+		return kind + major + ":" + f.get("MINOR")
+	}
+	return "+" + f.subsystem + ":" + path.Base(f.path)
+}
+
+// recorded returns the variables in a file of udevd's database.
+func recorded(text string) (vars []string) {
+	var links []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if v, ok := strings.CutPrefix(line, "E:"); ok {
+			vars = append(vars, v)
+		} else if link, ok := strings.CutPrefix(line, "S:"); ok {
+			links = append(links, "/dev/"+link)
+		}
+	}
+	if len(links) > 0 {
+		vars = append(vars, "DEVLINKS="+strings.Join(links, " "))
+	}
+	return vars
+}
+
+// last returns the number of the last uevent; 0 where it cannot be known.
+func (s system) last() uint64 {
+	text, _ := os.ReadFile(filepath.Join(s.sys, "kernel", "uevent_seqnum"))
+	n, _ := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	return n
+}
+
+// trigger has the kernel say again that a device was added.
+func (s system) trigger(f found) error {
+	return os.WriteFile(s.sys+f.path+"/uevent", []byte("add"), 0)
+}

@@ -1,0 +1,135 @@
+// Package udev is the event source for Linux's devices (EXTENSIONS §7, UPSTART
+// §9.1).
+//
+// Events: SUBSYSTEM-device-added, -removed, -changed, and -move, -online,
+// -offline, -bind, -unbind, with KERNEL DEVPATH DEVNAME SUBSYSTEM ACTION and
+// all else that is said of the device, by name. Facts: SUBSYSTEM-device with
+// the same but for what is of one event only, for each device of a subsystem
+// that a while names.
+//
+// Where a udevd runs, its messages are listened to, which come after its rules;
+// else the kernel's. When a udevd comes or goes, the source changes over: a
+// message that the other side has told of, as its SEQNUM says, is not told
+// again, and what fell in between is found by looking at what exists.
+//
+// At the start facts are made of what exists (/sys, and /run/udev/data for
+// what udevd knows). When the kernel had to drop messages, the source first
+// tells what it still has, then looks at what exists and tells the
+// differences. A fact holds before the event that it comes with, and not any
+// more at the event it ends with.
+package udev
+
+import (
+	"slices"
+	"strings"
+
+	"onset/eventsources"
+)
+
+// Source is the source. Its fields are options.
+type Source struct {
+	// All forwards each event, whether or not a job names it.
+	All bool
+	// NoStrip leaves in names and values what is not printable.
+	NoStrip bool
+	// Coldplug tells at the start that what exists was added: udevd is asked to,
+	// by the kernel, or else the source does it itself.
+	Coldplug bool
+	// Once names a file below /run. If it does not exist yet, and there is no
+	// udevd in this system, the start is with Coldplug. Without a name it is not.
+	Once string
+}
+
+// Name implements eventsources.Source.
+func (Source) Name() string { return "udev" }
+
+const (
+	factSuffix = "-device"
+	eventInfix = "-device-"
+)
+
+// verbs are the ends of the names of events: all actions of the kernel.
+var verbs = []string{"added", "removed", "changed", "move", "online", "offline", "bind", "unbind"}
+
+// verb is what an action is called in an event.
+func verb(action string) string {
+	switch action {
+	case "add":
+		return "added"
+	case "remove":
+		return "removed"
+	case "change":
+		return "changed"
+	}
+	return action
+}
+
+// Concerns implements eventsources.Source.
+func (Source) Concerns(c eventsources.Condition) bool {
+	if c.Fact {
+		return strings.HasSuffix(c.Operand.Name, factSuffix)
+	}
+	_, v, _ := strings.Cut(c.Operand.Name, eventInfix)
+	return slices.Contains(verbs, v)
+}
+
+// wants are what jobs name of subsystems.
+type wants struct {
+	all bool
+	by  map[string]want
+}
+
+type want struct {
+	fact  bool
+	verbs []string
+}
+
+// wanted returns what conditions name; all events come on top of it.
+func wanted(list []eventsources.Condition, all bool) wants {
+	w := wants{all: all, by: map[string]want{}}
+	for _, c := range list {
+		if c.Fact {
+			subsystem := strings.TrimSuffix(c.Operand.Name, factSuffix)
+			one := w.by[subsystem]
+			one.fact = true
+			w.by[subsystem] = one
+			continue
+		}
+		subsystem, v, _ := strings.Cut(c.Operand.Name, eventInfix)
+		if one := w.by[subsystem]; !slices.Contains(one.verbs, v) {
+			one.verbs = append(one.verbs, v)
+			w.by[subsystem] = one
+		}
+	}
+	return w
+}
+
+// event reports whether an event is forwarded.
+func (w wants) event(subsystem, action string) bool {
+	return w.all || slices.Contains(w.by[subsystem].verbs, verb(action))
+}
+
+// tracks reports whether devices of a subsystem are kept in mind.
+func (w wants) tracks(subsystem string) bool {
+	_, ok := w.by[subsystem]
+	return ok || w.all
+}
+
+// equal compares two, whatever the order of verbs.
+func (w wants) equal(other wants) bool {
+	if len(w.by) != len(other.by) {
+		return false
+	}
+	for subsystem, one := range w.by {
+		two, ok := other.by[subsystem]
+		if !ok || one.fact != two.fact || len(one.verbs) != len(two.verbs) {
+			return false
+		}
+		for _, v := range one.verbs {
+			if !slices.Contains(two.verbs, v) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,209 @@
+package udev
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"onset/eventsources"
+)
+
+// group is a multicast group of NETLINK_KOBJECT_UEVENT.
+type group uint32
+
+const (
+	kernelGroup group = 1
+	udevGroup   group = 2
+)
+
+// Of the header of udevd's messages, which is in the order of the machine but
+// for the magic number (libudev, "struct monitor_netlink_header").
+const (
+	udevPrefix   = "libudev\x00"
+	udevMagic    = 0xfeedcafe // big endian, at 8
+	udevOffsetAt = 16         // of the properties
+	udevLengthAt = 20
+	udevHeader   = 40 // bytes, at least
+)
+
+// properties returns the variables in a datagram, each KEY=VALUE and ended by a
+// NUL. It is false for what is no message of the group.
+func (g group) properties(data []byte) ([]byte, bool) {
+	if g == kernelGroup { // "ACTION@DEVPATH", NUL
+		head, vars, ok := bytes.Cut(data, []byte{0})
+		return vars, ok && bytes.Contains(head, []byte("@/"))
+	}
+	if len(data) < udevHeader || string(data[:8]) != udevPrefix || binary.BigEndian.Uint32(data[8:]) != udevMagic {
+		return nil, false
+	}
+	offset := uint64(binary.NativeEndian.Uint32(data[udevOffsetAt:]))
+	length := uint64(binary.NativeEndian.Uint32(data[udevLengthAt:]))
+	if offset < udevHeader || offset+length > uint64(len(data)) {
+		return nil, false
+	}
+	return data[offset : offset+length], true
+}
+
+// subsystemOf returns the subsystem among variables, without taking memory.
+func subsystemOf(vars []byte) (subsystem []byte) {
+	for len(vars) > 0 {
+		v := vars
+		if i := bytes.IndexByte(vars, 0); i >= 0 {
+			v, vars = vars[:i], vars[i+1:]
+		} else {
+			vars = nil
+		}
+		if rest, ok := bytes.CutPrefix(v, []byte("SUBSYSTEM=")); ok {
+			subsystem = rest
+		}
+	}
+	return subsystem
+}
+
+// uevent is what is said of a device.
+type uevent struct {
+	action    string // empty for what was found
+	path      string // DEVPATH
+	subsystem string
+	seq       uint64   // SEQNUM; 0 without
+	vars      []string // KEY=VALUE, all of them, sorted by key, each key once
+}
+
+// parse reads the variables of a message. It is false where they do not name a
+// device and what happened to it.
+func parse(vars []byte) (u uevent, ok bool) {
+	list := make([]string, 0, bytes.Count(vars, []byte{0})+1)
+	for text := string(vars); text != ""; {
+		var v string
+		v, text, _ = strings.Cut(text, "\x00")
+		list = append(list, v)
+	}
+	u.set(list)
+	u.action, u.path, u.subsystem = u.get("ACTION"), u.get("DEVPATH"), u.get("SUBSYSTEM")
+	u.seq, _ = strconv.ParseUint(u.get("SEQNUM"), 10, 64)
+	return u, u.action != "" && u.subsystem != "" && strings.HasPrefix(u.path, "/")
+}
+
+// key returns what is before the "="; empty without.
+func key(v string) string { return v[:max(0, strings.IndexByte(v, '='))] }
+
+func compareKeys(a, b string) int { return cmp.Compare(key(a), key(b)) }
+
+// set makes these the variables; of two with the same key the last counts.
+func (u *uevent) set(list []string) {
+	list = slices.DeleteFunc(list, func(v string) bool { return key(v) == "" })
+	slices.SortStableFunc(list, compareKeys)
+	u.vars = list[:0]
+	for i, v := range list {
+		if i+1 < len(list) && key(v) == key(list[i+1]) {
+			continue
+		}
+		if name, ok := strings.CutPrefix(v, "DEVNAME="); ok && !strings.HasPrefix(name, "/") {
+			v = "DEVNAME=/dev/" + name
+		}
+		u.vars = append(u.vars, v)
+	}
+}
+
+// find returns a variable with its name; empty without.
+func (u *uevent) find(name string) string {
+	i, ok := slices.BinarySearchFunc(u.vars, name, func(v, name string) int { return cmp.Compare(key(v), name) })
+	if !ok {
+		return ""
+	}
+	return u.vars[i]
+}
+
+// get returns the value of a variable; empty without.
+func (u *uevent) get(name string) string {
+	v := u.find(name)
+	return v[min(len(v), len(name)+1):]
+}
+
+// kernel is the name of the device; a "/" in it is a "!" in its path.
+func (u *uevent) kernel() string { return strings.ReplaceAll(path.Base(u.path), "!", "/") }
+
+// env is an environment in the order of UPSTART §9.1. Those of a fact are
+// without action and what else is of one event only.
+func (u *uevent) env(fact, strip bool) []string {
+	env := make([]string, 0, len(u.vars)+2)
+	add := func(v string) {
+		if strip {
+			v = printable(v)
+		} else {
+			v = strings.ToValidUTF8(v, "") // D-Bus takes nothing else
+		}
+		if key(v) != "" {
+			env = append(env, v)
+		}
+	}
+	add("KERNEL=" + u.kernel())
+	add(u.find("DEVPATH"))
+	add(u.find("DEVNAME"))
+	add(u.find("SUBSYSTEM"))
+	if !fact {
+		add("ACTION=" + u.action)
+	}
+	for _, v := range u.vars {
+		switch k := key(v); {
+		case k == "DEVPATH" || k == "DEVNAME" || k == "SUBSYSTEM" || k == "ACTION":
+		case fact && passing(k):
+		case fact && k == "DEVLINKS":
+			add("DEVLINKS=" + sortedWords(v[len("DEVLINKS="):]))
+		default:
+			add(v)
+		}
+	}
+	return env
+}
+
+// passing reports whether a variable is of an event and not of the device, or
+// differs between udevd's message and its file.
+func passing(key string) bool {
+	switch key {
+	case "SEQNUM", "USEC_INITIALIZED", "TAGS", "CURRENT_TAGS", "UDEV_DATABASE_VERSION", "DEVPATH_OLD",
+		"DISK_MEDIA_CHANGE", "DISK_EJECT_REQUEST", "RESIZE":
+		return true
+	}
+	return strings.HasPrefix(key, "SYNTH_")
+}
+
+func sortedWords(s string) string {
+	words := strings.Fields(s)
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+// printable leaves out bytes that are neither printable nor blank.
+func printable(s string) string {
+	bad := func(c byte) bool { return (c < ' ' || c > '~') && c != '\t' }
+	i := 0
+	for i < len(s) && !bad(s[i]) {
+		i++
+	}
+	if i == len(s) {
+		return s
+	}
+	b := []byte(s[:i])
+	for ; i < len(s); i++ {
+		if !bad(s[i]) {
+			b = append(b, s[i])
+		}
+	}
+	return string(b)
+}
+
+// event is the one that tells of it.
+func (u *uevent) event(strip bool) eventsources.Event {
+	name := u.subsystem + eventInfix + verb(u.action)
+	return eventsources.Event{Name: printable(name), Env: u.env(false, strip)}
+}
+
+// fact is the one that holds while the device is there.
+func (u *uevent) fact(strip bool) eventsources.Fact {
+	return eventsources.Fact{Name: printable(u.subsystem + factSuffix), Env: u.env(true, strip)}
+}
