@@ -162,14 +162,15 @@ func (e *Engine) supersede(j *Instance, events []*event.Event) {
 func (e *Engine) classEnv(c *Class) env.Table { return c.Def.EnvTable(e.s.Env, e.s.Options.Env) }
 
 // eventVars is what events hand to a job: their variables, restricted to
-// those the class imports if it imports any, and the list of their names.
+// those the class imports if it imports any, and the list of their names. The
+// PATH of a socket (DECISIONS 9) is not where programs are looked for.
 func eventVars(c *job.Class, events []*event.Event, list string) env.Table {
 	var t env.Table
 	names := make([]string, len(events))
 	for i, ev := range events {
 		names[i] = ev.Name
 		for _, v := range ev.Env {
-			if c.Imports(env.Key(v)) {
+			if key := env.Key(v); c.Imports(key) && (key != "PATH" || ev.Name != "socket") {
 				t = t.Set(v, true)
 			}
 		}
