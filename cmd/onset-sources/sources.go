@@ -1,16 +1,23 @@
 package main
 
 import (
+	"os"
+
 	"onset/eventsources"
 	"onset/eventsources/devctl"
+	"onset/eventsources/file"
 	"onset/eventsources/power"
 	"onset/eventsources/socket"
 	"onset/eventsources/udev"
 )
 
+// inSession says that the init is not that of the machine.
+var inSession = os.Getenv("UPSTART_SESSION") != ""
+
 // sources are all there are, each with what it tells in its package comment.
 var sources = []eventsources.Source{
 	devctl.Source{},
+	file.Source{User: inSession},
 	power.Source{},
 	socket.New(),
 	udev.Source{},
