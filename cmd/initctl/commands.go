@@ -51,6 +51,12 @@ var commands = [...]command{
 		"A fact holds until it is cleared; jobs refer to it with `while'.", (*tool).fact},
 	{"Event", "facts", "", "List the facts that hold.", "", []option{jsonOut}, "", (*tool).facts},
 
+	{"System", "suspend", "", "Suspend the machine.", "", []option{
+		{long: "hibernate", help: "write memory to disk and switch off"},
+		{long: "suspend-timeout", value: "SECONDS", help: "how long jobs may take to get ready [10]"}},
+		"The event `suspending' holds it up until jobs are ready, and `resumed' follows it. Where logind or elogind runs it is asked, " +
+			"and its own time counts.", (*tool).suspend},
+
 	{"Environment", "get-env", "VARIABLE", "Print a variable of the job environment.", "variable name",
 		[]option{global}, aboutEnv, (*tool).getEnv},
 	{"Environment", "list-env", "", "Print the job environment.", "", []option{global, jsonOut}, aboutEnv, (*tool).listEnv},

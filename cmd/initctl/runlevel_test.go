@@ -37,6 +37,7 @@ func machine(t *testing.T, a answers) (f *fake, utmp, wtmp string) {
 			wall:     func(text string) { note("wall", strings.ReplaceAll(text, "\r", "")) },
 			now:      func() time.Time { return time.Date(2026, 1, 2, 13, 30, 0, 0, time.Local) },
 			clock:    func() (<-chan time.Time, <-chan os.Signal, func()) { panic("not expected to wait") },
+			sleeping: asleep(f),
 		}
 	}
 	for _, file := range []string{utmp, wtmp} {

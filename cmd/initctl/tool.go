@@ -49,6 +49,7 @@ type system struct {
 	wall     func(text string)
 	now      func() time.Time
 	clock    func() (ticks <-chan time.Time, interrupts <-chan os.Signal, stop func())
+	sleeping sleeping
 }
 
 // realSystem is the machine we run on.
@@ -66,6 +67,7 @@ func realSystem() system {
 		wall:         func(text string) { wallAll(utmp.Lines(utmp.File), text) },
 		now:          time.Now,
 		clock:        minutes,
+		sleeping:     realSleeping(),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onset/eventsources"
+	"onset/platform/suspend"
 )
 
 const (
@@ -22,10 +23,6 @@ const (
 	dialTime    = time.Minute // between attempts, if no job starts meanwhile
 	lookTime    = time.Minute // between looks at batteries that are used
 )
-
-// SuspendTimeout is how long a suspend waits for jobs if nobody says
-// otherwise (EXTENSIONS §9).
-const SuspendTimeout = 10 * time.Second
 
 // news is what a goroutine has heard, to be told by the teller's.
 type news func(ctx context.Context, t *teller) error
@@ -60,7 +57,7 @@ func (s Source) runAt(ctx context.Context, init eventsources.Init, at places) er
 	defer func() { cancel(); <-sleeping }()
 	go func() {
 		defer close(sleeping)
-		newSleeper(init, cmp.Or(s.SuspendTimeout, SuspendTimeout), at.run).run(ctx)
+		newSleeper(init, cmp.Or(s.SuspendTimeout, suspend.Timeout), at.run).run(ctx)
 	}()
 	err := r.serve(ctx)
 	if ctx.Err() != nil {

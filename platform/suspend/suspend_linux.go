@@ -1,7 +1,6 @@
 package suspend
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -12,7 +11,10 @@ import (
 )
 
 // stateFile is the kernel's (Documentation/admin-guide/pm/sleep-states.rst).
+// It is the lock, too.
 const stateFile = "/sys/power/state"
+
+func openLock() (*os.File, error) { return os.Open(stateFile) }
 
 // words of the state file, the best first.
 var words = map[Method][]string{Suspend: {"mem", "standby", "freeze"}, Hibernate: {"disk"}}
@@ -27,15 +29,20 @@ func Supported(m Method) error {
 func word(m Method) (string, error) {
 	b, err := os.ReadFile(stateFile)
 	if err != nil {
-		return "", errors.Join(err, errors.ErrUnsupported)
+		return "", fmt.Errorf("this kernel cannot %s: %w", m, err)
 	}
-	offered := strings.Fields(string(b))
+	return choose(m, string(b))
+}
+
+// choose picks from what the state file says.
+func choose(m Method, state string) (string, error) {
+	offered := strings.Fields(state)
 	for _, w := range words[m] {
 		if slices.Contains(offered, w) {
 			return w, nil
 		}
 	}
-	return "", fmt.Errorf("the kernel offers %q only in %s, and that is no way to %s", strings.Join(offered, " "), stateFile, m)
+	return "", fmt.Errorf("this kernel cannot %s: %s has %q", m, stateFile, strings.Join(offered, " "))
 }
 
 // Enter puts the machine to sleep and returns when it is awake again.
@@ -50,8 +57,6 @@ func Enter(m Method) error {
 // Clock grows by the time that the machine sleeps; its value alone means
 // nothing.
 func Clock() time.Duration {
-	// The one that stands still is read last, so that the difference does not
-	// grow by what lies in between.
 	var all, awake unix.Timespec
 	unix.ClockGettime(unix.CLOCK_BOOTTIME, &all)
 	unix.ClockGettime(unix.CLOCK_MONOTONIC, &awake)
