@@ -283,7 +283,7 @@ func (r *run) forget(s *socket) {
 // else leaves them to the next run or process.
 func (r *run) end(lastOfProcess bool) {
 	list, _ := r.init.Conditions()
-	over := len(list) == 0 || lastOfProcess && r.store.conn == nil
+	over := len(list) == 0 || lastOfProcess && r.store.address == ""
 	if over {
 		r.init.Hold(nil)
 	}

@@ -3,7 +3,6 @@ package socket
 import (
 	"fmt"
 	"hash/fnv"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -44,7 +43,8 @@ func (h handle) close() {
 type store struct {
 	mu   sync.Mutex
 	idle map[string]handle
-	conn *net.UnixConn // nil: nobody keeps anything
+	// address is where init hears of what to keep; empty: nobody keeps anything.
+	address string
 }
 
 // newStore takes the descriptors out of the environment.
@@ -63,9 +63,7 @@ func newStore() *store {
 			os.Unsetenv(name)
 		}
 	}
-	if address := os.Getenv("NOTIFY_SOCKET"); address != "" {
-		st.conn, _ = net.DialUnix("unixgram", nil, &net.UnixAddr{Name: address, Net: "unixgram"})
-	}
+	st.address = os.Getenv("NOTIFY_SOCKET")
 	return st
 }
 
@@ -102,12 +100,19 @@ func (st *store) keep(s *spec, fd int) error {
 func (st *store) drop(name string) { st.send("FDSTOREREMOVE=1\nFDNAME="+name, nil) }
 
 func (st *store) send(text string, rights []byte) error {
-	if st.conn == nil {
+	if st.address == "" {
 		return nil
 	}
-	st.conn.SetWriteDeadline(time.Now().Add(storeWait))
-	_, _, err := st.conn.WriteMsgUnix([]byte(text), rights, nil)
-	return err
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	wait := unix.NsecToTimeval(int64(storeWait))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &wait); err != nil {
+		return err
+	}
+	return unix.Sendmsg(fd, []byte(text), rights, &unix.SockaddrUnix{Name: st.address}, 0)
 }
 
 // closeIdle closes the sockets that no operand is about any more.
