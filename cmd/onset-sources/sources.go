@@ -20,5 +20,5 @@ var sources = []eventsources.Source{
 	file.Source{User: inSession},
 	power.Source{},
 	socket.New(),
-	udev.Source{},
+	udev.Source{User: inSession},
 }

@@ -19,7 +19,9 @@ func (r replayed) Run(ctx context.Context, init eventsources.Init) error {
 	t := newTracker(init, r.Source)
 	for {
 		list, changed := init.Conditions()
-		t.begin(wanted(list, false), nil)
+		if err := t.begin(wanted(list, false), nil); err != nil {
+			return err
+		}
 		select {
 		case u := <-r.messages:
 			if err := t.handle(ctx, u); err != nil {

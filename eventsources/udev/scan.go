@@ -14,9 +14,14 @@ import (
 
 // system is where the kernel and udevd show what they know.
 type system struct {
-	sys  string // /sys
-	udev string // /run/udev
+	sys   string   // /sys
+	udev  string   // /run/udev
+	tools []string // where udevadm may be
+	mark  string   // a file that is made at the first start since the boot
 }
+
+// here is the system that the source looks at.
+var here = system{sys: "/sys", udev: "/run/udev", tools: []string{"/bin", "/sbin", "/usr/bin", "/usr/sbin"}, mark: "/run/onset/coldplug"}
 
 // found is a device that exists.
 type found struct {
@@ -128,6 +133,30 @@ func (s system) last() uint64 {
 	text, _ := os.ReadFile(filepath.Join(s.sys, "kernel", "uevent_seqnum"))
 	n, _ := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
 	return n
+}
+
+// hasUdevd reports whether a udevd is installed, which tells of what there was
+// before it by udevadm.
+func (s system) hasUdevd() bool {
+	return slices.ContainsFunc(s.tools, func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, "udevadm"))
+		return err == nil
+	})
+}
+
+// first reports whether it is asked for the first time since the boot.
+func (s system) first() (bool, error) {
+	if err := os.MkdirAll(filepath.Dir(s.mark), 0o755); err != nil {
+		return false, err
+	}
+	f, err := os.OpenFile(s.mark, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return true, f.Close()
 }
 
 // trigger has the kernel say again that a device was added.

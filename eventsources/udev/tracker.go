@@ -26,7 +26,7 @@ func newTracker(init eventsources.Init, source Source) *tracker {
 
 // begin takes what was found of subsystems that are wanted anew for known, and
 // makes the facts be those that are wanted.
-func (t *tracker) begin(w wants, anew []found) {
+func (t *tracker) begin(w wants, anew []found) error {
 	t.want = w
 	maps.DeleteFunc(t.held, func(_ string, u uevent) bool { return !w.tracks(u.subsystem) })
 	for _, f := range anew {
@@ -40,9 +40,7 @@ func (t *tracker) begin(w wants, anew []found) {
 			facts = append(facts, u.fact(t.strip))
 		}
 	}
-	if err := t.init.Hold(facts); err != nil {
-		t.init.Logf("cannot make all facts true: %v", err)
-	}
+	return t.init.Hold(facts)
 }
 
 // handle tells of a message, unless that is a repetition.
@@ -50,21 +48,22 @@ func (t *tracker) handle(ctx context.Context, u uevent) error {
 	_, known := t.held[u.path]
 	repeats := u.seq > 0 && (u.seq <= t.told || u.seq <= t.seen && (u.action == "add" && known || u.action == "remove" && !known))
 	t.last = max(t.last, u.seq)
+	var err error
 	switch {
 	case u.action != "remove":
-		t.keep(u)
+		err = t.keep(u)
 	case !repeats:
-		t.forget(u.path)
+		err = t.forget(u.path)
 	}
-	if repeats {
-		return nil
+	if repeats || err != nil {
+		return err
 	}
 	return t.emit(ctx, u)
 }
 
 // keep takes a device for what is said of it now, and instead of where it was
 // before it moved.
-func (t *tracker) keep(u uevent) {
+func (t *tracker) keep(u uevent) error {
 	old, known := t.held[u.path]
 	if from := u.get("DEVPATH_OLD"); from != "" && u.action == "move" {
 		if was, ok := t.held[from]; ok {
@@ -74,36 +73,30 @@ func (t *tracker) keep(u uevent) {
 	}
 	t.held[u.path] = u
 	if !t.want.by[u.subsystem].fact {
-		return
+		return nil
 	}
-	fact, before := u.fact(t.strip), eventsources.Fact{}
-	if known {
-		if before = old.fact(t.strip); slices.Equal(before.Env, fact.Env) {
-			return
-		}
+	fact := u.fact(t.strip)
+	if !known {
+		return t.init.Assert(fact)
+	}
+	before := old.fact(t.strip)
+	if slices.Equal(before.Env, fact.Env) {
+		return nil
 	}
 	if err := t.init.Assert(fact); err != nil {
-		t.init.Logf("cannot make the fact %s of %s true: %v", fact.Name, u.path, err)
+		return err
 	}
-	if known {
-		t.retract(before, old.path)
-	}
+	return t.init.Retract(before)
 }
 
 // forget ends the fact of a device.
-func (t *tracker) forget(path string) {
-	if u, known := t.held[path]; known {
-		delete(t.held, path)
-		if t.want.by[u.subsystem].fact {
-			t.retract(u.fact(t.strip), path)
-		}
+func (t *tracker) forget(path string) error {
+	u, known := t.held[path]
+	delete(t.held, path)
+	if !known || !t.want.by[u.subsystem].fact {
+		return nil
 	}
-}
-
-func (t *tracker) retract(f eventsources.Fact, path string) {
-	if err := t.init.Retract(f); err != nil {
-		t.init.Logf("cannot make the fact %s of %s false: %v", f.Name, path, err)
-	}
+	return t.init.Retract(u.fact(t.strip))
 }
 
 func (t *tracker) emit(ctx context.Context, u uevent) error {
@@ -127,8 +120,11 @@ func (t *tracker) compare(ctx context.Context, all []found, leave bool, seen uin
 		}
 		u := t.held[path]
 		u.action = "remove"
-		t.forget(path)
-		if err := t.emit(ctx, u); err != nil {
+		err := t.forget(path)
+		if err == nil {
+			err = t.emit(ctx, u)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -137,11 +133,11 @@ func (t *tracker) compare(ctx context.Context, all []found, leave bool, seen uin
 		if !known && leave && !f.handled {
 			continue
 		}
-		t.keep(f.uevent)
-		if known {
-			continue
+		err := t.keep(f.uevent)
+		if err == nil && !known {
+			err = t.added(ctx, f)
 		}
-		if err := t.added(ctx, f); err != nil {
+		if err != nil {
 			return err
 		}
 	}

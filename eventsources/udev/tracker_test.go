@@ -30,11 +30,19 @@ func message(action, path, subsystem string, more ...string) uevent {
 	return u
 }
 
-func newTest(names ...string) (*tracker, *sourcetest.Recorder) {
+func newTest(t *testing.T, names ...string) (*tracker, *sourcetest.Recorder) {
+	t.Helper()
 	init := &sourcetest.Recorder{}
 	tr := newTracker(init, Source{})
-	tr.begin(wanted(conditions(names...), false), nil)
+	begin(t, tr, wanted(conditions(names...), false))
 	return tr, init
+}
+
+func begin(t *testing.T, tr *tracker, w wants, anew ...found) {
+	t.Helper()
+	if err := tr.begin(w, anew); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func handle(t *testing.T, tr *tracker, list ...uevent) {
@@ -54,7 +62,7 @@ func told(t *testing.T, init *sourcetest.Recorder, want ...string) {
 }
 
 func TestFactsHoldBeforeAndNotAfterEvents(t *testing.T) {
-	tr, init := newTest("net-device-added", "net-device-removed", "while net-device")
+	tr, init := newTest(t, "net-device-added", "net-device-removed", "while net-device")
 	handle(t, tr, message("add", "/d/a", "net", "INTERFACE=a", "SEQNUM=1"),
 		message("change", "/d/a", "net", "INTERFACE=a", "SEQNUM=3"), message("remove", "/d/a", "net", "INTERFACE=a", "SEQNUM=4"))
 	told(t, init, "fact net-device KERNEL=a DEVPATH=/d/a SUBSYSTEM=net INTERFACE=a",
@@ -67,7 +75,7 @@ func TestFactsHoldBeforeAndNotAfterEvents(t *testing.T) {
 }
 
 func TestFactsChangeWithoutAGap(t *testing.T) {
-	tr, init := newTest("net-device-move", "while net-device")
+	tr, init := newTest(t, "net-device-move", "while net-device")
 	handle(t, tr, message("add", "/d/a", "net", "INTERFACE=a", "SEQNUM=1"),
 		message("change", "/d/a", "net", "INTERFACE=a", "ADDRESS=1", "SEQNUM=2"),
 		message("move", "/d/b", "net", "INTERFACE=b", "DEVPATH_OLD=/d/a", "SEQNUM=3"))
@@ -78,7 +86,7 @@ func TestFactsChangeWithoutAGap(t *testing.T) {
 }
 
 func TestNothingIsToldTwice(t *testing.T) {
-	tr, init := newTest("net-device-added", "net-device-removed", "net-device-changed")
+	tr, init := newTest(t, "net-device-added", "net-device-removed", "net-device-changed")
 	handle(t, tr, message("add", "/d/a", "net", "SEQNUM=5"), message("add", "/d/b", "net", "SEQNUM=6"))
 	init.Take()
 	there := func(path string) found { return found{uevent: message("add", path, "net"), handled: true} }
@@ -179,12 +187,12 @@ func TestScan(t *testing.T) {
 }
 
 func TestWhatJobsNameChanges(t *testing.T) {
-	tr, init := newTest("net-device-added")
+	tr, init := newTest(t, "net-device-added")
 	handle(t, tr, message("add", "/d/a", "net"))
 	init.Take()
-	tr.begin(wanted(conditions("net-device-added", "while net-device", "while usb-device"), false), []found{{uevent: message("add", "/d/s", "usb")}})
+	begin(t, tr, wanted(conditions("net-device-added", "while net-device", "while usb-device"), false), found{uevent: message("add", "/d/s", "usb")})
 	told(t, init, "fact net-device KERNEL=a DEVPATH=/d/a SUBSYSTEM=net", "fact usb-device KERNEL=s DEVPATH=/d/s SUBSYSTEM=usb")
-	tr.begin(wanted(conditions("while usb-device"), false), nil)
+	begin(t, tr, wanted(conditions("while usb-device"), false))
 	told(t, init, "no fact net-device KERNEL=a DEVPATH=/d/a SUBSYSTEM=net")
 	if len(tr.held) != 1 {
 		t.Errorf("held: %v", tr.held)

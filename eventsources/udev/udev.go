@@ -35,9 +35,9 @@ type Source struct {
 	// Coldplug tells at the start that what exists was added: udevd is asked to,
 	// by the kernel, or else the source does it itself.
 	Coldplug bool
-	// Once names a file below /run. If it does not exist yet, and there is no
-	// udevd in this system, the start is with Coldplug. Without a name it is not.
-	Once string
+	// User says that the init is that of a session. That of the system is told
+	// at the first start since the boot, as by Coldplug, if there is no udevd.
+	User bool
 }
 
 // Name implements eventsources.Source.

@@ -2,10 +2,7 @@ package udev
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,9 +18,6 @@ const (
 	seldom = 10_000      // the same, where its process is not known
 	quiet  = time.Minute // before lost messages are in the log again
 )
-
-// here is the system that the source looks at.
-var here = system{sys: "/sys", udev: "/run/udev"}
 
 // Run implements eventsources.Source.
 func (s Source) Run(ctx context.Context, init eventsources.Init) error {
@@ -71,11 +65,12 @@ func (r *run) begin(ctx context.Context) (err error) {
 	w := wanted(list, r.source.All)
 	seen := r.system.last()
 	all := r.system.scan(w)
-	r.tracker.begin(w, all)
-	if r.first() || r.source.Coldplug {
-		if err := r.coldplug(ctx, all, seen); err != nil {
-			return err
-		}
+	err = r.tracker.begin(w, all)
+	if err == nil && r.replays() {
+		err = r.coldplug(ctx, all, seen)
+	}
+	if err != nil {
+		return err
 	}
 	var waiting context.Context
 	waiting, r.stop = context.WithCancel(ctx)
@@ -125,29 +120,16 @@ func (r *run) group() group {
 	return kernelGroup
 }
 
-// first reports whether this is the first run since the boot of a system that
-// has no udevd to tell what there was before.
-func (r *run) first() bool {
-	if r.source.Once == "" || r.udevd.runs {
-		return false
+// replays reports whether devices that exist are to be told.
+func (r *run) replays() bool {
+	if r.source.Coldplug || r.source.User || r.udevd.runs || r.system.hasUdevd() {
+		return r.source.Coldplug
 	}
-	for _, dir := range []string{"/bin", "/sbin", "/usr/bin", "/usr/sbin"} {
-		if _, err := os.Stat(filepath.Join(dir, "udevadm")); err == nil {
-			return false
-		}
+	first, err := r.system.first()
+	if err != nil {
+		r.init.Logf("cannot tell whether this is the first start since the boot, and do not tell of devices that were there before: %v", err)
 	}
-	err := os.MkdirAll(filepath.Dir(r.source.Once), 0o755)
-	if err == nil {
-		var f *os.File
-		if f, err = os.OpenFile(r.source.Once, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644); err == nil {
-			f.Close()
-			return true
-		}
-	}
-	if !errors.Is(err, os.ErrExist) {
-		r.init.Logf("cannot tell whether this is the first start, and do not tell of devices that exist: %v", err)
-	}
-	return false
+	return first
 }
 
 // coldplug has devices told that exist; the uevents up to seen are in them.
@@ -191,7 +173,9 @@ func (r *run) serve(ctx context.Context) error {
 	}
 	if fds[wake].Revents != 0 {
 		unix.Read(r.wake, make([]byte, 8))
-		r.reconsider()
+		if err := r.reconsider(); err != nil {
+			return err
+		}
 	}
 	another := fds[notify].Revents != 0 && r.udevd.changed() || fds[process].Revents != 0
 	if another || n == 0 {
@@ -211,11 +195,11 @@ func (r *run) serve(ctx context.Context) error {
 }
 
 // reconsider takes up what jobs name now.
-func (r *run) reconsider() {
+func (r *run) reconsider() error {
 	list, _ := r.init.Conditions()
 	w := wanted(list, r.source.All)
 	if w.equal(r.tracker.want) {
-		return
+		return nil
 	}
 	anew := wants{by: map[string]want{}}
 	for subsystem, one := range w.by {
@@ -223,7 +207,7 @@ func (r *run) reconsider() {
 			anew.by[subsystem] = one
 		}
 	}
-	r.tracker.begin(w, r.system.scan(anew))
+	return r.tracker.begin(w, r.system.scan(anew))
 }
 
 // read handles messages for a turn, and reports whether there may be more.

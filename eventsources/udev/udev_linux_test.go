@@ -126,3 +126,38 @@ func TestInterfacesComeAndGo(t *testing.T) {
 		t.Log(f)
 	}
 }
+
+func TestWhatWasThereIsToldOnceABoot(t *testing.T) {
+	if !apart(t) {
+		return
+	}
+	here.tools = nil
+	const added = "emit net-device-added KERNEL=lo DEVPATH=/devices/virtual/net/lo SUBSYSTEM=net ACTION=add IFINDEX=1 INTERFACE=lo"
+	names := []string{"net-device-added", "net-device-removed", "while net-device"}
+	session := runSource(t, Source{User: true}, names...)
+	session.settle()
+	first := runSource(t, Source{}, names...)
+	first.await(added)
+	if w := first.Facts(); len(w) != 1 {
+		t.Errorf("facts %q", w)
+	}
+	second := runSource(t, Source{}, names...)
+	second.settle()
+	asked := runSource(t, Source{Coldplug: true}, names...)
+	asked.await(added)
+	for _, w := range []*watched{session, second} {
+		if slices.Contains(w.all, added) {
+			t.Errorf("told %q", w.all)
+		}
+	}
+}
+
+func TestColdplugByUdevd(t *testing.T) {
+	if !apart(t) {
+		return
+	}
+	startUdevd(t)
+	w := runSource(t, Source{Coldplug: true}, "net-device-added")
+	lines := w.await("emit net-device-added KERNEL=lo ")
+	w.contains(lines[len(lines)-1], " SYNTH_UUID=0")
+}

@@ -134,8 +134,6 @@ func (u *uevent) env(fact, strip bool) []string {
 	add := func(v string) {
 		if strip {
 			v = printable(v)
-		} else {
-			v = strings.ToValidUTF8(v, "") // D-Bus takes nothing else
 		}
 		if key(v) != "" {
 			env = append(env, v)
