@@ -3,6 +3,7 @@ package linux
 import (
 	"errors"
 	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,7 @@ type Processes struct {
 	o      Options
 	maker  posix.Maker
 	binary int // the own program, so that an upgrade cannot mix versions
+	relay  int // see posix.Relay; -1 without one
 
 	privileged bool // to make namespaces
 
@@ -72,6 +74,9 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 		Ledger: ledger,
 		o:      o, maker: maker, binary: binary, privileged: mayMakeNamespaces(),
 		traced: map[int]*tracee{},
+	}
+	if all.relay, err = posix.Relay(); err == nil {
+		all.maker.Relays = true
 	}
 	all.cgroups = newCgroups(p, o, all.Emptied)
 	all.limits = newLimits(all.cgroups, all.o)
@@ -168,16 +173,33 @@ func (p *Processes) enroll(n *newcomer) error {
 func (p *Processes) start(n *newcomer) (platform.Started, error) {
 	attr := &syscall.ProcAttr{Sys: p.attributes(n)}
 	if path := p.maker.Simple(n.Newcomer, attr); path != "" {
-		if pid, err := syscall.ForkExec(path, n.Program.Argv, attr); err == nil {
+		if started, err := p.fork(n, path, attr); err == nil {
 			p.fast++
-			p.Children[pid] = &posix.Child{}
-			return platform.Started{PID: pid, Executed: true}, nil
+			return started, nil
 		}
 	}
 	if n.limited && n.group >= 0 { // the stage is to have none of the limits
 		p.enterItself(n)
 	}
 	return p.stage(n)
+}
+
+// fork starts a process without the exec stage.
+func (p *Processes) fork(n *newcomer, path string, attr *syscall.ProcAttr) (platform.Started, error) {
+	if len(n.Spec.ListenNames) == 0 {
+		pid, err := syscall.ForkExec(path, n.Program.Argv, attr)
+		if err == nil {
+			p.Children[pid] = &posix.Child{}
+		}
+		return platform.Started{PID: pid, Executed: true}, err
+	}
+	if !posix.HasFormat(path) {
+		return platform.Started{}, unix.ENOEXEC
+	}
+	pid, err := p.Stage(false, func(b *posix.Birth) (int, error) {
+		return b.Relay("/proc/self/fd/"+strconv.Itoa(p.relay), n.Newcomer, path, attr)
+	}, nil)
+	return platform.Started{PID: pid}, err
 }
 
 // attributes are those of every process.

@@ -41,6 +41,14 @@ var failureCases = []testCase{
 		os.WriteFile(w.dir+"/prog", []byte("#!/bin/sh\n"), 0o700)
 		s.Process.Text, s.Attrs.Setuid = w.dir+"/prog", "daemon"
 	}),
+	fails("no permission with descriptors", "unable to execute: Permission denied", func(w *world, s *job.Spec) {
+		os.WriteFile(w.dir+"/prog", []byte("#!/bin/sh\n"), 0o744)
+		s.Process.Text, s.Attrs.Setuid, s.ListenNames = w.dir+"/prog", "daemon", []string{"socket"}
+	}),
+	fails("no interpreter", "unable to execute: No such file or directory", func(w *world, s *job.Spec) {
+		os.WriteFile(w.dir+"/prog", []byte("#!/nowhere/sh\n"), 0o755)
+		s.Process.Text, s.ListenNames = w.dir+"/prog", []string{"socket"}
+	}),
 	fails("no root", "unable to change root directory: No such file or directory", func(_ *world, s *job.Spec) { s.Attrs.Chroot = "/nowhere" }),
 	fails("no session root", "unable to change root directory: No such file or directory", func(_ *world, s *job.Spec) { s.Root = "/nowhere" }),
 	fails("no directory", "unable to change working directory: No such file or directory", func(_ *world, s *job.Spec) { s.Attrs.Chdir = "/nowhere" }),

@@ -72,13 +72,28 @@ func testSignConflicts(w *world) {
 
 func testListenFDs(w *world) {
 	_, write := w.pipe()
-	s := w.script("echo $LISTEN_FDS $LISTEN_FDNAMES > "+w.dir+"/fds", "test $LISTEN_PID = $$")
-	s.ListenNames = []string{"one", "two"}
-	if status := w.awaitExit(w.spawn(s, platform.Streams{Log: -1, Files: []int{write, write}})); status != 0 {
-		w.Errorf("status %d", status)
-	}
-	if got := w.file("fds"); got != "2 one:two\n" {
-		w.Errorf("got %q", got)
+	for name, change := range map[string]func(*job.Spec){
+		"plain":  func(*job.Spec) {},
+		"old":    func(s *job.Spec) { s.Env = append(s.Env, "LISTEN_PID=1", "LISTEN_FDS=9") },
+		"line":   func(s *job.Spec) { s.Process.Text = strings.ReplaceAll(strings.TrimSpace(s.Process.Text), "\n", "; ") },
+		"staged": func(s *job.Spec) { s.Attrs.Umask = 0o027 },
+		"user":   func(s *job.Spec) { s.Attrs.Setuid = "daemon" },
+		"text": func(s *job.Spec) { // without an interpreter line, which the shell reads
+			os.WriteFile(w.dir+"/prog", []byte(s.Process.Text), 0o755)
+			s.Process = job.Process{Text: w.dir + "/prog"}
+		},
+	} {
+		os.WriteFile(w.dir+"/fds", nil, 0o666)
+		os.Chmod(w.dir+"/fds", 0o666)
+		s := w.script("echo "+name+" $LISTEN_FDS $LISTEN_FDNAMES > "+w.dir+"/fds", "test ! -e /dev/fd/5", "test $LISTEN_PID = $$")
+		s.ListenNames = []string{"one", "two"}
+		change(s)
+		if status := w.awaitExit(w.spawn(s, platform.Streams{Log: -1, Files: []int{write, write}})); status != 0 {
+			w.Errorf("%s: status %d", name, status)
+		}
+		if got := w.file("fds"); got != name+" 2 one:two\n" {
+			w.Errorf("%s: got %q", name, got)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ type Maker struct {
 	GID     int
 	Groups  []int
 	NoGroup bool // groups cannot be set here
+	Relays  bool // see Relay
 }
 
 // NewMaker returns the maker that this process is.
@@ -100,7 +101,7 @@ func (m *Maker) files(n *Newcomer, io platform.Streams) []uintptr {
 // where the kernel's own attributes are enough for its spec; else "".
 func (m *Maker) Simple(n *Newcomer, attr *syscall.ProcAttr) (path string) {
 	s, a := n.Spec, &n.Spec.Attrs
-	if len(n.Program.Argv) == 0 || a.Console == job.ConsoleOutput || a.Console == job.ConsoleOwner || s.Debug || n.Tracked() || n.Listens() || len(s.ListenNames)+len(n.Join) > 0 {
+	if len(n.Program.Argv) == 0 || a.Console == job.ConsoleOutput || a.Console == job.ConsoleOwner || s.Debug || n.Tracked() || n.Listens() || len(n.Join) > 0 || len(s.ListenNames) > 0 && !m.Relays {
 		return ""
 	}
 	name := n.Program.Argv[0]
