@@ -8,6 +8,7 @@ import (
 	"onset/eventsources/file"
 	"onset/eventsources/power"
 	"onset/eventsources/socket"
+	timers "onset/eventsources/time"
 	"onset/eventsources/udev"
 )
 
@@ -20,5 +21,6 @@ var sources = []eventsources.Source{
 	file.Source{User: inSession},
 	power.Source{},
 	socket.New(),
+	timers.Source{},
 	udev.Source{User: inSession},
 }

@@ -1,0 +1,144 @@
+package timers
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"onset/eventsources"
+	"onset/eventsources/sourcetest"
+)
+
+// folderMark in the environment makes the test binary a host of this source,
+// with its files there.
+const folderMark = "ONSET_TEST_TIMERS"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(folderMark); dir != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		host := eventsources.Host{Address: os.Getenv("UPSTART_SESSION"), Sources: []eventsources.Source{Source{Durable: dir + "/durable", Volatile: dir + "/volatile"}},
+			Logf: func(format string, args ...any) { fmt.Printf(format+"\n", args...) }}
+		if err := host.Run(ctx); err != nil {
+			fmt.Println(err)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// faked is the source with a clock of a test.
+type faked struct {
+	Source
+	clock *fakeClock
+}
+
+func (f faked) Run(ctx context.Context, init eventsources.Init) error {
+	return f.runWith(ctx, init, f.clock)
+}
+
+// TestExamples runs the jobs of docs/SOURCES.md on a real init.
+func TestExamples(t *testing.T) {
+	jobs := sourcetest.Examples(t, "time")
+	if len(jobs) != 3 {
+		t.Fatalf("%d examples", len(jobs))
+	}
+	s := sourcetest.NewSession(t, jobs)
+	clock := newFakeClock(time.Date(2026, 11, 20, 4, 0, 0, 0, time.Local)) // a Friday
+	source := faked{Source{Durable: s.Path("durable"), Volatile: s.Path("volatile")}, clock}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{source}, Logf: t.Logf}
+	go func() { done <- host.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	next := func(job string) string {
+		for line := range strings.Lines(s.Initctl("facts")) {
+			if fields := strings.SplitN(line, " NEXT=", 2); strings.HasPrefix(line, "timer JOB="+job+" ") && len(fields) == 2 {
+				return strings.TrimSuffix(fields[1], " (source)\n")
+			}
+		}
+		return ""
+	}
+	s.Await("the timer", func() bool { return next("backup") != "" })
+	clock.pass(40 * time.Minute) // with the jitter
+	want := "the backup of " + time.Date(2026, 11, 20, 4, 30, 0, 0, time.Local).Format(time.RFC3339) + "\n"
+	s.Await("the backup", func() bool { return s.Log("backup") == want })
+	clock.pass(5 * time.Hour)
+	s.Await("the hours of the shop", func() bool { return strings.Contains(s.Initctl("status", "shop"), "start/running") })
+	s.Await("what follows them to be due", func() bool { return next("greeting") != "" })
+	clock.pass(30 * time.Second)
+	s.Await("the greeting", func() bool { return s.Log("greeting") == "good morning\n" })
+	clock.pass(9 * time.Hour)
+	s.Await("the end of the hours", func() bool { return strings.Contains(s.Initctl("status", "shop"), "stop/waiting") })
+	if !strings.Contains(next("backup"), "2026-11-23T04:3") {
+		t.Errorf("next backup is at %s", next("backup"))
+	}
+}
+
+// TestKilledSource kills the process at many moments: what it emits at one
+// time comes once, and no more is left out than it was killed.
+func TestKilledSource(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sourcetest.NewSession(t, map[string]string{
+		"sources.conf": "start on go\nrespawn\nrespawn limit unlimited\nenv " + folderMark + "=PATH/timers\nexec " + self + "\n",
+		"tick.conf":    "start on time EVERY=1s\ninstance $SCHEDULED\ntask\nexec sh -c 'echo $SCHEDULED >>PATH/ticks'\n",
+		"kept.conf":    "start on time EVERY=1s PERSISTENT=yes NAME=kept\ninstance kept-$SCHEDULED\ntask\nexec sh -c 'echo $SCHEDULED >>PATH/kept'\n",
+	})
+	s.Initctl("emit", "go")
+	ticks := func(file string) []string {
+		text, _ := os.ReadFile(s.Path(file))
+		return strings.Fields(string(text))
+	}
+	s.Await("the first", func() bool { return len(ticks("ticks")) > 0 && len(ticks("kept")) > 0 })
+	const kills = 20
+	for i, pid := 0, 0; i < kills; i++ {
+		killed := pid
+		s.Await("the source", func() bool {
+			status := strings.TrimSpace(s.Initctl("status", "sources"))
+			pid, err = strconv.Atoi(status[strings.LastIndexByte(status, ' ')+1:])
+			return err == nil && pid != killed && strings.Contains(status, "start/running")
+		})
+		time.Sleep(time.Duration(i*37%400) * time.Millisecond) // anywhere in its work
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := len(ticks("ticks"))
+	s.Await("some more", func() bool { return len(ticks("ticks")) >= before+2 })
+	s.Initctl("stop", "sources")
+	for _, file := range []string{"ticks", "kept"} {
+		seen, missing := map[string]bool{}, 0
+		var last time.Time
+		for _, tick := range ticks(file) {
+			if seen[tick] {
+				t.Errorf("%s: %s came twice", file, tick)
+			}
+			seen[tick] = true
+			at, err := time.Parse(time.RFC3339Nano, tick)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !last.IsZero() {
+				missing += int(at.Sub(last).Round(time.Second)/time.Second) - 1
+			}
+			last = at
+		}
+		if missing < 0 || missing > kills {
+			t.Errorf("%s: %d left out of %d", file, missing, len(seen))
+		}
+	}
+}
