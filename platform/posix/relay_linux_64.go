@@ -2,8 +2,5 @@
 
 package posix
 
-// relayText is the code of a relay, which only a process of its own can run.
-func relayText()
-
-// relayCode is where it is.
+// relayCode is the code of a relay, which only a process of its own can run.
 var relayCode *[relaySize]byte

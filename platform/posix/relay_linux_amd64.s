@@ -2,7 +2,7 @@
 #include "go_asm.h"
 
 // The program of relay_linux.go: on its stack are argc, arguments, 0, environment.
-TEXT ·relayText(SB), NOSPLIT|NOFRAME, $0-0
+TEXT relayText<>(SB), NOSPLIT|NOFRAME, $0-0
 	MOVL	$39, AX // getpid
 	SYSCALL
 	MOVQ	0(SP), CX
@@ -55,4 +55,4 @@ digit:
 	UNDEF
 
 GLOBL ·relayCode(SB), RODATA, $8
-DATA ·relayCode(SB)/8, $·relayText(SB)
+DATA ·relayCode(SB)/8, $relayText<>(SB)

@@ -2,7 +2,7 @@
 #include "go_asm.h"
 
 // The program of relay_linux.go: on its stack are argc, arguments, 0, environment.
-TEXT ·relayText(SB), NOSPLIT|NOFRAME, $0-0
+TEXT relayText<>(SB), NOSPLIT|NOFRAME, $0-0
 	MOVD	$172, R8 // getpid
 	SVC
 	MOVD	0(RSP), R1
@@ -57,4 +57,4 @@ digit:
 	UNDEF
 
 GLOBL ·relayCode(SB), RODATA, $8
-DATA ·relayCode(SB)/8, $·relayText(SB)
+DATA ·relayCode(SB)/8, $relayText<>(SB)
