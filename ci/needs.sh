@@ -22,6 +22,8 @@ need gcc gcc
 need dbus dbus-daemon dbus-send
 need util-linux unshare nsenter setpriv
 need procps ps
+need iproute2 ip
+need network-manager NetworkManager nmcli
 /usr/bin/python3 -c 'import seccomp' 2>/dev/null || missing="$missing python3-seccomp" # what filters are compared with
 if [ -n "${ONSET_FREEBSD_IMAGE:-}" ]; then
 	need xorriso xorriso
@@ -33,7 +35,6 @@ if [ -n "${ONSET_FREEBSD_IMAGE:-}" ]; then
 	fi
 fi
 if [ -d ../shared ]; then # comparisons with what is recorded there
-	need iproute2 ip
 	/usr/bin/python3 -c 'import dbus, gi' 2>/dev/null || missing="$missing python3-dbus python3-gi"
 fi
 

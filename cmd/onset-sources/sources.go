@@ -6,6 +6,7 @@ import (
 	"onset/eventsources"
 	"onset/eventsources/devctl"
 	"onset/eventsources/file"
+	"onset/eventsources/network"
 	"onset/eventsources/power"
 	"onset/eventsources/socket"
 	timers "onset/eventsources/time"
@@ -19,6 +20,7 @@ var inSession = os.Getenv("UPSTART_SESSION") != ""
 var sources = []eventsources.Source{
 	devctl.Source{},
 	file.Source{User: inSession},
+	network.Source{},
 	power.Source{},
 	socket.New(),
 	timers.Source{},

@@ -1,0 +1,5 @@
+package network
+
+import "time"
+
+func init() { answerTime = 300 * time.Millisecond }
