@@ -20,6 +20,8 @@ need git git
 need gcc gcc
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 need dbus dbus-daemon dbus-send
+need openssh-server sshd ssh-keygen # which take sockets, as nginx does
+need nginx-light nginx
 need util-linux unshare nsenter setpriv
 need procps ps
 need iproute2 ip

@@ -9,12 +9,15 @@ const (
 	freeBind6   = unix.IPV6_FREEBIND
 )
 
+// maskedGroups are those that bind sets, whatever was set before (netlink(7)).
+const maskedGroups = 32
+
 // setOwnOptions sets what is Linux's alone.
 func (s *spec) setOwnOptions(fd int) error {
 	switch {
 	case s.device != "":
 		return unix.BindToDevice(fd, s.device)
-	case s.proto == "netlink" && s.group > 0:
+	case s.proto == "netlink" && s.group > maskedGroups:
 		return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, s.group)
 	}
 	return nil
@@ -34,7 +37,11 @@ func (s *spec) ownSockaddr() (address unix.Sockaddr, domain, protocol int, err e
 	if s.proto == "vsock" {
 		return &unix.SockaddrVM{CID: s.cid, Port: s.port}, unix.AF_VSOCK, 0, nil
 	}
-	return &unix.SockaddrNetlink{Family: unix.AF_NETLINK}, unix.AF_NETLINK, s.family, nil
+	var groups uint32
+	if s.group > 0 && s.group <= maskedGroups {
+		groups = 1 << (s.group - 1)
+	}
+	return &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}, unix.AF_NETLINK, s.family, nil
 }
 
 // newLimit raises a limit on descriptors.

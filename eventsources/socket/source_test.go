@@ -119,7 +119,13 @@ func start(t *testing.T, s *Source, operands ...string) (f *fake, stop func()) {
 	return f, begin(t, s, f, operands...)
 }
 
-func begin(t *testing.T, s *Source, f *fake, operands ...string) (stop func()) {
+// asked is a fake of some kind.
+type asked interface {
+	eventsources.Init
+	ask(operands ...string)
+}
+
+func begin(t *testing.T, s *Source, f asked, operands ...string) (stop func()) {
 	f.ask(operands...)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
