@@ -50,6 +50,8 @@ var commands = [...]command{
 	{"Event", "fact", "set|clear NAME [KEY=VALUE]...", "Set or clear a fact.", "action", nil,
 		"A fact holds until it is cleared; jobs refer to it with `while'.", (*tool).fact},
 	{"Event", "facts", "", "List the facts that hold.", "", []option{jsonOut}, "", (*tool).facts},
+	{"Event", "timers", "", "Show when jobs start by time.", "", []option{jsonOut},
+		"Timers are listed by when they are due next.", (*tool).timers},
 
 	{"System", "suspend", "", "Suspend the machine.", "", []option{
 		{long: "hibernate", help: "write memory to disk and switch off"},

@@ -33,11 +33,8 @@ type factInfo struct {
 	Owner string   `json:"owner"`
 }
 
-func (t *tool) facts([]string) error {
+func (t *tool) getFacts() ([]factInfo, error) {
 	rows, err := ask[[][]any](t, manager, control.GetFacts)
-	if err != nil {
-		return err
-	}
 	list := make([]factInfo, 0, len(rows))
 	for _, row := range rows {
 		if len(row) != 3 {
@@ -48,6 +45,14 @@ func (t *tool) facts([]string) error {
 		f.Env, _ = row[1].([]string)
 		f.Owner, _ = row[2].(string)
 		list = append(list, f)
+	}
+	return list, err
+}
+
+func (t *tool) facts([]string) error {
+	list, err := t.getFacts()
+	if err != nil {
+		return err
 	}
 	if t.opts.has("json") {
 		return t.printJSON(list)
