@@ -32,14 +32,14 @@ func (b *bench) prepare() error {
 	if err := os.Mkdir(b.shared, 0o755); err != nil {
 		return err
 	}
-	for _, program := range []string{"init", "initctl"} {
+	for _, program := range []string{"init", "initctl", "onset-sources"} {
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(b.shared, program), "./cmd/"+program)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if err := quiet(cmd); err != nil {
 			return err
 		}
 	}
-	for _, helper := range []string{"up", "say", "enter", "loop"} {
+	for _, helper := range []string{"up", "say", "enter", "loop", "first"} {
 		if err := quiet(exec.Command("gcc", "-O2", "-static", "-o", filepath.Join(b.shared, helper), "ci/bench/peers/helpers/"+helper+".c")); err != nil {
 			return err
 		}
@@ -211,6 +211,20 @@ func (b *bench) printRow(w io.Writer, r row) {
 	fmt.Fprintf(w, " %s |\n", b.verdict(r))
 }
 
+// best is the least value of a row that is not ours.
+func (b *bench) best(r row) (name string, value float64) {
+	for _, p := range inits {
+		values := b.figures[r.name][p.name]
+		if p.name == "Onset" || values == nil {
+			continue
+		}
+		if v := median(values); name == "" || v < value {
+			name, value = p.name, v
+		}
+	}
+	return name, value
+}
+
 // verdict is the last two cells of a row.
 func (b *bench) verdict(r row) string {
 	ours := b.figures[r.name]["Onset"]
@@ -218,6 +232,13 @@ func (b *bench) verdict(r row) string {
 		return " |"
 	}
 	limit, what := r.goal.limit, fmt.Sprintf("≤ %g %s", r.goal.limit, r.unit)
+	if r.goal.best {
+		name, theirs := b.best(r)
+		if name == "" {
+			return "≤ best | nothing to compare with"
+		}
+		limit, what = theirs, "≤ best: "+name
+	}
 	if r.goal.against != "" {
 		from, name := r.name, r.goal.against
 		if r.goal.row != "" {

@@ -15,6 +15,8 @@ type load struct {
 	sandbox  bool // namespaces, cgroup limit, capabilities, system-call filter
 	idle     bool // laid out, not started
 	tasks    int  // logged tasks that start on the event go
+	socket   bool // a service that is started by a connection to port 7
+	event    bool // a task that starts when the kernel tells of the interface lo
 }
 
 // peer is an init that can be measured.
@@ -26,6 +28,9 @@ type peer struct {
 	stop, start []string // commands for service 2
 	note        string
 }
+
+// onSocket is whether an init can do no more than start a service for a socket.
+func (l load) onSocket() bool { return l.socket && l.services == 0 }
 
 var errNot = errors.New("cannot express it")
 
@@ -64,6 +69,16 @@ var inits = []peer{
 		stop: []string{"/usr/bin/systemctl", "stop", "b2.service"}, start: []string{"/usr/bin/systemctl", "start", "b2.service"},
 		note: "process 1 alone, without generators and journal; services of type simple",
 	},
+	{
+		name: "socket-activate", lay: laySocketActivate, env: path,
+		argv: []string{"/usr/bin/systemd-socket-activate", "--listen=127.0.0.1:7", "/bench/first", "answer", "3"},
+		note: "systemd's, as process 1; it becomes the service, with the first connection only",
+	},
+	{
+		name: "inetd", packages: []string{"openbsd-inetd", "libwrap0"}, lay: layInetd, env: path,
+		argv: []string{"/usr/sbin/inetd", "-i", "/etc/inetd.conf"},
+		note: "openbsd-inetd as process 1; the service gets the connection",
+	},
 }
 
 // Services are called b1, b2 and so on.
@@ -87,14 +102,40 @@ func layOnset(m *machine, l load) error {
 		}
 		m.write(fmt.Sprintf("etc/init/b%d.conf", i), text)
 	}
+	if l.socket || l.event {
+		m.write("etc/init/onset-sources.conf", "start on startup\nexpect notify\nrespawn\nexec /bench/onset-sources\n")
+	}
+	if l.socket {
+		m.write("etc/init/first.conf", "start on socket PROTO=inet ADDR=127.0.0.1 PORT=7\nconsole none\nexec /bench/first answer 3\n")
+	}
+	if l.event {
+		m.write("etc/init/heard.conf", "start on net-device-changed INTERFACE=lo\ntask\nconsole none\nexec "+service+" once\n")
+	}
 	for i := range l.tasks {
 		m.write(fmt.Sprintf("etc/init/t%d.conf", i), "start on go\ntask\nconsole log\nexec /bench/say\n")
 	}
 	return nil
 }
 
+func laySocketActivate(_ *machine, l load) error {
+	if !l.onSocket() {
+		return errNot
+	}
+	return nil
+}
+
+func layInetd(m *machine, l load) error {
+	if !l.onSocket() {
+		return errNot
+	}
+	m.write("etc/services", "first 7/tcp\n")
+	m.write("etc/protocols", "tcp 6 TCP\n")
+	m.write("etc/inetd.conf", "127.0.0.1:first stream tcp nowait root /bench/first first answer 1\n")
+	return nil
+}
+
 func layS6(m *machine, l load) error {
-	if l.chain || l.sandbox || l.idle || l.tasks > 0 {
+	if l.chain || l.sandbox || l.idle || l.socket || l.event || l.tasks > 0 {
 		return errNot
 	}
 	m.write("etc/services/.s6-svscan/finish", "#!/bin/sh\n")
@@ -105,7 +146,7 @@ func layS6(m *machine, l load) error {
 }
 
 func layRunit(m *machine, l load) error {
-	if l.chain || l.sandbox || l.idle || l.tasks > 0 {
+	if l.chain || l.sandbox || l.idle || l.socket || l.event || l.tasks > 0 {
 		return errNot
 	}
 	m.write("etc/runit/1", "#!/bin/sh\n")
@@ -119,7 +160,7 @@ func layRunit(m *machine, l load) error {
 }
 
 func layFinit(m *machine, l load) error {
-	if l.sandbox || l.idle || l.tasks > 0 {
+	if l.sandbox || l.idle || l.socket || l.event || l.tasks > 0 {
 		return errNot
 	}
 	text := "runlevel 2\n"
@@ -140,7 +181,7 @@ func layFinit(m *machine, l load) error {
 }
 
 func laySystemd(m *machine, l load) error {
-	if l.idle || l.tasks > 0 {
+	if l.idle || l.event || l.tasks > 0 {
 		return errNot
 	}
 	const units = "etc/systemd/system/"
@@ -148,6 +189,12 @@ func laySystemd(m *machine, l load) error {
 		m.link("/dev/null", "etc/systemd/system-generators/"+name)
 	}
 	m.write(units+"bench.target", "[Unit]\nDefaultDependencies=no\n")
+	if l.socket {
+		m.write(units+"first.socket", "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=127.0.0.1:7\n")
+		m.write(units+"first.service", "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bench/first answer 3\n"+
+			"StandardInput=null\nStandardOutput=null\nStandardError=null\n")
+		m.link("../first.socket", units+"bench.target.wants/first.socket")
+	}
 	for i := 1; i <= l.services; i++ {
 		text := "[Unit]\nDefaultDependencies=no\nStartLimitIntervalSec=0\n"
 		if l.chain && i > 1 {

@@ -44,6 +44,9 @@ func stage(args []string) error {
 	if err := b.enterRoot(); err != nil {
 		return err
 	}
+	if err := raise("lo"); err != nil {
+		return err
+	}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
@@ -56,6 +59,21 @@ func stage(args []string) error {
 		return err
 	}
 	return syscall.Exec(b.Argv[0], b.Argv, b.Env)
+}
+
+// raise has an interface up.
+func raise(name string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	r, err := unix.NewIfreq(name)
+	if err == nil {
+		r.SetUint16(unix.IFF_UP)
+		err = unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r)
+	}
+	return err
 }
 
 // now is the monotonic clock in nanoseconds.

@@ -1,11 +1,11 @@
 /* A service: writes when it ran its first instruction, and its pid, into
-   /bench/up.fifo and stays. */
+   /bench/up.fifo and stays; with an argument it ends. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <time.h>
 #include <unistd.h>
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -14,6 +14,6 @@ int main(void)
 	if (fd < 0 || write(fd, record, sizeof record) != sizeof record)
 		return 1;
 	close(fd);
-	for (;;)
+	while (argc < 2)
 		pause();
 }
