@@ -40,9 +40,9 @@ type Host struct {
 	Named []string
 	// Logf takes a line for the log. It may be called by many goroutines.
 	Logf func(format string, args ...any)
-	// Ready, if there is one, is called once the sources run that the conditions
-	// of all jobs ask for.
-	Ready func()
+	// Running, if there is one, is told the names of the sources that run: once the
+	// conditions of all jobs are known, and whenever others run.
+	Running func(names []string)
 
 	grace, delay time.Duration // shorter in tests
 }
@@ -54,7 +54,7 @@ type hosting struct {
 	watch  watchers
 	ports  []*port
 	fatal  chan error // capacity: one a port
-	ready  bool       // was told
+	told   []string   // by Running; nil before
 }
 
 // Run serves init until the context is done, and returns nil then. An error is
@@ -177,9 +177,15 @@ func (r *hosting) review(ctx context.Context) {
 			p.stop = nil
 		}
 	}
-	if r.Ready != nil && !r.ready {
-		r.ready = true
-		r.Ready()
+	names := []string{}
+	for _, p := range r.ports {
+		if p.stop != nil {
+			names = append(names, p.source.Name())
+		}
+	}
+	if r.Running != nil && (r.told == nil || !slices.Equal(names, r.told)) {
+		r.told = names
+		r.Running(names)
 	}
 }
 

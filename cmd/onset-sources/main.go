@@ -1,101 +1,116 @@
 // Command onset-sources turns the edges of the machine into events and facts:
-// it hosts the event sources for one init (EXTENSIONS §7). See
-// onset-sources(8).
+// it hosts the event sources for one init (EXTENSIONS §7). Under the names of
+// Upstart's bridges it takes their options and runs one source (UPSTART §9).
+// See onset-sources(8).
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
+	"log/syslog"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"onset/eventsources"
-	"onset/platform/address"
 )
 
-const usage = `Usage: onset-sources [OPTION]... [SOURCE]...
-Turns what happens to the machine into events and facts.
-
-Without a SOURCE, each source runs while a job has a condition on what it tells.
-
-      --address=ADDRESS  D-Bus address of init's private socket
-      --user             the init of this session ($UPSTART_SESSION); so without the option where that is set
-      --list             print the names of the sources
-      --help             print this
-`
-
 func main() {
-	if err := run(os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, filepath.Base(os.Args[0])+": "+err.Error())
+	program := filepath.Base(os.Args[0])
+	err := run(program, os.Args[1:], os.Stdout)
+	if started != nil {
+		started.tell(err)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, program+": "+err.Error())
 		os.Exit(1)
 	}
 }
 
-// command is a command line.
-type command struct {
-	address    string
-	named      []string
-	list, help bool
-}
-
-var errNoSession = errors.New("--user, and UPSTART_SESSION is not set")
-
-// parse reads a command line; session is the value of UPSTART_SESSION.
-func parse(args []string, session string) (c command, err error) {
-	flags := flag.NewFlagSet("", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.StringVar(&c.address, "address", "", "")
-	user := flags.Bool("user", false, "")
-	flags.BoolVar(&c.list, "list", false, "")
-	flags.BoolVar(&c.help, "help", false, "")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return command{help: true}, nil
-		}
-		return c, err
-	}
-	c.named = flags.Args()
-	switch {
-	case c.address != "" || c.list || c.help:
-	case session != "":
-		c.address = session
-	case *user:
-		return c, errNoSession
-	default:
-		c.address = address.System
-	}
-	return c, nil
-}
-
-func run(args []string, out io.Writer) error {
-	c, err := parse(args, os.Getenv("UPSTART_SESSION"))
+func run(program string, args []string, out io.Writer) error {
+	o, err := parse(program, args, os.Getenv("UPSTART_SESSION"))
 	switch {
 	case err != nil:
 		return err
-	case c.help:
+	case o.help && o.bridge:
+		_, err = fmt.Fprintf(out, "Usage: %s [--%s]\n", program, strings.Join(strings.Fields(bridges[o.named[0]]), "] [--"))
+		return err
+	case o.help:
 		_, err = io.WriteString(out, usage)
 		return err
-	case c.list:
-		var names []string
-		for _, s := range sources {
-			names = append(names, s.Name())
+	case o.list:
+		return list(out)
+	case o.daemon:
+		if leaves, err := daemonise(o); leaves || err != nil {
+			return err
 		}
-		slices.Sort(names)
-		for _, name := range names {
-			fmt.Fprintln(out, name)
-		}
-		return nil
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	return serve(o)
+}
+
+func list(out io.Writer) error {
+	var names []string
+	for _, s := range sources(&options{}) {
+		names = append(names, s.Name())
+	}
+	slices.Sort(names)
+	_, err := fmt.Fprintln(out, strings.Join(names, "\n"))
+	return err
+}
+
+// serve runs the sources until it is told to end.
+func serve(o *options) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	host := &eventsources.Host{Address: c.address, Sources: sources, Named: c.named, Logf: func(format string, args ...any) {
-		fmt.Fprintf(os.Stderr, format+"\n", args...)
-	}}
-	return host.Run(ctx)
+	if !o.daemon {
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGINT)
+		defer stop()
+	}
+	logf := logger(o)
+	if o.daemon {
+		defer o.writePID(logf)()
+	}
+	host := &eventsources.Host{Address: o.address, Sources: sources(o), Named: o.named, Running: notify, Logf: logf}
+	err := host.Run(ctx)
+	if o.bridge && errors.Is(err, eventsources.ErrNoInit) {
+		return errDisconnected
+	}
+	if inner := errors.Unwrap(err); o.bridge && inner != nil {
+		return inner // without the name of the source
+	}
+	return err
+}
+
+// logger returns where lines of the log go: those of a daemon to syslog.
+func logger(o *options) func(format string, args ...any) {
+	if o.daemon {
+		if w, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_INFO, o.program); err == nil {
+			return func(format string, args ...any) { fmt.Fprintf(w, format, args...) }
+		}
+	}
+	return func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+}
+
+// notify tells init which sources run, for expect notify (sd_notify(3)).
+func notify(names []string) {
+	if started != nil {
+		started.tell(nil)
+	}
+	name := os.Getenv("NOTIFY_SOCKET")
+	if name == "" {
+		return
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "READY=1\nSTATUS=%s", cmp.Or(strings.Join(names, " "), "no source is asked for"))
 }

@@ -9,39 +9,99 @@ import (
 	"strings"
 	"testing"
 
+	"onset/eventsources/dbus"
 	"onset/platform/address"
 )
 
 func TestCommandLines(t *testing.T) {
+	const session = "unix:path=/s"
 	for _, c := range []struct {
-		args    []string
+		line    string
 		session string
 		want    string // address, and the sources named
 		err     string
 	}{
-		{nil, "", address.System, ""},
-		{[]string{"devctl", "time"}, "", address.System + " devctl time", ""},
-		{nil, "unix:path=/s", "unix:path=/s", ""},
-		{[]string{"--user"}, "unix:path=/s", "unix:path=/s", ""},
-		{[]string{"--user"}, "", "", "UPSTART_SESSION is not set"},
-		{[]string{"--address=unix:path=/a", "devctl"}, "unix:path=/s", "unix:path=/a devctl", ""},
-		{[]string{"--what"}, "", "", "not defined: -what"},
+		{"onset-sources", "", address.System, ""},
+		{"onset-sources devctl time", "", address.System + " devctl time", ""},
+		{"onset-sources", session, session, ""},
+		{"onset-sources --user", session, session, ""},
+		{"onset-sources --user", "", "", "--user, and UPSTART_SESSION is not set"},
+		{"onset-sources --address=unix:path=/a devctl", session, "unix:path=/a devctl", ""},
+		{"onset-sources --what", "", "", "not defined: -what"},
+		{"onset-sources --coldplug --suspend-timeout=5 udev power", "", address.System + " udev power", ""},
+		{"onset-sources --suspend-timeout=soon", "", "", "invalid syntax"},
+		{"onset-sources --no-strip", "", "", "not defined: -no-strip"},
+
+		{"upstart-udev-bridge --daemon --no-strip", session, address.System + " udev", ""},
+		{"upstart-udev-bridge --user", session, session + " udev", ""},
+		{"upstart-udev-bridge --user", "", "", "UPSTART_SESSION isn't set in environment"},
+		{"upstart-udev-bridge --always", "", "", "not defined: -always"},
+		{"upstart-udev-bridge more", "", "", "unexpected argument more"},
+		{"upstart-socket-bridge --daemon", session, address.System + " socket", ""},
+		{"upstart-socket-bridge --user", session, "", "not defined: -user"},
+		{"upstart-file-bridge --daemon --user", session, session + " file", ""},
+		{"upstart-dbus-bridge --daemon --session --user --bus-name session", session, session + " dbus", ""},
+		{"upstart-dbus-bridge --always --system", "", address.System + " dbus", ""},
+		{"upstart-event-bridge --daemon", session, session + " event", ""},
+		{"upstart-event-bridge", "", "", "UPSTART_SESSION isn't set in environment"},
+		{"upstart-local-bridge --path=/p", "", "", "Must specify event name"},
+		{"upstart-local-bridge --event=e", "", "", "Must specify socket path"},
+		{"upstart-local-bridge --event=e --path=/p --any-user", session, address.System + " local", ""},
 	} {
-		got, err := parse(c.args, c.session)
+		words := strings.Fields(c.line)
+		got, err := parse(words[0], words[1:], c.session)
 		if c.err != "" {
-			if err == nil || !strings.Contains(err.Error(), c.err) {
-				t.Errorf("%q: %v, want %q", c.args, err, c.err)
+			if err == nil || !strings.HasSuffix(err.Error(), c.err) {
+				t.Errorf("%s: %v, want %q", c.line, err, c.err)
 			}
 			continue
 		}
-		if text := strings.Join(append([]string{got.address}, got.named...), " "); err != nil || text != c.want {
-			t.Errorf("%q: %q, %v; want %q", c.args, text, err, c.want)
+		if err != nil {
+			t.Errorf("%s: %v", c.line, err)
+		} else if text := strings.Join(append([]string{got.address}, got.named...), " "); text != c.want {
+			t.Errorf("%s: %q; want %q", c.line, text, c.want)
 		}
 	}
 }
 
+// TestBusOfBridge has the default of UPSTART §9.4.
+func TestBusOfBridge(t *testing.T) {
+	for line, want := range map[string]dbus.Bus{
+		"":                                   {},
+		"--system --bus-name system":         {Name: "system"},
+		"--user":                             {Session: true},
+		"--user --system --bus-name=s":       {Name: "s"},
+		"--session --bus-name session":       {Name: "session", Session: true},
+		"--user --session --bus-name mybus ": {Name: "mybus", Session: true},
+	} {
+		o, err := parse("upstart-dbus-bridge", strings.Fields(line), "unix:path=/s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.buses(); len(got) != 1 || got[0].Name != want.Name || got[0].Session != want.Session {
+			t.Errorf("%q: %+v", line, got)
+		}
+	}
+}
+
+func TestPIDFile(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", "/run/user/1")
+	t.Setenv("HOME", "/home/a")
+	check := func(want string, args ...string) {
+		t.Helper()
+		o, err := parse("upstart-file-bridge", args, "unix:abstract=/com/ubuntu/upstart-session/1000/4711")
+		if err != nil || o.pidFile() != want {
+			t.Errorf("%q: %q, %v; want %q", args, o.pidFile(), err, want)
+		}
+	}
+	check("/var/run/upstart-file-bridge.pid")
+	check("/run/user/1/upstart-file-bridge.4711.pid", "--user")
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	check("/home/a/upstart-file-bridge.4711.pid", "--user")
+}
+
 func TestUnknownSource(t *testing.T) {
-	if err := run([]string{"--address=unix:path=/nonexistent", "nonesuch"}, nil); err == nil || !strings.Contains(err.Error(), `no source "nonesuch"`) {
+	if err := run("onset-sources", []string{"--address=unix:path=/nonexistent", "nonesuch"}, nil); err == nil || !strings.Contains(err.Error(), `no source "nonesuch"`) {
 		t.Errorf("%v", err)
 	}
 }
@@ -56,7 +116,7 @@ func TestManualIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	var list bytes.Buffer
-	if err := run([]string{"--list"}, &list); err != nil {
+	if err := run("onset-sources", []string{"--list"}, &list); err != nil {
 		t.Fatal(err)
 	}
 	names := strings.Fields(list.String())

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"os"
-
 	"onset/eventsources"
+	"onset/eventsources/dbus"
 	"onset/eventsources/devctl"
 	"onset/eventsources/file"
+	"onset/eventsources/local"
 	"onset/eventsources/network"
 	"onset/eventsources/power"
 	"onset/eventsources/socket"
@@ -13,16 +13,18 @@ import (
 	"onset/eventsources/udev"
 )
 
-// inSession says that the init is not that of the machine.
-var inSession = os.Getenv("UPSTART_SESSION") != ""
-
 // sources are all there are, each with what it tells in its package comment.
-var sources = []eventsources.Source{
-	devctl.Source{},
-	file.Source{User: inSession},
-	network.Source{},
-	power.Source{},
-	socket.New(),
-	timers.Source{},
-	udev.Source{User: inSession},
+// They are made once, by the process that runs them.
+var sources = func(o *options) []eventsources.Source {
+	return []eventsources.Source{
+		dbus.Source{Always: o.always, Once: o.bridge, Buses: o.buses()},
+		devctl.Source{},
+		file.Source{User: o.user},
+		local.Source{Event: o.event, Path: o.path, AnyUser: o.anyUser},
+		network.Source{},
+		power.Source{SuspendTimeout: o.suspendTimeout},
+		socket.New(),
+		timers.Source{},
+		udev.Source{All: o.bridge, NoStrip: o.noStrip, Coldplug: o.coldplug, User: o.user},
+	}
 }
