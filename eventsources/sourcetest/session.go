@@ -2,10 +2,13 @@ package sourcetest
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -57,25 +60,47 @@ func NewSession(t testing.TB, jobs map[string]string) *Session {
 	return s
 }
 
-// build makes init and initctl of this tree. ONSET_TEST_PROGRAMS names a folder
-// with them where there is no go, as in a machine made for tests.
+// build makes init and initctl of this tree, once for all tests of a process.
+// ONSET_TEST_PROGRAMS names a folder with them where there is no go, as in a
+// machine made for tests.
 func build(t testing.TB) (dir string) {
 	t.Helper()
 	if dir = os.Getenv("ONSET_TEST_PROGRAMS"); dir != "" {
 		return dir
 	}
-	dir = t.TempDir()
-	cmd := exec.Command("go", "build", "-o", dir+"/", "onset/cmd/init", "onset/cmd/initctl")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
+	dir, err := programs()
 	if errors.Is(err, exec.ErrNotFound) {
 		t.Skip("there is no go here to build init with, and ONSET_TEST_PROGRAMS names no folder with it")
 	}
 	if err != nil {
-		t.Fatalf("cannot build init: %v\n%s", err, out)
+		t.Fatalf("cannot build init: %v", err)
 	}
 	return dir
 }
+
+// lifeline is open as long as this process lives, and its programs are needed.
+var lifeline io.Closer
+
+var programs = sync.OnceValues(func() (dir string, err error) {
+	dir, err = os.MkdirTemp("", "onset-programs")
+	if err != nil {
+		return "", err
+	}
+	remover := exec.Command("sh", "-c", `cat; rm -rf "$0"`, dir)
+	if lifeline, err = remover.StdinPipe(); err == nil {
+		err = remover.Start()
+	}
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-o", dir+"/", "onset/cmd/init", "onset/cmd/initctl")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, out)
+	}
+	return dir, err
+})
 
 func (s *Session) end(cmd *exec.Cmd) {
 	cmd.Process.Signal(syscall.SIGTERM)
