@@ -4,6 +4,7 @@ import (
 	"onset/eventsources"
 	"onset/eventsources/dbus"
 	"onset/eventsources/devctl"
+	"onset/eventsources/event"
 	"onset/eventsources/file"
 	"onset/eventsources/local"
 	"onset/eventsources/network"
@@ -19,6 +20,7 @@ var sources = func(o *options) []eventsources.Source {
 	return []eventsources.Source{
 		dbus.Source{Always: o.always, Once: o.bridge, Buses: o.buses()},
 		devctl.Source{},
+		event.Source{Always: o.bridge},
 		file.Source{User: o.user},
 		local.Source{Event: o.event, Path: o.path, AnyUser: o.anyUser},
 		network.Source{},

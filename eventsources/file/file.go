@@ -56,10 +56,14 @@ func (s Source) Run(ctx context.Context, init eventsources.Init) error {
 	t.setOperands(operandsOf(list, s.User, home, t.warn))
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
+	var settle <-chan time.Time
 	for ctx.Err() == nil {
 		var tick <-chan time.Time
 		if len(t.unwatched) > 0 {
 			tick = poll.C
+		}
+		if len(t.doubts) > 0 && settle == nil {
+			settle = time.After(quiet)
 		}
 		select {
 		case what := <-n.notices:
@@ -72,6 +76,9 @@ func (s Source) Run(ctx context.Context, init eventsources.Init) error {
 			t.setOperands(operandsOf(list, s.User, home, t.warn))
 		case <-tick:
 			t.poll()
+		case <-settle:
+			settle = nil
+			t.settleDoubts()
 		case <-ctx.Done():
 		}
 	}

@@ -74,7 +74,7 @@ func (n *notifier) read() {
 			what := changed
 			switch {
 			case e.Fflags&unix.NOTE_CLOSE_WRITE != 0:
-				what = written
+				what = closed
 			case e.Fflags&(unix.NOTE_DELETE|unix.NOTE_RENAME|unix.NOTE_REVOKE) != 0:
 				what = replaced
 			}

@@ -20,6 +20,7 @@ const (
 	made     what = iota // an entry is there
 	gone                 // an entry is not there any more, or a directory
 	written              // a file was closed that was open for writing
+	closed               // likewise, one of those that were added, by their paths
 	changed              // something is different in a directory
 	replaced             // a directory may be another one now
 )
@@ -43,6 +44,7 @@ type tracker struct {
 	byID      map[fileID]*watch
 	unwatched map[*directory]bool // entered, and to be looked at from time to time
 	limited   bool                // it was told that some are
+	doubts    map[*entry]*doubt
 }
 
 // watch is a directory that is watched once for all paths that lead to it.
@@ -54,7 +56,7 @@ type watch struct {
 
 func newTracker(ctx context.Context, init eventsources.Init, n *notifier) *tracker {
 	return &tracker{ctx: ctx, init: init, notifier: n, root: newDirectory("/", nil), operands: map[string]*operand{},
-		warned: map[string]bool{}, watches: map[string]*watch{}, byID: map[fileID]*watch{}, unwatched: map[*directory]bool{}}
+		warned: map[string]bool{}, watches: map[string]*watch{}, byID: map[fileID]*watch{}, unwatched: map[*directory]bool{}, doubts: map[*entry]*doubt{}}
 }
 
 // warn tells once of an operand that cannot be.
@@ -130,7 +132,8 @@ func (t *tracker) sayable(o *operand, match string) bool {
 }
 
 // enter begins to know a directory, if it is there, and tells of what is in it.
-func (t *tracker) enter(d *directory) {
+// news says that it was not there before.
+func (t *tracker) enter(d *directory, news bool) {
 	id, link, ok := lookAtDir(d.path)
 	if !ok {
 		return
@@ -144,9 +147,12 @@ func (t *tracker) enter(d *directory) {
 	now := d.list()
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		t.appear(d, name, now[name], false)
+		if news {
+			t.doubt(d, name)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.children)) {
-		t.enter(d.children[name])
+		t.enter(d.children[name], news)
 	}
 }
 
@@ -184,8 +190,9 @@ func (t *tracker) know(d *directory, name string, e *entry) {
 }
 
 func (t *tracker) forget(d *directory, name string) {
-	if d.known[name] != nil {
+	if e := d.known[name]; e != nil {
 		delete(d.known, name)
+		delete(t.doubts, e)
 		t.notifier.removeFile(filepath.Join(d.path, name))
 	}
 }
@@ -241,6 +248,12 @@ func (t *tracker) notice(n notice) {
 			t.lose(w)
 		}
 	}
+	if n.what == closed {
+		if d := t.find(filepath.Dir(n.path)); d != nil {
+			t.written(d, filepath.Base(n.path))
+		}
+		return
+	}
 	w := t.watches[filepath.Dir(n.path)]
 	if w == nil || n.path == "/" {
 		return
@@ -295,6 +308,7 @@ func (t *tracker) written(d *directory, name string) {
 	case e == nil:
 	case known != nil && known.id == e.id:
 		known.modified = e.modified
+		delete(t.doubts, known)
 		t.write(d, name)
 	default:
 		d.closed[name] = true
@@ -309,7 +323,7 @@ func (t *tracker) reconcile(d *directory) {
 	}
 	switch {
 	case ok && !d.entered:
-		t.enter(d)
+		t.enter(d, true)
 	case ok:
 		d.link = link
 		t.watch(d)
@@ -331,8 +345,10 @@ func (t *tracker) compare(d *directory, byTime, deep bool) {
 		switch {
 		case known == nil || known.id != e.id:
 			t.appear(d, name, e, true)
+			t.doubt(d, name)
 		case known.modified != e.modified && (byTime || known.silent):
 			known.modified = e.modified
+			delete(t.doubts, known)
 			t.write(d, name)
 		}
 	}

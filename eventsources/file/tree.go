@@ -32,6 +32,7 @@ type directory struct {
 type entry struct {
 	id       fileID
 	modified int64 // ns
+	content  bool  // it is a file with something in it
 	silent   bool  // the kernel does not tell of writing
 }
 
@@ -118,7 +119,7 @@ func look(path string) *entry {
 	if lstat(path, &st) != nil {
 		return nil
 	}
-	return &entry{id: idOf(&st), modified: st.Mtim.Nano()}
+	return &entry{id: idOf(&st), modified: st.Mtim.Nano(), content: st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size > 0}
 }
 
 func lstat(path string, st *unix.Stat_t) (err error) {
@@ -169,6 +170,17 @@ func (t *tracker) place(o *operand) *directory {
 	return d
 }
 
+// find returns the directory of a path; nil if it is not in the tree.
+func (t *tracker) find(path string) *directory {
+	d := t.root
+	for name := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+		if name != "" && d != nil {
+			d = d.children[name]
+		}
+	}
+	return d
+}
+
 // plant puts an operand into the tree and tells of what is there.
 func (t *tracker) plant(o *operand) {
 	d := t.place(o)
@@ -186,7 +198,7 @@ func (t *tracker) plant(o *operand) {
 		for top.parent != nil && !top.parent.entered {
 			top = top.parent
 		}
-		t.enter(top)
+		t.enter(top, false)
 		return
 	}
 	if o.asDir || o.isGlob() {

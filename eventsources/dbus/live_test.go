@@ -1,0 +1,199 @@
+package dbus
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	wire "github.com/godbus/dbus/v5"
+
+	"onset/eventsources"
+	"onset/eventsources/sourcetest"
+)
+
+// serviceMark in the environment makes the test binary a service on the bus of
+// that address.
+const serviceMark = "ONSET_TEST_SERVICE"
+
+func TestMain(m *testing.M) {
+	if address := os.Getenv(serviceMark); address != "" {
+		if err := beService(address); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func beService(address string) error {
+	conn, err := wire.Connect(address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.RequestName("org.example.Hello", wire.NameFlagDoNotQueue); err != nil {
+		return err
+	}
+	<-conn.Context().Done()
+	return nil
+}
+
+const activatingBus = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>session</type><listen>unix:path=DIR/bus</listen><servicedir>DIR/services</servicedir><auth>EXTERNAL</auth>
+<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>`
+
+// newActivatingBus starts a bus that asks systemd for services, with some.
+func newActivatingBus(t *testing.T) Bus {
+	t.Helper()
+	program, err := exec.LookPath("dbus-daemon")
+	if err != nil {
+		t.Skip("there is no dbus-daemon here")
+	}
+	dir := t.TempDir()
+	files := map[string]string{"bus.conf": strings.ReplaceAll(activatingBus, "DIR", dir),
+		"services/org.freedesktop.systemd1.service": "[D-BUS Service]\nName=org.freedesktop.systemd1\nExec=/bin/false\n"}
+	for name, unit := range map[string]string{"org.example.Hello": "dbus-org.example.Hello.service", "org.example.Bad": "bad.service", "org.example.None": "none.service"} {
+		files["services/"+name+".service"] = "[D-BUS Service]\nName=" + name + "\nExec=/bin/false\nSystemdService=" + unit + "\n"
+	}
+	if err := os.Mkdir(filepath.Join(dir, "services"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(program, "--config-file="+filepath.Join(dir, "bus.conf"), "--systemd-activation", "--nofork", "--nopidfile")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return Bus{Address: "unix:path=" + filepath.Join(dir, "bus"), Services: []string{filepath.Join(dir, "services")}}
+}
+
+func connect(t *testing.T, address string) *wire.Conn {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := wire.Connect(address)
+		if err == nil {
+			t.Cleanup(func() { conn.Close() })
+			return conn
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// serve has a source tell an init until the test ends.
+func serve(t *testing.T, s *sourcetest.Session, buses ...Bus) {
+	t.Helper()
+	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{Source{Buses: buses}}, Logf: t.Logf}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- host.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestExamples runs the jobs of docs/SOURCES.md on a real init.
+func TestExamples(t *testing.T) {
+	bus := newActivatingBus(t)
+	conn := connect(t, bus.Address)
+	jobs := sourcetest.Examples(t, "dbus")
+	if len(jobs) != 3 {
+		t.Fatalf("%d examples", len(jobs))
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs["hello.conf"] = strings.Replace(jobs["hello.conf"], "exec hellod", "exec env "+serviceMark+"="+bus.Address+" "+self, 1)
+	jobs["hello.conf"] = strings.Replace(jobs["hello.conf"], "expect dbus org.example.Hello\n", "", 1) // the bus is not init's
+	jobs["bad.conf"] = "start on dbus-activation UNIT=bad.service\ntask\nexec false\n"
+	s := sourcetest.NewSession(t, jobs)
+	serve(t, s, bus)
+	owner(t, conn, activatorName)
+
+	ping := func(name string) error {
+		return conn.Object(name, "/").Call("org.freedesktop.DBus.Peer.Ping", 0).Err
+	}
+	if err := ping("org.example.Hello"); err != nil {
+		t.Errorf("a call to a service that is to be started: %v", err)
+	}
+	s.Await("the job that needs the name", func() bool { return strings.Contains(s.Initctl("status", "greeter"), "start/running") })
+	if status := s.Initctl("status", "hello"); !strings.Contains(status, "start/running") {
+		t.Errorf("the service: %s", status)
+	}
+	for name, want := range map[string]string{"org.example.Bad": "Event failed", "org.example.None": "no job is started on dbus-activation UNIT=none.service NAME=org.example.None"} {
+		if err := ping(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a call to %s: %v, want %q", name, err, want)
+		}
+	}
+	s.Initctl("stop", "hello")
+	s.Await("the end of the job that needs the name", func() bool { return strings.Contains(s.Initctl("status", "greeter"), "stop/waiting") })
+
+	s.Await("a song", func() bool {
+		if err := conn.Emit("/player", "org.example.Player.Started", "Song", uint32(3)); err != nil {
+			t.Fatal(err)
+		}
+		return s.Log("song-Song") == "Song, track 3\n"
+	})
+}
+
+// TestNameOfActivator wants the name of the activator to be held only as long
+// as a job waits for requests.
+func TestNameOfActivator(t *testing.T) {
+	bus := newActivatingBus(t)
+	conn := connect(t, bus.Address)
+	w := run(t, Source{Buses: []Bus{bus}}, readyOperand)
+	w.ready(conn, "")
+	var owned bool
+	has := func() bool {
+		if err := conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, activatorName).Store(&owned); err != nil {
+			t.Fatal(err)
+		}
+		return owned
+	}
+	if has() {
+		t.Error("the name is taken, and no job waits for requests")
+	}
+	w.SetConditions(on(readyOperand, activationEvent))
+	owner(t, conn, activatorName)
+	w.SetConditions(on(readyOperand))
+	for end := time.Now().Add(20 * time.Second); has(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the name is not given back")
+		}
+	}
+}
+
+// TestActivatorIsAnother wants the log to say that requests go to somebody else.
+func TestActivatorIsAnother(t *testing.T) {
+	bus := newActivatingBus(t)
+	conn := connect(t, bus.Address)
+	if _, err := conn.RequestName(activatorName, 0); err != nil {
+		t.Fatal(err)
+	}
+	w := run(t, Source{Buses: []Bus{bus}}, readyOperand, activationEvent)
+	w.await("log jobs wait for dbus-activation, and org.freedesktop.systemd1 is another program, which the bus asks until that goes")
+	conn.Close()
+	other := connect(t, bus.Address)
+	owner(t, other, activatorName)
+	other.Object("org.example.Hello", "/").Go("org.freedesktop.DBus.Peer.Ping", 0, nil)
+	w.await("wait dbus-activation UNIT=dbus-org.example.Hello.service NAME=org.example.Hello")
+}

@@ -1,0 +1,3 @@
+package local
+
+const hasAbstract, tellsProcess = true, true
