@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"onset/eventsources/sourcetest"
+)
+
+var processOf = regexp.MustCompile(`^\S+ start/running, process (\d+)`)
+
+// TestKillStorm kills onset-sources, as shipped, every 100 ms: the facts that
+// its sources tell hold all the time, and it runs at the end. ONSET_SOAK=1 for
+// a minute.
+func TestKillStorm(t *testing.T) {
+	long := 4 * time.Second
+	if os.Getenv("ONSET_SOAK") != "" {
+		long = time.Minute
+	}
+	job, err := os.ReadFile("../../conf/session/onset-sources.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sourcetest.NewSession(t, map[string]string{
+		"onset-sources.conf": strings.NewReplacer("start on startup", "start on go", "exec onset", "exec PATH/onset").Replace(string(job)),
+		"keeps.conf":         "while file FILE=PATH/flag\nscript\n\techo started\n\texec sleep 1000000\nend script\n",
+		"hourly.conf":        "while timer JOB=waits\nscript\n\techo started\n\texec sleep 1000000\nend script\n",
+		"waits.conf":         "start on time EVERY=1h\nexec true\n",
+	})
+	self, err := os.Executable()
+	if err == nil {
+		err = os.Symlink(self, s.Path("onset-sources"))
+	}
+	if err == nil {
+		err = os.WriteFile(s.Path("flag"), nil, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Initctl("emit", "go")
+	running := func(job string) string {
+		if m := processOf.FindStringSubmatch(s.Initctl("status", job)); m != nil {
+			return m[1]
+		}
+		return ""
+	}
+	kept := []string{"keeps", "hourly"}
+	before := map[string]string{}
+	for _, job := range kept {
+		s.Await(job, func() bool { before[job] = running(job); return before[job] != "" })
+	}
+	kills, last := 0, ""
+	for end, tick := time.Now().Add(long), time.NewTicker(100*time.Millisecond); time.Now().Before(end); <-tick.C {
+		pid, err := strconv.Atoi(running("onset-sources"))
+		if err != nil || strconv.Itoa(pid) == last {
+			continue // not up yet
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		kills, last = kills+1, strconv.Itoa(pid)
+	}
+	if t.Logf("%d kills", kills); kills < 10 {
+		t.Error("that is no storm")
+	}
+	s.Await("another onset-sources", func() bool { next := running("onset-sources"); return next != "" && next != last })
+	s.Await("the facts of the dead to end", func() bool { return strings.Count(s.Initctl("facts"), "/flag (source)") == 1 })
+	for _, job := range kept {
+		if now := running(job); now != before[job] || strings.Count(s.Log(job), "started") != 1 {
+			t.Errorf("%s was %q, is %q", job, before[job], now)
+		}
+	}
+}
