@@ -2,6 +2,7 @@ package vm
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -20,10 +21,10 @@ type monitor struct {
 	answers chan message  // of commands, and closed at the end
 	ended   chan struct{} // closed at the end
 
-	mu        sync.Mutex
-	reason    string         // of the last SHUTDOWN event
-	unplugged map[string]int // id: how often it was taken away
-	more      chan struct{}  // closed and replaced when it is one more
+	mu     sync.Mutex
+	reason string         // of the last SHUTDOWN event
+	seen   map[string]int // how often each event came, by its name and device
+	more   chan struct{}  // closed and replaced when it is one more
 }
 
 type message struct {
@@ -35,7 +36,7 @@ type message struct {
 
 func newMonitor(conn io.ReadWriteCloser) *monitor {
 	m := &monitor{conn: conn, answers: make(chan message, 1), ended: make(chan struct{}),
-		unplugged: map[string]int{}, more: make(chan struct{})}
+		seen: map[string]int{}, more: make(chan struct{})}
 	go m.read()
 	return m
 }
@@ -49,13 +50,12 @@ func (m *monitor) read() {
 			return
 		}
 		switch {
-		case msg.Event == "SHUTDOWN":
+		case msg.Event != "":
 			m.mu.Lock()
-			m.reason = msg.Data.Reason
-			m.mu.Unlock()
-		case msg.Event == "DEVICE_DELETED" && msg.Data.Device != "":
-			m.mu.Lock()
-			m.unplugged[msg.Data.Device]++
+			if msg.Event == "SHUTDOWN" {
+				m.reason = msg.Data.Reason
+			}
+			m.seen[msg.Event+msg.Data.Device]++
 			close(m.more)
 			m.more = make(chan struct{})
 			m.mu.Unlock()
@@ -88,30 +88,48 @@ func (m *monitor) execute(command string, arguments any) error {
 	}
 }
 
-// unplug takes a device away and waits until it is gone, which on some buses
-// the guest has to agree to.
-func (m *monitor) unplug(id string, timeout time.Duration) error {
-	m.mu.Lock()
-	before := m.unplugged[id]
-	m.mu.Unlock()
-	if err := m.execute("device_del", map[string]string{"id": id}); err != nil {
-		return err
-	}
+// await waits until events are as wanted.
+func (m *monitor) await(timeout time.Duration, so func(seen map[string]int) bool) error {
 	for timer := time.NewTimer(timeout); ; {
 		m.mu.Lock()
-		now, more := m.unplugged[id], m.more
+		is, more := so(m.seen), m.more
 		m.mu.Unlock()
-		if now > before {
+		if is {
 			return nil
 		}
 		select {
 		case <-more:
 		case <-m.ended:
-			return fmt.Errorf("cannot take %q away: qemu is gone", id)
+			return errors.New("qemu is gone")
 		case <-timer.C:
-			return fmt.Errorf("cannot take %q away: the guest does not let it go within %v", id, timeout)
+			return fmt.Errorf("not within %v", timeout)
 		}
 	}
+}
+
+// unplug takes a device away and waits until it is gone, which on some buses
+// the guest has to agree to.
+func (m *monitor) unplug(id string, timeout time.Duration) error {
+	event := "DEVICE_DELETED" + id
+	m.mu.Lock()
+	before := m.seen[event]
+	m.mu.Unlock()
+	if err := m.execute("device_del", map[string]string{"id": id}); err != nil {
+		return err
+	}
+	if err := m.await(timeout, func(seen map[string]int) bool { return seen[event] > before }); err != nil {
+		return fmt.Errorf("cannot take %q away, which the guest has to let go: %v", id, err)
+	}
+	return nil
+}
+
+// wake waits until the guest sleeps, and wakes it when it has slept for so long.
+func (m *monitor) wake(slept, timeout time.Duration) error {
+	if err := m.await(timeout, func(seen map[string]int) bool { return seen["SUSPEND"] > seen["WAKEUP"] }); err != nil {
+		return fmt.Errorf("the guest does not sleep: %v", err)
+	}
+	time.Sleep(slept)
+	return m.execute("system_wakeup", nil)
 }
 
 // shutdown returns why the machine ended, once QEMU has gone.

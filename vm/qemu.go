@@ -237,6 +237,14 @@ func (m *Machine) Plug(device string) error {
 // Unplug takes away the device of an id, and returns when it is gone.
 func (m *Machine) Unplug(id string) error { return m.monitor.unplug(id, unplugTime*m.scale) }
 
+// sleepTime is how long a guest may take to fall asleep.
+const sleepTime = 20 * time.Second
+
+// Wake waits until the guest sleeps, and wakes it when it has slept for so long.
+func (m *Machine) Wake(slept time.Duration) error {
+	return m.monitor.wake(slept, sleepTime*m.scale)
+}
+
 // Wait returns how the machine ended: script.Off or script.Reset. It is an
 // error if it runs on, or ended otherwise.
 func (m *Machine) Wait(timeout time.Duration) (string, error) {

@@ -70,9 +70,10 @@ func (t *transcript) Send(string) error  { return nil }
 func (t *transcript) CtrlAltDel() error  { return nil }
 func (t *transcript) PowerButton() error { return nil }
 
-// byCommand skips what plugs.
-func (t *transcript) Plug(string) error   { return errors.ErrUnsupported }
-func (t *transcript) Unplug(string) error { return errors.ErrUnsupported }
+// byCommand skips what plugs and wakes.
+func (t *transcript) Plug(string) error        { return errors.ErrUnsupported }
+func (t *transcript) Unplug(string) error      { return errors.ErrUnsupported }
+func (t *transcript) Wake(time.Duration) error { return errors.ErrUnsupported }
 
 // Expect leaves it to the guest and to the command how long things may take.
 func (t *transcript) Expect(pattern string, _ time.Duration) ([]string, error) {

@@ -12,8 +12,10 @@
 //	power-button                 presses the button
 //	plug usb-kbd                 gives the machine a device of QEMU's: driver[,property=value]...
 //	unplug usb-kbd               takes it away, by its id or driver, and waits until it is gone
+//	wake 3s                      waits until the guest sleeps, and wakes it 3 s after that
 //	ends off                     waits for the end of the machine: off, reset, panic
 //	-- /bin/tool 0755 --         a file of the guest, to the next such line
+//	-- /lib/x 0644 base64 --     the same, of what this is the text of
 //	-- /bin/ls -> busybox --     a symbolic link
 //
 // A machine of Linux takes devices on PCI, one of FreeBSD on USB. A disk that is

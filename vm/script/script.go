@@ -1,6 +1,7 @@
 package script
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -39,6 +40,7 @@ type Target interface {
 	PowerButton() error
 	Plug(device string) error                   // driver[,property=value]... of QEMU
 	Unplug(id string) error                     // of what Plug has plugged: the driver, if it says no other
+	Wake(slept time.Duration) error             // once it sleeps, when it has slept for so long
 	Wait(timeout time.Duration) (string, error) // how it ended by itself: Off, Reset or OffOrReset
 }
 
@@ -68,11 +70,12 @@ type File struct {
 	Data       []byte
 }
 
-var marker = regexp.MustCompile(`^-- (/\S*)(?: ([0-7]{4})| -> (\S+))? --$`)
+var marker = regexp.MustCompile(`^-- (/\S*)(?: ([0-7]{4})( base64)?| -> (\S+))? --$`)
 
 // Parse reads a script. Errors begin with the line.
 func Parse(text string) (*Script, error) {
 	s := &Script{Source: text}
+	var encoded []int // of Files
 	for i, line := range strings.SplitAfter(text, "\n") {
 		bare := strings.TrimSuffix(line, "\n")
 		if m := marker.FindStringSubmatch(bare); m != nil {
@@ -80,12 +83,23 @@ func Parse(text string) (*Script, error) {
 			if m[2] == "" {
 				mode = 0o644
 			}
-			s.Files = append(s.Files, File{Name: m[1], Mode: uint32(mode), Link: m[3]})
+			if m[3] != "" {
+				encoded = append(encoded, len(s.Files))
+			}
+			s.Files = append(s.Files, File{Name: m[1], Mode: uint32(mode), Link: m[4]})
 		} else if n := len(s.Files); n > 0 {
 			s.Files[n-1].Data = append(s.Files[n-1].Data, line...)
 		} else if err := s.command(i+1, strings.TrimSpace(bare)); err != nil {
 			return nil, fmt.Errorf("%d: %v", i+1, err)
 		}
+	}
+	for _, i := range encoded {
+		f := &s.Files[i]
+		data, err := base64.StdEncoding.DecodeString(string(f.Data))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %v", f.Name, err)
+		}
+		f.Data = data
 	}
 	return s, nil
 }
@@ -132,6 +146,9 @@ func action(word, rest string) (func(Target) error, error) {
 		return func(m Target) error { return m.Plug(rest) }, nil
 	case "unplug":
 		return func(m Target) error { return m.Unplug(rest) }, nil
+	case "wake":
+		slept, err := time.ParseDuration(rest)
+		return func(m Target) error { return m.Wake(slept) }, err
 	case "ends":
 		if !slices.Contains([]string{Off, Reset, Panic}, rest) {
 			return nil, fmt.Errorf("no machine ends as %q", rest)

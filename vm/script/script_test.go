@@ -23,6 +23,9 @@ func TestParse(t *testing.T) {
 	if other, err := Parse("unplug usb-kbd"); !s.Plugs || err != nil || other.Plugs {
 		t.Errorf("plugs: %v, without: %v, %v", s.Plugs, other.Plugs, err)
 	}
+	if s, err := Parse("-- /a 0755 base64 --\naGkg\nIQ==\n-- /b --\n"); err != nil || string(s.Files[0].Data) != "hi !" || s.Files[0].Mode != 0o755 {
+		t.Errorf("base64: %+v, %v", s, err)
+	}
 	if s.Memory != 512 || strings.Join(s.Append, "|") != "quiet|x=y" || strings.Join(s.Modules, "|") != "button|e1000" {
 		t.Errorf("memory %d, append %q, modules %q", s.Memory, s.Append, s.Modules)
 	}
@@ -44,6 +47,8 @@ func TestParseErrorsNameTheLine(t *testing.T) {
 		{"send x\nfly", `2: unknown command "fly"`},
 		{"memory much", "1: "},
 		{"\nexpect 3s ", "2: expect without a pattern"},
+		{"wake up", "1: "},
+		{"-- /a 0644 base64 --\nb!", "/a: illegal base64"},
 		{"ends well", `1: no machine ends as "well"`},
 		{"expect (", "1: error parsing regexp"},
 		{"reject (", "1: error parsing regexp"},

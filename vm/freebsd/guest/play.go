@@ -138,9 +138,10 @@ func (p *player) CtrlAltDel() error { return syscall.Kill(1, syscall.SIGINT) }
 // PowerButton is what the kernel sends process 1 for the button (acpi(4)).
 func (p *player) PowerButton() error { return syscall.Kill(1, syscall.SIGUSR2) }
 
-// Plug and Unplug are the host's.
-func (p *player) Plug(string) error   { return errors.ErrUnsupported }
-func (p *player) Unplug(string) error { return errors.ErrUnsupported }
+// Plug, Unplug and Wake are the host's.
+func (p *player) Plug(string) error        { return errors.ErrUnsupported }
+func (p *player) Unplug(string) error      { return errors.ErrUnsupported }
+func (p *player) Wake(time.Duration) error { return errors.ErrUnsupported }
 
 // Wait sees the end only if it does not come.
 func (p *player) Wait(timeout time.Duration) (string, error) {
