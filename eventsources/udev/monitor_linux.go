@@ -8,10 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	receiveBuffer = 128 << 20 // bytes of the kernel's memory, at most (UPSTART §9.1)
-	maxMessage    = 64 << 10  // bytes
-)
+const maxMessage = 64 << 10 // bytes
 
 // errLost: the kernel has dropped messages.
 var errLost = errors.New("messages were lost")
@@ -24,13 +21,13 @@ type monitor struct {
 	control [128]byte
 }
 
-func listen(g group) (*monitor, error) {
+func listen(g group, room int) (*monitor, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a netlink socket: %w", err)
 	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer) // as far as it is allowed
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, room) != nil {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, room) // as far as it is allowed
 	}
 	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
 	if err == nil {

@@ -58,16 +58,15 @@ func (r *run) begin(ctx context.Context) (err error) {
 		return err
 	}
 	r.udevd.look()
-	if r.monitor, err = listen(r.group()); err != nil {
+	if r.monitor, err = listen(r.group(), r.system.room); err != nil {
 		return err
 	}
 	list, changed := r.init.Conditions()
 	w := wanted(list, r.source.All)
-	seen := r.system.last()
 	all := r.system.scan(w)
 	err = r.tracker.begin(w, all)
 	if err == nil && r.replays() {
-		err = r.coldplug(ctx, all, seen)
+		err = r.coldplug(ctx, all)
 	}
 	if err != nil {
 		return err
@@ -132,10 +131,10 @@ func (r *run) replays() bool {
 	return first
 }
 
-// coldplug has devices told that exist; the uevents up to seen are in them.
-func (r *run) coldplug(ctx context.Context, all []found, seen uint64) error {
+// coldplug has devices told that were found to exist.
+func (r *run) coldplug(ctx context.Context, all []found) error {
 	if !r.udevd.runs {
-		r.tracker.seen = seen
+		r.tracker.seen = r.system.last()
 	}
 	failed := 0
 	var last error
@@ -257,13 +256,13 @@ func (r *run) lose() {
 // come, which may have missed it.
 func (r *run) rescan(ctx context.Context, sure bool) error {
 	r.lost = false
-	seen := r.system.last()
-	return r.tracker.compare(ctx, r.system.scan(r.tracker.want), sure, seen)
+	all := r.system.scan(r.tracker.want)
+	return r.tracker.compare(ctx, all, sure, r.system.last())
 }
 
 // changeOver goes on with the messages of the other group.
 func (r *run) changeOver(ctx context.Context) error {
-	next, err := listen(r.group())
+	next, err := listen(r.group(), r.system.room)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package udev
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"onset/eventsources"
 	"onset/eventsources/sourcetest"
 )
 
@@ -61,17 +63,22 @@ type watched struct {
 func runSource(t *testing.T, s Source, names ...string) *watched {
 	t.Helper()
 	w := &watched{Recorder: &sourcetest.Recorder{}, t: t}
+	w.runWith(s, w, names...)
+	return w
+}
+
+// runWith runs the source with an init that has that recorder.
+func (w *watched) runWith(s Source, init eventsources.Init, names ...string) {
 	w.SetConditions(conditions(names...))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, w) }()
-	t.Cleanup(func() {
+	go func() { done <- s.Run(ctx, init) }()
+	w.t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Error(err)
+			w.t.Error(err)
 		}
 	})
-	return w
 }
 
 // await returns what was told until a line begins with a text.
@@ -135,6 +142,7 @@ func TestWhatWasThereIsToldOnceABoot(t *testing.T) {
 	const added = "emit net-device-added KERNEL=lo DEVPATH=/devices/virtual/net/lo SUBSYSTEM=net ACTION=add IFINDEX=1 INTERFACE=lo"
 	names := []string{"net-device-added", "net-device-removed", "while net-device"}
 	session := runSource(t, Source{User: true}, names...)
+	session.await("fact net-device KERNEL=lo ")
 	session.settle()
 	first := runSource(t, Source{}, names...)
 	first.await(added)
@@ -142,6 +150,7 @@ func TestWhatWasThereIsToldOnceABoot(t *testing.T) {
 		t.Errorf("facts %q", w)
 	}
 	second := runSource(t, Source{}, names...)
+	second.await("fact net-device KERNEL=lo ")
 	second.settle()
 	asked := runSource(t, Source{Coldplug: true}, names...)
 	asked.await(added)
@@ -160,4 +169,59 @@ func TestColdplugByUdevd(t *testing.T) {
 	w := runSource(t, Source{Coldplug: true}, "net-device-added")
 	lines := w.await("emit net-device-added KERNEL=lo ")
 	w.contains(lines[len(lines)-1], " SYNTH_UUID=0")
+}
+
+// slow is a recorder that takes events while the gate is open.
+type slow struct {
+	*sourcetest.Recorder
+	gate chan struct{}
+}
+
+func (s slow) Emit(ctx context.Context, e eventsources.Event) error {
+	<-s.gate
+	return s.Recorder.Emit(ctx, e)
+}
+
+// TestDifferencesAreToldAfterAnOverflow has interfaces come and go while the
+// source waits, more than the kernel keeps uevents of.
+func TestDifferencesAreToldAfterAnOverflow(t *testing.T) {
+	if !apart(t) {
+		return
+	}
+	here.room = 20_000
+	w := &watched{Recorder: &sourcetest.Recorder{}, t: t}
+	gate := make(chan struct{})
+	w.runWith(Source{}, slow{w.Recorder, gate}, "net-device-added", "net-device-removed", "while net-device")
+	w.await("fact net-device KERNEL=lo ")
+	link := func(verb, name, peer string) {
+		command(t, "ip", strings.Fields("link "+verb+" "+name+peer)...)
+	}
+	link("add", "old", " type veth peer name dlo")
+	gate <- struct{}{} // of one
+	gate <- struct{}{} // and the other
+	link("del", "old", "")
+	const pairs = 50
+	for i := range pairs {
+		link("add", fmt.Sprintf("a%d", i), fmt.Sprintf(" type veth peer name b%d", i))
+	}
+	close(gate)
+	w.await("log uevents came faster")
+	w.settle()
+	if n := len(w.Facts()); n != 1+2*pairs {
+		t.Errorf("%d facts: %q", n, w.Facts())
+	}
+	count := map[string]int{}
+	for _, line := range w.all {
+		if words := strings.Fields(line); words[0] == "emit" && words[2] != "KERNEL=last" && words[2] != "KERNEL=tsal" {
+			count[words[1]+" "+words[2]]++
+		}
+	}
+	for name, n := range count {
+		if n != 1 {
+			t.Errorf("%s: %d times", name, n)
+		}
+	}
+	if len(count) != 2+2+2*pairs {
+		t.Errorf("%d different events: %v", len(count), count)
+	}
 }

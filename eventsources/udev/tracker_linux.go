@@ -13,7 +13,7 @@ type tracker struct {
 	init  eventsources.Init
 	strip bool
 	want  wants
-	held  map[string]uevent // by path: the devices of subsystems that are wanted
+	held  map[string]string // by path, of subsystems that are wanted: what lasts of it
 
 	last uint64 // SEQNUM of the latest message
 	told uint64 // the other group has told what is not later
@@ -21,23 +21,23 @@ type tracker struct {
 }
 
 func newTracker(init eventsources.Init, source Source) *tracker {
-	return &tracker{init: init, strip: !source.NoStrip, want: wants{all: source.All}, held: map[string]uevent{}}
+	return &tracker{init: init, strip: !source.NoStrip, want: wants{all: source.All}, held: map[string]string{}}
 }
 
 // begin takes what was found of subsystems that are wanted anew for known, and
 // makes the facts be those that are wanted.
 func (t *tracker) begin(w wants, anew []found) error {
 	t.want = w
-	maps.DeleteFunc(t.held, func(_ string, u uevent) bool { return !w.tracks(u.subsystem) })
+	maps.DeleteFunc(t.held, func(_, text string) bool { return !w.tracks(lasted(text).subsystem) })
 	for _, f := range anew {
 		if _, known := t.held[f.path]; !known {
-			t.held[f.path] = f.uevent
+			t.hold(f.lasting())
 		}
 	}
 	var facts []eventsources.Fact
 	for _, path := range slices.Sorted(maps.Keys(t.held)) {
-		if u := t.held[path]; w.by[u.subsystem].fact {
-			facts = append(facts, u.fact(t.strip))
+		if text := t.held[path]; w.by[lasted(text).subsystem].fact {
+			facts = append(facts, factOf(text, t.strip))
 		}
 	}
 	return t.init.Hold(facts)
@@ -48,12 +48,14 @@ func (t *tracker) handle(ctx context.Context, u uevent) error {
 	_, known := t.held[u.path]
 	repeats := u.seq > 0 && (u.seq <= t.told || u.seq <= t.seen && (u.action == "add" && known || u.action == "remove" && !known))
 	t.last = max(t.last, u.seq)
+	if repeats && (!known || u.action == "remove") {
+		return nil // it may be long gone, or have come again
+	}
 	var err error
-	switch {
-	case u.action != "remove":
-		err = t.keep(u)
-	case !repeats:
+	if u.action == "remove" {
 		err = t.forget(u.path)
+	} else {
+		err = t.keep(u)
 	}
 	if repeats || err != nil {
 		return err
@@ -61,42 +63,41 @@ func (t *tracker) handle(ctx context.Context, u uevent) error {
 	return t.emit(ctx, u)
 }
 
+// hold keeps what lasts of a device in mind, and nothing else of its message.
+func (t *tracker) hold(text string) { t.held[lasted(text).path] = text }
+
 // keep takes a device for what is said of it now, and instead of where it was
 // before it moved.
 func (t *tracker) keep(u uevent) error {
-	old, known := t.held[u.path]
+	before, known := t.held[u.path]
 	if from := u.get("DEVPATH_OLD"); from != "" && u.action == "move" {
 		if was, ok := t.held[from]; ok {
-			old, known = was, true
+			before, known = was, true
 			delete(t.held, from)
 		}
 	}
-	t.held[u.path] = u
-	if !t.want.by[u.subsystem].fact {
+	now := u.lasting()
+	if known && now == before {
 		return nil
 	}
-	fact := u.fact(t.strip)
-	if !known {
-		return t.init.Assert(fact)
-	}
-	before := old.fact(t.strip)
-	if slices.Equal(before.Env, fact.Env) {
+	if t.hold(now); !t.want.by[u.subsystem].fact {
 		return nil
 	}
-	if err := t.init.Assert(fact); err != nil {
-		return err
+	err := t.init.Assert(factOf(now, t.strip))
+	if err == nil && known {
+		err = t.init.Retract(factOf(before, t.strip))
 	}
-	return t.init.Retract(before)
+	return err
 }
 
 // forget ends the fact of a device.
 func (t *tracker) forget(path string) error {
-	u, known := t.held[path]
+	text, known := t.held[path]
 	delete(t.held, path)
-	if !known || !t.want.by[u.subsystem].fact {
+	if !known || !t.want.by[lasted(text).subsystem].fact {
 		return nil
 	}
-	return t.init.Retract(u.fact(t.strip))
+	return t.init.Retract(factOf(text, t.strip))
 }
 
 func (t *tracker) emit(ctx context.Context, u uevent) error {
@@ -106,8 +107,9 @@ func (t *tracker) emit(ctx context.Context, u uevent) error {
 	return t.init.Emit(ctx, u.event(t.strip))
 }
 
-// compare tells the differences to what was found, which shows the uevents up
-// to seen. What udevd has not handled may be left to its messages.
+// compare tells the differences to what was found. No uevent up to seen is
+// needed then to tell what exists, but may yet tell what has gone or come since.
+// What udevd has not handled may be left to its messages.
 func (t *tracker) compare(ctx context.Context, all []found, leave bool, seen uint64) error {
 	t.seen = seen
 	exists := map[string]bool{}
@@ -118,7 +120,7 @@ func (t *tracker) compare(ctx context.Context, all []found, leave bool, seen uin
 		if exists[path] {
 			continue
 		}
-		u := t.held[path]
+		u := lasted(t.held[path])
 		u.action = "remove"
 		err := t.forget(path)
 		if err == nil {

@@ -75,7 +75,7 @@ func TestMessages(t *testing.T) {
 			}
 			continue
 		}
-		e, f := u.event(true), u.fact(true)
+		e, f := u.event(true), factOf(u.lasting(), true)
 		if got := strings.Join(append([]string{e.Name}, e.Env...), " "); got != c.event {
 			t.Errorf("%s: event\n%s, want\n%s", c.what, got, c.event)
 		}
@@ -134,7 +134,7 @@ func FuzzMessage(f *testing.F) {
 		if got := string(subsystemOf(vars)); got != u.subsystem {
 			t.Errorf("subsystem %q and %q", got, u.subsystem)
 		}
-		for _, list := range [][]string{u.event(true).Env, u.fact(true).Env} {
+		for _, list := range [][]string{u.event(true).Env, factOf(u.lasting(), true).Env} {
 			for _, v := range list {
 				if key(v) == "" || strings.ContainsFunc(v, func(r rune) bool { return r != '\t' && (r < ' ' || r > '~') }) {
 					t.Errorf("%q among %q", v, list)

@@ -7,19 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"onset/core/expr"
-	"onset/eventsources"
 	"onset/eventsources/sourcetest"
 )
-
-// conditions of a job, as it writes them: "while" before the name of a fact.
-func conditions(names ...string) (list []eventsources.Condition) {
-	for _, name := range names {
-		fact, is := strings.CutPrefix(name, "while ")
-		list = append(list, eventsources.Condition{Job: "/j", Fact: is, Operand: expr.Node{Name: fact}})
-	}
-	return list
-}
 
 // message is one of the kernel's.
 func message(action, path, subsystem string, more ...string) uevent {
@@ -93,7 +82,7 @@ func TestNothingIsToldTwice(t *testing.T) {
 	if err := tr.compare(t.Context(), []found{there("/d/a"), there("/d/c"), {uevent: message("add", "/d/late", "net")}}, true, 10); err != nil {
 		t.Fatal(err)
 	}
-	told(t, init, "emit net-device-removed KERNEL=b DEVPATH=/d/b SUBSYSTEM=net ACTION=remove SEQNUM=6",
+	told(t, init, "emit net-device-removed KERNEL=b DEVPATH=/d/b SUBSYSTEM=net ACTION=remove",
 		"emit net-device-added KERNEL=c DEVPATH=/d/c SUBSYSTEM=net ACTION=add")
 	handle(t, tr, message("remove", "/d/b", "net", "SEQNUM=8"), message("add", "/d/c", "net", "SEQNUM=9"), message("add", "/d/late", "net", "SEQNUM=10"))
 	told(t, init, "emit net-device-added KERNEL=late DEVPATH=/d/late SUBSYSTEM=net ACTION=add SEQNUM=10")
@@ -101,7 +90,7 @@ func TestNothingIsToldTwice(t *testing.T) {
 	told(t, init, "emit net-device-added KERNEL=c DEVPATH=/d/c SUBSYSTEM=net ACTION=add SEQNUM=11",
 		"emit net-device-removed KERNEL=x DEVPATH=/d/x SUBSYSTEM=net ACTION=remove SEQNUM=12")
 	tr.told = tr.last // the other group told so far
-	handle(t, tr, message("change", "/d/c", "net", "SEQNUM=12"), message("change", "/d/c", "net", "SEQNUM=13"))
+	handle(t, tr, message("add", "/d/x", "net", "SEQNUM=11"), message("remove", "/d/c", "net", "SEQNUM=12"), message("change", "/d/c", "net", "SEQNUM=12"), message("change", "/d/c", "net", "SEQNUM=13"))
 	told(t, init, "emit net-device-changed KERNEL=c DEVPATH=/d/c SUBSYSTEM=net ACTION=change SEQNUM=13")
 }
 
@@ -111,17 +100,6 @@ func TestAllIsForwarded(t *testing.T) {
 	handle(t, tr, message("add", "/d/a", "net"), message("shake", "/d/b", "usb"))
 	told(t, init, "emit net-device-added KERNEL=a DEVPATH=/d/a SUBSYSTEM=net ACTION=add",
 		"emit usb-device-shake KERNEL=b DEVPATH=/d/b SUBSYSTEM=usb ACTION=shake")
-}
-
-func TestConcerns(t *testing.T) {
-	for name, want := range map[string]bool{
-		"net-device-added": true, "block-device-unbind": true, "while net-device": true, "while block-device": true,
-		"net-device-up": false, "net-device": false, "while net-device-up": false, "runlevel": false,
-	} {
-		if got := (Source{}).Concerns(conditions(name)[0]); got != want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
 }
 
 // tree makes files; one whose text begins with "-> " is a link.
@@ -173,7 +151,7 @@ func TestScan(t *testing.T) {
 	for _, w := range []wants{{all: true}, wanted(conditions("while block-device", "while net-device", "pci-device-added", "while none-device", "while ../class/net-device"), false)} {
 		var got []string
 		for _, f := range s.scan(w) {
-			fact := f.fact(true)
+			fact := factOf(f.lasting(), true)
 			handled := " false"
 			if f.handled {
 				handled = " true"

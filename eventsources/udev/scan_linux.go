@@ -18,10 +18,11 @@ type system struct {
 	udev  string   // /run/udev
 	tools []string // where udevadm may be
 	mark  string   // a file that is made at the first start since the boot
+	room  int      // for uevents that were not read, in bytes of the kernel's memory (UPSTART §9.1)
 }
 
 // here is the system that the source looks at.
-var here = system{sys: "/sys", udev: "/run/udev", tools: []string{"/bin", "/sbin", "/usr/bin", "/usr/sbin"}, mark: "/run/onset/coldplug"}
+var here = system{sys: "/sys", udev: "/run/udev", tools: []string{"/bin", "/sbin", "/usr/bin", "/usr/sbin"}, mark: "/run/onset/coldplug", room: 128 << 20}
 
 // found is a device that exists.
 type found struct {
