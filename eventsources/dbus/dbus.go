@@ -62,11 +62,13 @@ func (Source) Concerns(c eventsources.Condition) bool {
 	return c.Operand.Name == signalEvent || c.Operand.Name == activationEvent
 }
 
-// disconnected is the end of a bus where Once is wanted.
-type disconnected struct{ error }
+// ended is why the source ends with a bus, where Once is wanted.
+type ended string
+
+func (e ended) Error() string { return string(e) }
 
 // Is has the host not run the source again.
-func (disconnected) Is(target error) bool { return target == eventsources.ErrUnsupported }
+func (ended) Is(target error) bool { return target == eventsources.ErrUnsupported }
 
 // Run implements eventsources.Source.
 func (s Source) Run(ctx context.Context, init eventsources.Init) error {
@@ -76,7 +78,7 @@ func (s Source) Run(ctx context.Context, init eventsources.Init) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan error, len(buses))
+	over := make(chan error, len(buses))
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer cancel()
@@ -85,18 +87,18 @@ func (s Source) Run(ctx context.Context, init eventsources.Init) error {
 		all.Go(func() {
 			client := msgbus.Client{Address: b.address, Signal: l.signal, Serve: l.serve, Logf: init.Logf}
 			if s.Once {
-				ended <- client.Once(ctx)
+				over <- client.Once(ctx)
 				return
 			}
 			client.Keep(ctx)
 		})
 	}
 	select {
-	case err := <-ended:
+	case err := <-over:
 		if errors.Is(err, msgbus.ErrGone) {
-			err = errors.New("Disconnected from D-Bus") // Upstart's words
+			return ended("Disconnected from D-Bus") // Upstart's words
 		}
-		return disconnected{err}
+		return ended(err.Error())
 	case <-ctx.Done():
 		return nil
 	}

@@ -80,6 +80,12 @@ func (l *link) leave() {
 
 // list makes facts of the names there are. What signals tell meanwhile is newer.
 func (l *link) list(conn *wire.Conn) error {
+	l.mu.Lock()
+	needless := len(l.want.names)+len(l.owned) == 0
+	l.mu.Unlock()
+	if needless {
+		return nil
+	}
 	var names []string
 	if err := conn.BusObject().Call(msgbus.Driver+".ListNames", 0).Store(&names); err != nil {
 		return fmt.Errorf("cannot list the names of the bus: %w", err)

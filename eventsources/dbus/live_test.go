@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -49,15 +50,16 @@ const activatingBus = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus
 <busconfig><type>session</type><listen>unix:path=DIR/bus</listen><servicedir>DIR/services</servicedir><auth>EXTERNAL</auth>
 <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>`
 
-// newActivatingBus starts a bus that asks systemd for services, with some.
-func newActivatingBus(t *testing.T) Bus {
+// newActivatingBus starts a bus that asks systemd for services, with some. Its
+// configuration has DIR for the folder that it may use.
+func newActivatingBus(t *testing.T, config string) Bus {
 	t.Helper()
 	program, err := exec.LookPath("dbus-daemon")
 	if err != nil {
 		t.Skip("there is no dbus-daemon here")
 	}
 	dir := t.TempDir()
-	files := map[string]string{"bus.conf": strings.ReplaceAll(activatingBus, "DIR", dir),
+	files := map[string]string{"bus.conf": strings.ReplaceAll(config, "DIR", dir),
 		"services/org.freedesktop.systemd1.service": "[D-BUS Service]\nName=org.freedesktop.systemd1\nExec=/bin/false\n"}
 	for name, unit := range map[string]string{"org.example.Hello": "dbus-org.example.Hello.service", "org.example.Bad": "bad.service", "org.example.None": "none.service"} {
 		files["services/"+name+".service"] = "[D-BUS Service]\nName=" + name + "\nExec=/bin/false\nSystemdService=" + unit + "\n"
@@ -112,7 +114,7 @@ func serve(t *testing.T, s *sourcetest.Session, buses ...Bus) {
 
 // TestExamples runs the jobs of docs/SOURCES.md on a real init.
 func TestExamples(t *testing.T) {
-	bus := newActivatingBus(t)
+	bus := newActivatingBus(t, activatingBus)
 	conn := connect(t, bus.Address)
 	jobs := sourcetest.Examples(t, "dbus")
 	if len(jobs) != 3 {
@@ -155,10 +157,44 @@ func TestExamples(t *testing.T) {
 	})
 }
 
+// TestSystemPolicy wants the file for a system bus to be enough beside what
+// the bus of the distribution lets everybody do.
+func TestSystemPolicy(t *testing.T) {
+	const shipped = "/usr/share/dbus-1/system.conf"
+	text, err := os.ReadFile(shipped)
+	if err != nil || os.Getuid() != 0 {
+		t.Skipf("not root, or no configuration of a system bus: %v", err)
+	}
+	ours, err := filepath.Abs("../../conf/dbus/onset-sources.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := regexp.MustCompile(`(?s)<!--.*?-->|<(listen|user|pidfile|servicehelper|include|includedir)\b[^>]*>[^<]*</[a-z]+>|<(fork|syslog|standard_system_servicedirs)/>`).
+		ReplaceAllString(string(text), "")
+	config = strings.Replace(config, "</busconfig>", "<listen>unix:path=DIR/bus</listen><servicedir>DIR/services</servicedir><include>"+ours+"</include>"+
+		`<policy context="default"><allow own_prefix="org.example"/><allow send_destination_prefix="org.example"/></policy></busconfig>`, 1)
+	bus := newActivatingBus(t, config)
+	conn := connect(t, bus.Address)
+	w := run(t, Source{Buses: []Bus{bus}}, activationEvent+" NAME=org.example.Hello")
+	owner(t, conn, activatorName)
+	err = conn.Object("org.example.None", "/").Call("org.freedesktop.DBus.Peer.Ping", 0).Err
+	if err == nil || !strings.Contains(err.Error(), "no job is started on") {
+		t.Errorf("a failure: %v", err)
+	}
+	call := conn.Object("org.example.Hello", "/").Go("org.freedesktop.DBus.Peer.Ping", 0, make(chan *wire.Call, 1))
+	w.await("wait dbus-activation UNIT=dbus-org.example.Hello.service NAME=org.example.Hello")
+	if _, err := connect(t, bus.Address).RequestName("org.example.Hello", 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := (<-call.Done).Err; err != nil {
+		t.Errorf("a call: %v", err)
+	}
+}
+
 // TestNameOfActivator wants the name of the activator to be held only as long
 // as a job waits for requests.
 func TestNameOfActivator(t *testing.T) {
-	bus := newActivatingBus(t)
+	bus := newActivatingBus(t, activatingBus)
 	conn := connect(t, bus.Address)
 	w := run(t, Source{Buses: []Bus{bus}}, readyOperand)
 	w.ready(conn, "")
@@ -184,7 +220,7 @@ func TestNameOfActivator(t *testing.T) {
 
 // TestActivatorIsAnother wants the log to say that requests go to somebody else.
 func TestActivatorIsAnother(t *testing.T) {
-	bus := newActivatingBus(t)
+	bus := newActivatingBus(t, activatingBus)
 	conn := connect(t, bus.Address)
 	if _, err := conn.RequestName(activatorName, 0); err != nil {
 		t.Fatal(err)

@@ -30,7 +30,6 @@ type world struct {
 	t      *testing.T
 	bus    *sourcetest.Bus
 	system *dbus.Conn
-	lines  []string
 }
 
 func newWorld(t *testing.T, always bool, operands ...string) *world {

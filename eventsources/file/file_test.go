@@ -412,6 +412,7 @@ func TestNameThatIsNotText(t *testing.T) {
 
 // TestManyOperands wants ten thousand files to be told of.
 func TestManyOperands(t *testing.T) {
+	t.Parallel()
 	const n = 10000
 	var operands, want []string
 	for i := range n {

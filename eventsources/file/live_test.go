@@ -34,6 +34,7 @@ func newHost(address string, logf func(string, ...any)) *eventsources.Host {
 
 // TestExamples runs the jobs of docs/SOURCES.md on a real init.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	jobs := sourcetest.Examples(t, "file")
 	if len(jobs) != 2 {
 		t.Fatalf("%d examples", len(jobs))
@@ -82,6 +83,7 @@ func write(t *testing.T, path, text string) {
 // TestKilled wants facts to stay while the process is killed and another takes
 // its place, and what happened meanwhile to be told.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -113,8 +115,4 @@ func TestKilled(t *testing.T) {
 	if after := status("keeps"); after != before {
 		t.Errorf("%q was interrupted: %q", before, after)
 	}
-	if err := os.Remove(s.Path("f")); err != nil {
-		t.Fatal(err)
-	}
-	s.Await("the end of the job", func() bool { return strings.Contains(status("keeps"), "stop/waiting") })
 }

@@ -140,6 +140,9 @@ func (n *notifier) addFile(path string) error {
 
 func (n *notifier) removeFile(path string) { n.unwatch(path) }
 
+// fileID tells files apart, also where the number of an inode is used again.
+type fileID struct{ device, inode, born uint64 }
+
 func idOf(st *unix.Stat_t) fileID {
-	return fileID{device: uint64(st.Dev), inode: st.Ino, born: uint64(st.Btim.Nano())}
+	return fileID{uint64(st.Dev), st.Ino, uint64(st.Btim.Nano())}
 }

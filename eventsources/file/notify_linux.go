@@ -163,4 +163,8 @@ func (n *notifier) addFile(string) error { return nil }
 
 func (n *notifier) removeFile(string) {}
 
-func idOf(st *unix.Stat_t) fileID { return fileID{device: uint64(st.Dev), inode: st.Ino} }
+// fileID tells files apart, as long as none is removed: the number of an inode
+// is used again.
+type fileID struct{ device, inode uint64 }
+
+func idOf(st *unix.Stat_t) fileID { return fileID{uint64(st.Dev), st.Ino} }

@@ -27,6 +27,7 @@ func (s slow) Emit(ctx context.Context, e eventsources.Event) error {
 
 // TestOverflow wants the differences after the kernel lost what happened.
 func TestOverflow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "FILE=D/jam EVENT=create", "FILE=D/gone", "FILE=D/new", "FILE=D/old", "while FILE=D/a/deep")
 	let := make(chan struct{})
 	for _, words := range []string{"write gone", "write old", "mkdir a"} {
@@ -74,6 +75,7 @@ func TestLimit(t *testing.T) {
 		limited(t)
 		return
 	}
+	t.Parallel()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -36,10 +36,6 @@ type entry struct {
 	silent   bool  // the kernel does not tell of writing
 }
 
-// fileID tells files apart, also where the number of an inode is used again if
-// the file system tells when files are made.
-type fileID struct{ device, inode, born uint64 }
-
 func newDirectory(path string, parent *directory) *directory {
 	return &directory{path: path, parent: parent, children: map[string]*directory{}, plain: map[string]*operand{},
 		known: map[string]*entry{}, closed: map[string]bool{}}
