@@ -2,6 +2,7 @@ package linux
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -149,7 +150,8 @@ func TestKillTree(t *testing.T) {
 			}
 		}
 	}
-	if entries, _ := os.ReadDir(w.root); slices.ContainsFunc(entries, os.DirEntry.IsDir) {
+	next := filepath.Base(w.procs.cgroups.path(w.token + 1))
+	if entries, _ := os.ReadDir(w.root); slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.IsDir() && e.Name() != next }) {
 		t.Errorf("groups stay: %v", entries)
 	}
 }

@@ -89,12 +89,21 @@ func (c *cgroups) create(token uint64, below string) (fd int, err error) {
 		return -1, nil
 	}
 	if below != "" {
+		unix.Rmdir(c.path(token)) // see foresee
 		c.below[token] = below
 	}
 	if err := unix.Mkdir(c.path(token), 0o755); err != nil && err != unix.EEXIST {
 		return -1, err
 	}
 	return unix.Open(c.path(token), unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}
+
+// foresee makes the group of the spawn that comes next, as a rule: a service
+// that somebody waits for does not wait for that.
+func (c *cgroups) foresee(token uint64) {
+	if c != nil {
+		unix.Mkdir(c.path(token), 0o755)
+	}
 }
 
 // ended is told that the process of a token ended, and returns how many others

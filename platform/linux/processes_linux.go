@@ -129,6 +129,7 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 		p.limits.release(token)
 		return started, posix.SpawnError(err)
 	}
+	p.cgroups.foresee(token + 1)
 	c := p.Children[started.PID]
 	c.Token, c.Follows = token, n.Follows()
 	return started, nil

@@ -3,7 +3,6 @@ package posix
 import (
 	"bytes"
 	"encoding/binary"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -83,12 +82,12 @@ func (b *Birth) Relay(relay string, n *Newcomer, path string, attr *syscall.Proc
 // HasFormat reports whether the kernel knows what to do with a file: execvp(3)
 // has the shell read others.
 func HasFormat(path string) bool {
-	f, err := os.Open(path)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer unix.Close(fd)
 	var head [4]byte
-	n, _ := f.Read(head[:])
-	return string(head[:n]) == "\x7fELF" || n > 2 && string(head[:2]) == "#!"
+	n, _ := unix.Read(fd, head[:])
+	return string(head[:max(n, 0)]) == "\x7fELF" || n > 2 && string(head[:2]) == "#!"
 }
