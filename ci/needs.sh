@@ -26,6 +26,7 @@ need util-linux unshare nsenter setpriv
 need procps ps
 need iproute2 ip
 need network-manager NetworkManager nmcli
+need acpid acpid
 /usr/bin/python3 -c 'import seccomp' 2>/dev/null || missing="$missing python3-seccomp" # what filters are compared with
 if [ -n "${ONSET_FREEBSD_IMAGE:-}" ]; then
 	need xorriso xorriso
@@ -61,5 +62,6 @@ if [ -n "$missing" ]; then
 fi
 sh vm/needs.sh bin/vm || give_up "no machines to boot"
 sh ci/daemons.sh bin/daemons || give_up "no daemons to start"
+sh ci/elogind.sh bin/elogind || give_up "no elogind to suspend with"
 [ -n "${ONSET_FREEBSD_BOOT:-}${ONSET_FREEBSD_IMAGE:-}" ] ||
 	echo "NOTE: FreeBSD boot tests are skipped: set ONSET_FREEBSD_IMAGE or ONSET_FREEBSD_BOOT (go doc ./vm/freebsd)"
