@@ -3,10 +3,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -25,6 +27,7 @@ import (
 //	child WORDS              another service, separated by commas, until it ends
 //	await FILE               until it is there
 //	write FILE TEXT
+//	serve TEXT               to who connects to descriptor 3, until SIGTERM
 //	sleep                    for an hour
 const clientMark = "ONSET_TEST_CLIENT"
 
@@ -69,6 +72,8 @@ func beClient(args []string) {
 			}
 		case "write":
 			err = os.WriteFile(next(), []byte(next()), 0o644)
+		case "serve":
+			err = serveConnections(next())
 		case "sleep":
 			time.Sleep(time.Hour)
 		default:
@@ -103,6 +108,32 @@ func sendNotice(text string, files ...int) error {
 		err = done
 	}
 	return err
+}
+
+// serveConnections answers all connections that it has accepted when it is told
+// to end.
+func serveConnections(text string) error {
+	l, err := net.FileListener(os.NewFile(3, "socket"))
+	if err != nil {
+		return err
+	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, unix.SIGTERM)
+	go func() {
+		<-term
+		l.(*net.UnixListener).SetDeadline(time.Now())
+	}()
+	for {
+		c, err := l.Accept()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(c, text)
+		c.Close()
+	}
 }
 
 // storeFile has init store a file in memory, and waits until it has.

@@ -11,7 +11,7 @@ import (
 )
 
 // toBuild are the programs that tests run.
-var toBuild = []string{".", "../initctl", "../../ci/run"}
+var toBuild = []string{".", "../initctl", "../onset-sources", "../../ci/run"}
 
 // playRole is what the test binary does when it is a process of a test.
 func playRole() {

@@ -62,7 +62,7 @@ func buildPrograms() error {
 // noteSources looks at each source file, so that "go test" knows that a result
 // it has kept is no longer good when one of them changes.
 func noteSources(root string) error {
-	for _, dir := range []string{"core", "platform", "cmd", "ci"} {
+	for _, dir := range []string{"core", "platform", "eventsources", "cmd", "ci"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(name string, _ fs.DirEntry, err error) error {
 			if err == nil && strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
 				_, err = os.Stat(name)
