@@ -168,6 +168,56 @@ func TestEventsWithFiles(t *testing.T) {
 	init.Await("all", emitted("x +file", "x", "x +file", "x", "x +file", "x"))
 }
 
+// TestFactsWithFiles has a fact whose file is another one later, and a connection
+// that is lost after the source closed it.
+func TestFactsWithFiles(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	next := make(chan bool)
+	s := start(t, init, long, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
+		in.Emit(ctx, eventsources.Event{Name: "runs"})
+		for <-next {
+			file, err := os.Open(os.DevNull)
+			if err != nil {
+				return err
+			}
+			f := fact("x", "A=1")
+			f.File = file
+			in.Assert(f)
+			in.Assert(f)
+			in.Emit(ctx, eventsources.Event{Name: "asserted"})
+			file.Close()
+		}
+		in.Retract(fact("x", "A=1"))
+		<-ctx.Done()
+		return nil
+	}})
+	init.Await("the source", emitted("runs"))
+	before := openFiles(t)
+	for events := 2; events <= 4; events++ {
+		next <- true
+		init.Await("the fact", is("x A=1 +file"))
+		init.Await("the event", func(all, _ []string) bool { return len(all) == events })
+		init.Drop()
+	}
+	close(next)
+	init.Await("no fact", is())
+	init.Await("all files closed", func([]string, []string) bool { return openFiles(t) <= before })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.lines) > 0 {
+		t.Errorf("log: %q", s.lines)
+	}
+}
+
+// openFiles is how many descriptors this process has.
+func openFiles(t *testing.T) int {
+	list, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
 func TestNamedSourcesRunAlone(t *testing.T) {
 	init := sourcetest.NewInit(t)
 	start(t, init, long, []string{"x"}, holding("x", fact("x", "A=1")), holding("other", fact("other", "A=1")))
@@ -400,17 +450,46 @@ func TestNoInit(t *testing.T) {
 	}
 }
 
-// TestManyJobs reads more conditions than fit into one window.
+// counted is a source that counts what it is asked.
+type counted struct {
+	source
+	asked atomic.Int32
+}
+
+func (c *counted) Concerns(condition eventsources.Condition) bool {
+	c.asked.Add(1)
+	return c.source.Concerns(condition)
+}
+
+// TestManyJobs has more jobs than fit into a window of calls, and as many come
+// while it runs; every other job is nothing to the source.
 func TestManyJobs(t *testing.T) {
+	const jobs = 10000
 	init := sourcetest.NewInit(t)
-	for n := range 1000 {
-		init.SetJob(fmt.Sprint("job", n), map[string][][]string{"start_on_expanded": on("x", fmt.Sprint("N=", n))})
+	add := func(from int) {
+		for n := range jobs {
+			init.SetJob(fmt.Sprint("job", from+n), map[string][][]string{"start_on_expanded": on("xy"[n%2:n%2+1], fmt.Sprint("N=", from+n))})
+		}
 	}
-	start(t, init, long, nil, &source{"x", func(ctx context.Context, in eventsources.Init) error {
-		list, _ := in.Conditions()
-		in.Emit(ctx, eventsources.Event{Name: fmt.Sprint(len(list))})
-		<-ctx.Done()
-		return nil
-	}})
-	init.Await("all conditions", emitted("1000"))
+	add(0)
+	c := &counted{source: source{"x", func(ctx context.Context, in eventsources.Init) error {
+		for {
+			list, changed := in.Conditions()
+			if len(list)%(jobs/2) == 0 {
+				in.Emit(ctx, eventsources.Event{Name: fmt.Sprint(len(list))})
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}}}
+	start(t, init, long, nil, c)
+	init.Await("all conditions", emitted(fmt.Sprint(jobs/2)))
+	add(jobs)
+	init.Await("as many more", func(events, _ []string) bool { return slices.Contains(events, fmt.Sprint(jobs)) })
+	if n := c.asked.Load(); n != 2*jobs {
+		t.Errorf("asked %d times about %d conditions", n, 2*jobs)
+	}
 }

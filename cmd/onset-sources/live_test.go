@@ -79,6 +79,8 @@ func (s script) do(ctx context.Context, init eventsources.Init, line string) err
 		}
 		fmt.Println("waited")
 		return nil
+	case "storm":
+		return storm(ctx, init, arg)
 	case "pid":
 		fmt.Println("pid", os.Getpid())
 		return nil
