@@ -102,6 +102,13 @@ func bootID() string {
 	return string(bytes.TrimSpace(id))
 }
 
+// Folders of the system for what outlives the machine, and what need not
+// (hier(7)).
+const (
+	durableFolder  = "/var/lib/onset"
+	volatileFolder = "/run/onset"
+)
+
 // ticksASecond is the unit of proc(5) for programs, whatever the kernel has.
 const ticksASecond = 100
 

@@ -41,6 +41,13 @@ func (c *plainClock) rings() <-chan struct{} { return c.rang }
 
 func (c *plainClock) close() { c.timer.Stop() }
 
+// Folders of the system for what outlives the machine, and what need not
+// (hier(7)).
+const (
+	durableFolder  = "/var/db/onset"
+	volatileFolder = "/var/run/onset"
+)
+
 // bootID names this boot of the machine: nothing does here. What is kept for
 // this boot is in a folder that is emptied at the next.
 func bootID() string { return "" }

@@ -86,7 +86,7 @@ func TestCronAndChangesOfTheZone(t *testing.T) {
 	}
 }
 
-// TestCronAgainstMinutes compares with looking at each minute of a year.
+// TestCronAgainstMinutes compares with looking at each minute of four months.
 func TestCronAgainstMinutes(t *testing.T) {
 	for _, expr := range []string{"7 3 * * *", "*/7 */5 * * *", "0 12 1,15 * 3", "30 1 25-31 3,10 7", "59 23 31 * *", "5-50/15 8-17 * 1-6 mon-fri"} {
 		c, err := parseCron(expr)
@@ -95,7 +95,7 @@ func TestCronAgainstMinutes(t *testing.T) {
 		}
 		at, plainly := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), newPlain(expr)
 		next, _ := c.next(at, time.UTC)
-		for end := at.AddDate(1, 0, 0); at.Before(end); {
+		for end := at.AddDate(0, 4, 0); at.Before(end); {
 			at = at.Add(time.Minute)
 			due := plainly.matches(at)
 			if due != at.Equal(next) {

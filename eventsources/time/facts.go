@@ -9,8 +9,8 @@ import (
 	"onset/eventsources"
 )
 
-// fewFacts are told one by one.
-const fewFacts = 50
+// fewTimers are told of one by one.
+const fewTimers = 500
 
 // hours are a time window, and whether it is told to hold.
 type hours struct {
@@ -34,7 +34,7 @@ func (r *run) watchHours(now moment) {
 
 // tell tells init the facts that are others than before.
 func (r *run) tell(now moment) error {
-	if r.hoursMoved || len(r.changed) > fewFacts {
+	if r.hoursMoved || len(r.changed) > fewTimers {
 		return r.tellAll(now)
 	}
 	for _, t := range slices.SortedFunc(maps.Keys(r.changed), compareTimers) {
@@ -69,7 +69,9 @@ func (r *run) tellAll(now moment) error {
 		}
 	}
 	for _, t := range slices.SortedFunc(maps.Values(r.timers), compareTimers) {
-		t.facts = t.newFacts(now, r.local)
+		if r.changed[t] {
+			t.facts = t.newFacts(now, r.local)
+		}
 		all = append(all, t.facts...)
 	}
 	clear(r.changed)

@@ -59,8 +59,9 @@ func (r *run) settle(jobs map[string][]string, fresh []*timer, now moment) {
 			r.drop(t, now)
 			continue
 		}
-		slices.Sort(jobs[key])
-		t.jobs = jobs[key]
+		if slices.Sort(jobs[key]); !slices.Equal(t.jobs, jobs[key]) {
+			t.jobs, r.changed[t] = jobs[key], true
+		}
 		r.byWall = r.byWall || t.spec.byWall()
 	}
 	for _, t := range fresh {

@@ -209,6 +209,8 @@ func (p *played) do(line string) {
 			f()
 		}
 		p.turn()
+	case "needs": // data of a zone
+		zone(p.t, rest)
 	case "zone":
 		p.local = zone(p.t, rest)
 	default:

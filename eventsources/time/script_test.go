@@ -295,6 +295,7 @@ var scripts = []struct{ why, from, script string }{
 		> 2026-03-29T03:00:00+02:00 CRON=30 2 * * *
 		> 2026-03-30T02:30:00+02:00 CRON=30 2 * * *`},
 	{"a zone of its own", "2026-11-20T12:00:00Z", `
+		needs Asia/Tokyo
 		job c CRON=@daily TZ=Asia/Tokyo
 		pass 1d
 		> 2026-11-21T00:00:00+09:00 CRON=@daily TZ=Asia/Tokyo`},

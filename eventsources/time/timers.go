@@ -102,7 +102,7 @@ func (s Source) runWith(ctx context.Context, init eventsources.Init, clock clock
 // may have several sessions.
 func (s Source) stores() [2]*store {
 	session := os.Getenv("UPSTART_SESSION")
-	durable, volatile, name := "/var/lib/onset", "/run/onset", "timers"
+	durable, volatile, name := durableFolder, volatileFolder, "timers"
 	if session != "" {
 		home, _ := os.UserHomeDir()
 		durable = filepath.Join(directory("XDG_STATE_HOME", filepath.Join(home, ".local", "state")), "onset")
@@ -135,13 +135,18 @@ func sessionName(address string) string {
 	return strings.TrimSuffix(name, ".socket")
 }
 
-// thisMachine looks at what it is on. Init emits startup when it was started.
+// thisMachine looks at what it is on. Init emits startup when it was started;
+// each start of it, as in a container, is a boot.
 func thisMachine(session string) machine {
 	pid := 1
 	if session != "" {
 		pid, _ = strconv.Atoi(sessionName(session))
 	}
-	m := machine{boot: bootID(), startup: func() (time.Duration, bool) { return startOf(pid) }}
+	m := machine{startup: func() (time.Duration, bool) { return startOf(pid) }}
+	began, _ := startOf(pid)
+	if m.boot = bootID(); m.boot != "" {
+		m.boot += " " + began.String()
+	}
 	for _, name := range []string{"/etc/machine-id", "/etc/hostid"} {
 		if id, err := os.ReadFile(name); err == nil && len(id) > 0 {
 			m.id = string(id)
