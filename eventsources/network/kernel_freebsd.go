@@ -109,14 +109,14 @@ func (k *kernel) next() (c change, moved bool, unread, err error) {
 // take reads messages of links, so that none of their changes is missed; what
 // the others are about is looked at.
 func (k *kernel) take(c *change, b []byte) (moved bool, err error) {
-	list, err := messages(b)
+	list, err := routingMessages(b)
 	for _, m := range list {
 		switch m[typeOffset] {
-		case unix.RTM_ADD, unix.RTM_DELETE, unix.RTM_CHANGE, unix.RTM_NEWADDR, unix.RTM_DELADDR, unix.RTM_IFANNOUNCE:
+		case rtmAdd, rtmDelete, rtmChange, rtmNewAddr, rtmDelAddr, rtmIfAnnounce:
 			moved = true
-		case unix.RTM_IFINFO:
+		case rtmIfInfo:
 			moved = true
-			l, err := parseLink(m)
+			l, err := parseIfInfo(m)
 			if err != nil {
 				return true, err
 			}
@@ -147,15 +147,15 @@ func (k *kernel) look() (change, error) {
 	clear(k.names)
 	err := list(unix.NET_RT_IFLIST, func(m []byte) error {
 		switch m[typeOffset] {
-		case unix.RTM_IFINFO:
-			l, err := parseLink(m)
+		case rtmIfInfo:
+			l, err := parseIfInfo(m)
 			if err != nil || l.name == "" {
 				return err
 			}
 			c.links = append(c.links, l)
 			k.names[l.index] = l.name
-		case unix.RTM_NEWADDR:
-			a, ok, err := parseAddress(m)
+		case rtmNewAddr:
+			a, ok, err := parseNewAddr(m)
 			if ok {
 				c.reach.addresses = append(c.reach.addresses, a)
 			}
@@ -167,7 +167,7 @@ func (k *kernel) look() (change, error) {
 		return c, err
 	}
 	return c, list(unix.NET_RT_DUMP, func(m []byte) error {
-		w, ok, err := parseRoute(m)
+		w, ok, err := parseGet(m)
 		if ok {
 			c.reach.ways = append(c.reach.ways, w)
 		}
@@ -186,7 +186,7 @@ func list(what int, each func([]byte) error) error {
 	if err != nil {
 		return fmt.Errorf("cannot list links, addresses and routes: %w", err)
 	}
-	all, err := messages(b)
+	all, err := routingMessages(b)
 	for i := 0; i < len(all) && err == nil; i++ {
 		err = each(all[i])
 	}

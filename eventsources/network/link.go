@@ -2,6 +2,7 @@ package network
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,9 @@ type link struct {
 	state    string // up, unknown, down and so on of RFC 2863; empty: not told
 	address  string // of the hardware; empty: none, or not told
 }
+
+// errShort is that a message of the kernel ends before what it announces.
+var errShort = errors.New("it is too short")
 
 // env is what events tell of a link.
 func (l *link) env() []string {

@@ -2,7 +2,6 @@ package network
 
 import (
 	"encoding/binary"
-	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -13,8 +12,6 @@ import (
 
 // linkStates are the words for IFLA_OPERSTATE, as in sysfs.
 var linkStates = []string{"unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"}
-
-var errShort = errors.New("a message is too short")
 
 // attributes returns those of a message of which the fixed part has a size.
 func attributes(m *syscall.NetlinkMessage, size int) ([]syscall.NetlinkRouteAttr, error) {

@@ -57,7 +57,7 @@ func TestSessionAndChangedConnection(t *testing.T) {
 	p.veth("nm1", "q1", "10.9.6.1/24")
 	s := newSession(t, n.bus.Address, map[string]string{
 		"online.conf":  "while network-online\nexec sleep 1000000\n",
-		"changed.conf": "start on network-state-changed CONNECTIVITY=full CONNECTION=?*\ninstance $CONNECTION\ntask\nexec echo $STATE $DEVICE\n",
+		"changed.conf": "start on network-state-changed STATE=connected-global CONNECTION=?*\ninstance $CONNECTION\ntask\nexec echo $STATE $DEVICE\n",
 		"link.conf":    "while net-device-up INTERFACE=nm1\nexec sleep 1000000\n",
 	})
 	n.add("home", "nm0", "10.9.5.2/24", "10.9.5.1", "200")

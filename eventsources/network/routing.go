@@ -2,11 +2,8 @@ package network
 
 import (
 	"encoding/binary"
-	"errors"
 	"net"
 	"net/netip"
-
-	"golang.org/x/sys/unix"
 )
 
 // Offsets in messages of route(4) on LP64: where they agree, of struct
@@ -22,21 +19,37 @@ const (
 	linkStateAt   = ifDataOffset + 4 // u_char ifi_link_state
 	dataLengthAt  = ifDataOffset + 6 // uint16 ifi_datalen
 
+	ifaHeadSize = 0x14
+
 	rtIndexOffset = 4
 	rtFlagsOffset = 8
 	rtAddrsOffset = 12
+	rtHeadSize    = 0x98
 )
 
-// linkStates are the words for LINK_STATE_ of <net/if.h>.
-var linkStates = []string{"unknown", "down", "up"}
+// Of <net/route.h>, <net/if.h> and <sys/socket.h>. They are here, and not in a
+// file for FreeBSD, so that the reader is tried everywhere.
+const (
+	rtmVersion = 5
+
+	rtmAdd, rtmDelete, rtmChange            = 0x1, 0x2, 0x3
+	rtmNewAddr, rtmDelAddr                  = 0xc, 0xd
+	rtmIfInfo, rtmIfAnnounce                = 0xe, 0x11
+	rtaxDst, rtaxNetmask, rtaxIfp, rtaxIfa  = 0, 2, 4, 5
+	rtaxMax                                 = 8
+	rtfUp, rtfHost, rtfReject, rtfBlackhole = 0x1, 0x4, 0x8, 0x1000
+	iffUp, iffLoopback, iffRunning          = 0x1, 0x8, 0x40
+	afInet, afLink, afInet6                 = 2, 18, 28
+)
+
+// routingStates are the words for LINK_STATE_ of <net/if.h>.
+var routingStates = []string{"unknown", "down", "up"}
 
 const linkDown = 1
 
-var errShort = errors.New("a message is too short")
-
-// messages returns what a buffer has, each at least as long as the head that
+// routingMessages returns what a buffer has, each at least as long as the head that
 // all have.
-func messages(b []byte) (list [][]byte, err error) {
+func routingMessages(b []byte) (list [][]byte, err error) {
 	for len(b) > 0 {
 		if len(b) < ifDataOffset {
 			return list, errShort
@@ -45,7 +58,7 @@ func messages(b []byte) (list [][]byte, err error) {
 		if n < ifDataOffset || n > len(b) {
 			return list, errShort
 		}
-		if b[versionOffset] == unix.RTM_VERSION {
+		if b[versionOffset] == rtmVersion {
 			list = append(list, b[:n])
 		}
 		b = b[n:]
@@ -54,7 +67,7 @@ func messages(b []byte) (list [][]byte, err error) {
 }
 
 // sockaddrs returns the addresses after a head, by RTAX_ number.
-func sockaddrs(b []byte, which uint32) (list [unix.RTAX_MAX][]byte, err error) {
+func sockaddrs(b []byte, which uint32) (list [rtaxMax][]byte, err error) {
 	for i := range list {
 		if which&(1<<i) == 0 {
 			continue
@@ -72,17 +85,17 @@ func sockaddrs(b []byte, which uint32) (list [unix.RTAX_MAX][]byte, err error) {
 	return list, nil
 }
 
-// parseLink reads RTM_IFINFO. The name and address are there in lists only.
-func parseLink(m []byte) (l linkChange, err error) {
+// parseIfInfo reads RTM_IFINFO. The name and address are there in lists only.
+func parseIfInfo(m []byte) (l linkChange, err error) {
 	if len(m) <= dataLengthAt+1 {
 		return l, errShort
 	}
 	flags := binary.NativeEndian.Uint32(m[ifFlagsOffset:])
 	l.index = int(binary.NativeEndian.Uint16(m[ifIndexOffset:]))
-	l.up = flags&(unix.IFF_UP|unix.IFF_DRV_RUNNING) == unix.IFF_UP|unix.IFF_DRV_RUNNING && m[linkStateAt] != linkDown
-	l.loopback = flags&unix.IFF_LOOPBACK != 0
-	l.state = word(linkStates, uint32(m[linkStateAt]))
-	if flags&unix.IFF_UP == 0 {
+	l.up = flags&(iffUp|iffRunning) == iffUp|iffRunning && m[linkStateAt] != linkDown
+	l.loopback = flags&iffLoopback != 0
+	l.state = word(routingStates, uint32(m[linkStateAt]))
+	if flags&iffUp == 0 {
 		l.state = "down"
 	}
 	head := ifDataOffset + int(binary.NativeEndian.Uint16(m[dataLengthAt:]))
@@ -94,7 +107,7 @@ func parseLink(m []byte) (l linkChange, err error) {
 		return l, err
 	}
 	// struct sockaddr_dl: family 1, length of the name 5, of the address 6, both 8.
-	if a := addrs[unix.RTAX_IFP]; len(a) >= 8 && a[1] == unix.AF_LINK {
+	if a := addrs[rtaxIfp]; len(a) >= 8 && a[1] == afLink {
 		name, hardware := int(a[5]), int(a[6])
 		if 8+name+hardware > len(a) {
 			return l, errShort
@@ -117,37 +130,37 @@ func addressOf(sa []byte, v6 bool) netip.Addr {
 	return netip.AddrFrom4([4]byte(b[:4]))
 }
 
-// parseAddress reads RTM_NEWADDR; ok is false for one without global scope.
-func parseAddress(m []byte) (a address, ok bool, err error) {
-	if len(m) < unix.SizeofIfaMsghdr {
+// parseNewAddr reads RTM_NEWADDR; ok is false for one without global scope.
+func parseNewAddr(m []byte) (a address, ok bool, err error) {
+	if len(m) < ifaHeadSize {
 		return a, false, errShort
 	}
-	addrs, err := sockaddrs(m[unix.SizeofIfaMsghdr:], binary.NativeEndian.Uint32(m[ifAddrsOffset:]))
-	sa := addrs[unix.RTAX_IFA]
-	if err != nil || len(sa) < 2 || sa[1] != unix.AF_INET && sa[1] != unix.AF_INET6 {
+	addrs, err := sockaddrs(m[ifaHeadSize:], binary.NativeEndian.Uint32(m[ifAddrsOffset:]))
+	sa := addrs[rtaxIfa]
+	if err != nil || len(sa) < 2 || sa[1] != afInet && sa[1] != afInet6 {
 		return a, false, err
 	}
 	a.index = int(binary.NativeEndian.Uint16(m[ifIndexOffset:]))
-	a.v6 = sa[1] == unix.AF_INET6
+	a.v6 = sa[1] == afInet6
 	return a, addressOf(sa, a.v6).IsGlobalUnicast(), nil
 }
 
-// parseRoute reads a route of a list; ok is false if it is not a default route
+// parseGet reads a route of a list; ok is false if it is not a default route
 // that leads somewhere.
-func parseRoute(m []byte) (w way, ok bool, err error) {
-	if len(m) < unix.SizeofRtMsghdr {
+func parseGet(m []byte) (w way, ok bool, err error) {
+	if len(m) < rtHeadSize {
 		return w, false, errShort
 	}
 	flags := binary.NativeEndian.Uint32(m[rtFlagsOffset:])
-	if flags&unix.RTF_UP == 0 || flags&(unix.RTF_HOST|unix.RTF_REJECT|unix.RTF_BLACKHOLE) != 0 {
+	if flags&rtfUp == 0 || flags&(rtfHost|rtfReject|rtfBlackhole) != 0 {
 		return w, false, nil
 	}
-	addrs, err := sockaddrs(m[unix.SizeofRtMsghdr:], binary.NativeEndian.Uint32(m[rtAddrsOffset:]))
-	to := addrs[unix.RTAX_DST]
-	if err != nil || len(to) < 2 || to[1] != unix.AF_INET && to[1] != unix.AF_INET6 {
+	addrs, err := sockaddrs(m[rtHeadSize:], binary.NativeEndian.Uint32(m[rtAddrsOffset:]))
+	to := addrs[rtaxDst]
+	if err != nil || len(to) < 2 || to[1] != afInet && to[1] != afInet6 {
 		return w, false, err
 	}
 	w.index = int(binary.NativeEndian.Uint16(m[rtIndexOffset:]))
-	w.v6 = to[1] == unix.AF_INET6
-	return w, addressOf(to, w.v6).IsUnspecified() && addressOf(addrs[unix.RTAX_NETMASK], w.v6).IsUnspecified(), nil
+	w.v6 = to[1] == afInet6
+	return w, addressOf(to, w.v6).IsUnspecified() && addressOf(addrs[rtaxNetmask], w.v6).IsUnspecified(), nil
 }
