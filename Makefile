@@ -20,7 +20,7 @@ all:
 
 run:
 	@echo "== building"
-	@CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/ ./cmd/init ./cmd/initctl ./ci/run
+	@CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/ ./cmd/init ./cmd/initctl ./cmd/onset-sources ./ci/run
 	@bin/run examples
 
 help:

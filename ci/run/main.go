@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command run starts init on a folder of job files, shows what it started and
+// Command run starts init on a folder of job files, with event sources, shows what it started and
 // when, and leaves the user at a shell where initctl talks to it: "make run".
 //
 // As root init is process 1 of namespaces of its own; otherwise it is the init
@@ -26,7 +26,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "run:", stage(os.Args[2], os.Args[3:]))
 		os.Exit(1)
 	}
-	bin := flag.String("bin", "bin", "folder of init and initctl")
+	bin := flag.String("bin", "bin", "folder of init, initctl and onset-sources")
 	user := flag.Bool("user", os.Getuid() != 0, "be the init of a session")
 	flag.Usage = func() {
 		fmt.Fprintf(flag.CommandLine.Output(), "Usage: run [OPTION]... JOBS\n")
@@ -72,6 +72,9 @@ func run(bin, jobs string, user bool) error {
 	return nil
 }
 
+// sourcesJob is that of event sources, in the folder of the programs.
+const sourcesJob = "start on startup\nexpect notify\nrespawn\nexec %s/onset-sources\n"
+
 // machine is an init that runs.
 type machine struct {
 	dir      string // of its logs, sockets and links; removed at the end
@@ -97,7 +100,7 @@ func start(bin, jobs string, user bool) (*machine, error) {
 		return nil, err
 	}
 	if err = m.prepare(bin); err == nil {
-		m.init = m.command(filepath.Join(bin, "init"), "--confdir", jobs, "--logdir", m.path("log"))
+		m.init = m.command(filepath.Join(bin, "init"), "--confdir", jobs, "--append-confdir", m.path("conf"), "--logdir", m.path("log"))
 		m.started = time.Now()
 		err = m.init.Start()
 	}
@@ -123,10 +126,13 @@ func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
 var links = []string{"initctl", "start", "stop", "restart", "reload", "status", "emit"}
 
 func (m *machine) prepare(bin string) error {
-	for _, dir := range []string{"bin", "log", "run"} {
+	for _, dir := range []string{"bin", "conf", "log", "run"} {
 		if err := os.Mkdir(m.path(dir), 0o755); err != nil {
 			return err
 		}
+	}
+	if err := os.WriteFile(m.path("conf/onset-sources.conf"), fmt.Appendf(nil, sourcesJob, bin), 0o644); err != nil {
+		return err
 	}
 	for _, name := range links {
 		if err := os.Symlink(filepath.Join(bin, "initctl"), filepath.Join(m.path("bin"), name)); err != nil {

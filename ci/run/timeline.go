@@ -88,5 +88,5 @@ func (c change) format(began time.Time) string {
 	if len(c.Causes) > 0 {
 		why = c.Causes[0].Text
 	}
-	return fmt.Sprintf("%8.1f  %-12s %-8s %s", float64(c.Time.Sub(began).Microseconds())/1000, name, c.Action, why)
+	return fmt.Sprintf("%8.1f  %-13s %-8s %s", float64(c.Time.Sub(began).Microseconds())/1000, name, c.Action, why)
 }

@@ -28,15 +28,17 @@ func tryRun(t *testing.T, options ...string) {
 	mark := "ONSET_TEST=" + tmp
 	cmd := exec.Command(program("run"), append(options, "--bin="+programs, filepath.Join("..", "..", "examples"))...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, mark)
-	cmd.Stdin = strings.NewReader("echo the shell:\nstatus network\nstop database\ninitctl why web\n")
+	cmd.Stdin = strings.NewReader("echo the shell:\nstatus network\nstop database\ninitctl why web\n" +
+		"timeout 60 sh -c 'until initctl facts | grep PORT=7878; do sleep 0.01; done'\n" +
+		"bash -c 'exec 3<>/dev/tcp/127.0.0.1/7878; echo >&3; cat <&3'\n")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	before, after, _ := strings.Cut(string(out), "the shell:\n")
 	for text, wanted := range map[string][]string{
-		before: {"== initctl list\n", "\nweb start/running, process ", "  web          ready    while (network and database) became true\n"},
-		after:  {"network start/running, process ", "database stop/waiting\n", "web rest"},
+		before: {"== initctl list\n", "\nweb start/running, process ", "  web           ready    while (network and database) became true\n"},
+		after:  {"network start/running, process ", "database stop/waiting\n", "web rest", "\nhello, port "},
 	} {
 		for _, want := range wanted {
 			if !strings.Contains(text, want) {
