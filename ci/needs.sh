@@ -26,6 +26,7 @@ need util-linux unshare nsenter setpriv
 need procps ps
 need iproute2 ip
 need network-manager NetworkManager nmcli
+need udev udevadm
 need acpid acpid
 /usr/bin/python3 -c 'import seccomp' 2>/dev/null || missing="$missing python3-seccomp" # what filters are compared with
 if [ -n "${ONSET_FREEBSD_IMAGE:-}" ]; then

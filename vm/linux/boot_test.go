@@ -38,6 +38,11 @@ func TestBoot(t *testing.T) {
 		if len(s.Modules) > 0 && kernel.Modules == "" {
 			t.Skipf("SKIPPED: there are no modules of kernel %s in %s", kernel.Version, cache)
 		}
+		for _, name := range s.Borrows {
+			if _, err := os.Stat(name); err != nil {
+				t.Skipf("SKIPPED: this host has nothing to lend: %v", err)
+			}
+		}
 		options, err := machine(s, filepath.Join(t.TempDir(), "initrd"), busybox, programs, kernel)
 		if err != nil {
 			t.Fatal(err)

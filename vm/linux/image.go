@@ -143,6 +143,11 @@ func machine(s *script.Script, image, busybox, programs string, kernel vm.LinuxK
 	if err := addModules(root, kernel, s.Modules); err != nil {
 		return nil, err
 	}
+	for _, name := range s.Borrows {
+		if err := borrow(root, name); err != nil {
+			return nil, err
+		}
+	}
 	add(s, root)
 	options := []vm.Option{vm.Kernel(kernel.Path), vm.Initrd(image), vm.Append("quiet"), vm.Append(s.Append...)}
 	if !s.BringsInit() {

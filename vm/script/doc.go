@@ -5,6 +5,7 @@
 //	append debug                 more for the kernel, as the system takes it
 //	memory 512                   in MiB
 //	modules button virtio_net    of Linux, loaded before there is a shell
+//	borrow /bin/udevadm          files of the host for a guest that is Linux, programs with their libraries
 //	send echo $((1+1))           types the text and Return at the console
 //	expect 30s ^2$               waits [10 s] for a match behind the last one
 //	reject ^panic                fails if this is on the console by now

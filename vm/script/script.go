@@ -51,6 +51,7 @@ type Script struct {
 	Append  []string // for the kernel
 	Memory  int      // MiB, or 0
 	Modules []string // of Linux
+	Borrows []string // files of a Linux host
 	Plugs   bool     // devices of the host
 	Steps   []Step
 	Files   []File
@@ -117,6 +118,9 @@ func (s *Script) command(line int, text string) error {
 		return nil
 	case "modules":
 		s.Modules = append(s.Modules, strings.Fields(rest)...)
+		return nil
+	case "borrow":
+		s.Borrows = append(s.Borrows, strings.Fields(rest)...)
 		return nil
 	case "memory":
 		s.Memory, err = strconv.Atoi(rest)

@@ -8,7 +8,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	s, err := Parse("# a test\n\nmemory 512\nappend quiet x=y\nmodules button e1000\nexpect 30s ^a b$\nsend  echo hi\nplug usb-kbd\nends reset\n" +
+	s, err := Parse("# a test\n\nmemory 512\nappend quiet x=y\nmodules button e1000\nborrow /bin/a /b\nexpect 30s ^a b$\nsend  echo hi\nplug usb-kbd\nends reset\n" +
 		"-- /etc/a --\none\n\n# two\n-- /bin/b 0755 --\n-- /bin/c -> b --\n-- not a marker --\n")
 	if err != nil {
 		t.Fatal(err)
@@ -17,7 +17,7 @@ func TestParse(t *testing.T) {
 	for _, step := range s.Steps {
 		steps = append(steps, fmt.Sprintf("%d:%s", step.Line, step.Text))
 	}
-	if got := strings.Join(steps, "|"); got != "6:expect 30s ^a b$|7:send  echo hi|8:plug usb-kbd|9:ends reset" {
+	if got := strings.Join(steps, "|"); got != "7:expect 30s ^a b$|8:send  echo hi|9:plug usb-kbd|10:ends reset" {
 		t.Errorf("steps: %s", got)
 	}
 	if other, err := Parse("unplug usb-kbd"); !s.Plugs || err != nil || other.Plugs {
@@ -26,8 +26,9 @@ func TestParse(t *testing.T) {
 	if s, err := Parse("-- /a 0755 base64 --\naGkg\nIQ==\n-- /b --\n"); err != nil || string(s.Files[0].Data) != "hi !" || s.Files[0].Mode != 0o755 {
 		t.Errorf("base64: %+v, %v", s, err)
 	}
-	if s.Memory != 512 || strings.Join(s.Append, "|") != "quiet|x=y" || strings.Join(s.Modules, "|") != "button|e1000" {
-		t.Errorf("memory %d, append %q, modules %q", s.Memory, s.Append, s.Modules)
+	if s.Memory != 512 || strings.Join(s.Append, "|") != "quiet|x=y" || strings.Join(s.Modules, "|") != "button|e1000" ||
+		strings.Join(s.Borrows, "|") != "/bin/a|/b" {
+		t.Errorf("memory %d, append %q, modules %q, borrows %q", s.Memory, s.Append, s.Modules, s.Borrows)
 	}
 	want := "[{/etc/a  420 one\n\n# two\n} {/bin/b  493 } {/bin/c b 420 -- not a marker --\n}]"
 	got := "["
