@@ -186,6 +186,7 @@ func (r *run) sinceStartup(now moment) time.Duration {
 func (r *run) openStores(now moment) {
 	for _, s := range r.stores {
 		before := s.is
+		s.prune(now.wall)
 		if found := s.open(r.init.Logf); found != nil {
 			r.merge(s, found, now)
 			for _, t := range r.timers {
@@ -214,11 +215,11 @@ func (r *run) merge(s *store, found *saved, now moment) {
 			}
 		}
 		if mine := s.entries[key]; mine != nil {
-			if e.ran += mine.ran; !mine.last.IsZero() {
+			// It may be from that very file, where the lock was removed.
+			if e.ran = max(e.ran, mine.ran); !mine.last.IsZero() {
 				e.ref, e.last, e.due = mine.ref, mine.last, mine.due
 			}
 		}
 		s.entries[key] = e
 	}
-	s.prune(now.wall)
 }

@@ -59,6 +59,7 @@ type run struct {
 // machine is what is asked of the machine once.
 type machine struct {
 	id, boot string // other ones on other machines, and after the next boot
+	zone     string // file of the zone of the system (localtime(5))
 	// startup is when init emitted its first event.
 	startup func() (time.Duration, bool)
 }
@@ -68,7 +69,7 @@ func newRun(init eventsources.Init, c clock, stores [2]*store, m machine) *run {
 		timers: map[string]*timer{}, windows: map[string]*hours{}, zones: map[string]*time.Location{},
 		complaints: map[string]bool{}, changed: map[*timer]bool{},
 		some: make(chan struct{}, 1), happened: map[*timer]time.Duration{}}
-	r.local, r.file = systemZone(nil)
+	r.local, r.file = systemZone(m.zone, nil)
 	r.checked = r.last.run
 	r.openStores(r.last)
 	return r
@@ -158,7 +159,7 @@ func (r *run) hear(now moment) (fires []*fire) {
 		for _, t := range timers {
 			if t.running = false; len(t.waiting) > 0 && r.timers[t.key] == t && !t.over() {
 				fires = append(fires, r.claim(t, t.waiting[0], now))
-				t.waiting = t.waiting[1:]
+				t.waiting, t.full = t.waiting[1:], false
 			}
 		}
 	}
@@ -173,7 +174,7 @@ func (r *run) look(now moment) {
 	zone := false
 	if set || now.run-r.checked >= minute || r.held() != nil && now.run-r.checked >= time.Second {
 		r.checked = now.run
-		local, file := systemZone(r.file)
+		local, file := systemZone(r.zone, r.file)
 		zone = file != r.file
 		if zone {
 			r.local, r.file = local, file
@@ -226,8 +227,9 @@ func (r *run) ring(now moment) (fires []*fire) {
 			fires = append(fires, r.claim(t, scheduled, now))
 		case t.spec.queue && len(t.waiting) < maxQueued:
 			t.waiting = append(t.waiting, scheduled)
-		case t.spec.queue:
-			r.init.Logf("%s: %d runs wait already", written(t.args), maxQueued)
+		case t.spec.queue && !t.full:
+			t.full = true
+			r.init.Logf("%s: %d runs wait already; others are left out", written(t.args), maxQueued)
 		}
 		r.alarms.place(t, now, r.id)
 		r.changed[t] = true

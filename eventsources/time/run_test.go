@@ -55,14 +55,15 @@ func (c *fakeClock) pass(d time.Duration) {
 
 // played is a run of the source with a clock and an init of the test.
 type played struct {
-	t     *testing.T
-	clock *fakeClock
-	rec   *sourcetest.Recorder
-	run   *run
-	dir   string
-	boots int
-	local *time.Location
-	jobs  []eventsources.Condition
+	t        *testing.T
+	clock    *fakeClock
+	rec      *sourcetest.Recorder
+	run      *run
+	dir      string
+	boots    int
+	zoneFile string
+	local    *time.Location
+	jobs     []eventsources.Condition
 	// held are ends of events that were not told yet; holding: none is.
 	held    []func()
 	holding bool
@@ -77,8 +78,10 @@ func newPlayed(t *testing.T, at time.Time) *played {
 // start begins a run of the source with what is in the folders.
 func (p *played) start() {
 	source := Source{Durable: filepath.Join(p.dir, "durable"), Volatile: filepath.Join(p.dir, "volatile")}
-	p.run = newRun(p.rec, p.clock, source.stores(), machine{"m", fmt.Sprint("boot ", p.boots), func() (time.Duration, bool) { return 90 * time.Second, true }})
-	p.run.local = p.local
+	p.run = newRun(p.rec, p.clock, source.stores(), machine{"m", fmt.Sprint("boot ", p.boots), p.zoneFile, func() (time.Duration, bool) { return 90 * time.Second, true }})
+	if p.zoneFile == "" {
+		p.run.local = p.local
+	}
 	p.run.spawn = func(f func()) {
 		if p.holding {
 			p.held = append(p.held, f)
@@ -318,5 +321,90 @@ func TestRingOfPatterns(t *testing.T) {
 		if !fires[i].timer.matches(fires[root].event) {
 			t.Errorf("%v is started by %v", fires[i].timer.args, fires[root].event.Env)
 		}
+	}
+}
+
+// TestZoneOfTheMachine changes it while a timer waits.
+func TestZoneOfTheMachine(t *testing.T) {
+	if os.Getenv("TZ") != "" {
+		t.Setenv("TZ", "")
+	}
+	p := newPlayed(t, time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC))
+	p.zoneFile = filepath.Join(p.dir, "localtime")
+	use := func(zone string) {
+		t.Helper()
+		file := filepath.Join("/usr/share/zoneinfo", zone)
+		if _, err := os.Stat(file); err != nil {
+			t.Skipf("there is no data of time zones here: %v", err)
+		}
+		os.Remove(p.zoneFile)
+		if err := os.Symlink(file, p.zoneFile); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use("Europe/Berlin")
+	p.do("kill 0")
+	p.do(`job c CRON="30 10 * * *"`)
+	p.do(`job t CRON="30 10 * * *" NAME=t TZ=Asia/Tokyo`)
+	p.said()
+	p.do("pass 80m")
+	p.expect()
+	use("Europe/London")
+	p.do("pass 69m")
+	p.expect()
+	p.do("pass 1m")
+	p.expect("2026-11-20T10:30:00Z CRON=30 10 * * *")
+	p.do("pass 1d")
+	p.expect("2026-11-21T10:30:00+09:00 CRON=30 10 * * * NAME=t TZ=Asia/Tokyo", "2026-11-21T10:30:00Z CRON=30 10 * * *")
+}
+
+// TestRest wants what comes due while no job has a timer to be left out.
+func TestRest(t *testing.T) {
+	p := newPlayed(t, time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC))
+	p.kill()
+	source := faked{Source{Durable: filepath.Join(p.dir, "durable"), Volatile: filepath.Join(p.dir, "volatile")}, p.clock}
+	jobs := []eventsources.Condition{operand("a EVERY=10m")}
+	runFor := func(last []eventsources.Condition, until func() bool) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(context.Background())
+		p.rec.SetConditions(jobs)
+		done := make(chan error, 1)
+		go func() { done <- source.Run(ctx, p.rec) }()
+		for end := time.Now().Add(20 * time.Second); !until(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("waited in vain")
+			}
+		}
+		p.rec.SetConditions(last)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	facts := func() bool { return len(p.rec.Facts()) == 1 }
+	for _, last := range [][]eventsources.Condition{jobs, nil} { // the process ends; the source rests
+		p.rec.Hold(nil)
+		runFor(last, facts)
+		p.expect()
+		p.clock.pass(15 * time.Minute)
+		p.rec.Hold(nil)
+		if last != nil {
+			runFor(jobs, func() bool { return len(p.said()) == 1 })
+			continue
+		}
+		runFor(jobs, facts)
+		p.expect()
+	}
+}
+
+func TestFullQueueIsToldOnce(t *testing.T) {
+	p := newPlayed(t, time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC))
+	p.do("job a EVERY=1s OVERLAP=queue")
+	p.do("hold")
+	p.do("pass 3m")
+	p.expect("log EVERY=1s OVERLAP=queue: 100 runs wait already; others are left out")
+	p.do("finish")
+	if n := len(p.said()); n != 101 {
+		t.Errorf("%d runs", n)
 	}
 }

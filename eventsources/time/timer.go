@@ -35,6 +35,7 @@ type timer struct {
 	index   int           // in the queue of alarms; -1 if it is never due
 	running bool          // an event of it is not over
 	waiting []time.Time   // for the end of that
+	full    bool          // there were too many of them, which was told
 	facts   []eventsources.Fact
 }
 
@@ -214,14 +215,14 @@ func (t *timer) matches(e eventsources.Event) bool {
 	return n.Matches(&expr.Subject{Name: e.Name, Env: e.Env}, nil)
 }
 
-// newFacts returns what `initctl timers` shows.
+// newFacts returns what `initctl timers` shows, in seconds.
 func (t *timer) newFacts(now moment, local *time.Location) (facts []eventsources.Fact) {
 	var times []string
 	if t.index >= 0 {
-		times = append(times, "NEXT="+t.stamp(now.wallAt(t.rings), local))
+		times = append(times, "NEXT="+t.stamp(now.wallAt(t.rings).Round(time.Second), local))
 	}
 	if !t.entry.last.IsZero() {
-		times = append(times, "LAST="+t.stamp(t.entry.last, local))
+		times = append(times, "LAST="+t.stamp(t.entry.last.Round(time.Second), local))
 	}
 	for _, job := range t.jobs {
 		env := append([]string{"JOB=" + job, "TIMER=" + written(t.args)}, times...)

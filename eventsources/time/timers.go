@@ -92,6 +92,9 @@ func (s Source) runWith(ctx context.Context, init eventsources.Init, clock clock
 			case <-changed:
 				same = false
 			case <-ctx.Done():
+				if list, _ := init.Conditions(); len(list) == 0 {
+					r.settle(nil, nil, clock.now()) // else the process ends
+				}
 				return nil
 			}
 		}
@@ -142,7 +145,7 @@ func thisMachine(session string) machine {
 	if session != "" {
 		pid, _ = strconv.Atoi(sessionName(session))
 	}
-	m := machine{startup: func() (time.Duration, bool) { return startOf(pid) }}
+	m := machine{zone: "/etc/localtime", startup: func() (time.Duration, bool) { return startOf(pid) }}
 	began, _ := startOf(pid)
 	if m.boot = bootID(); m.boot != "" {
 		m.boot += " " + began.String()

@@ -5,19 +5,17 @@ import (
 	"time"
 )
 
-// zoneFile is the zone of the system (localtime(5)).
-const zoneFile = "/etc/localtime"
-
-// systemZone reads the zone of the system unless the file is the same.
-func systemZone(before os.FileInfo) (*time.Location, os.FileInfo) {
+// systemZone reads the zone of the system, unless the file is the same as
+// before. TZ in the environment goes before the file (tzset(3)).
+func systemZone(name string, before os.FileInfo) (*time.Location, os.FileInfo) {
 	if os.Getenv("TZ") != "" {
 		return time.Local, before
 	}
-	info, err := os.Stat(zoneFile)
+	info, err := os.Stat(name)
 	if err != nil || before != nil && os.SameFile(before, info) && info.ModTime().Equal(before.ModTime()) {
 		return time.Local, before
 	}
-	text, err := os.ReadFile(zoneFile)
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return time.Local, before
 	}
