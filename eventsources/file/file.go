@@ -4,8 +4,9 @@
 // A file is there when its directory has an entry of that name, be it a link
 // to nowhere. It is modified when somebody closes it who had opened it for
 // writing, and created also when another file is moved into its place. Every
-// directory on the way to it is watched, so it makes no difference which part
-// of the path comes, goes, is moved or is a link that is switched.
+// directory on the way to it is watched, and mounts are, so it makes no
+// difference which part of the path comes, goes, is moved or covered, or is a
+// link that is switched.
 //
 // States of a directory: unknown until it is entered, then its entries of
 // interest are known, until it is left. What the kernel tells changes what is
@@ -71,6 +72,8 @@ func (s Source) Run(ctx context.Context, init eventsources.Init) error {
 		case <-n.overflow:
 			init.Logf("the kernel lost some of what happened to files: looking at all of them")
 			t.rescan()
+		case <-n.mounts:
+			t.remounted(t.root)
 		case <-changed:
 			list, changed = init.Conditions()
 			t.setOperands(operandsOf(list, s.User, home, t.warn))

@@ -434,3 +434,32 @@ func TestManyOperands(t *testing.T) {
 		t.Errorf("%d told, %d wanted", len(got), len(want))
 	}
 }
+
+// mounted wants files to come and go with file systems, of which the
+// directories that are covered tell nothing.
+func mounted(t *testing.T) {
+	w := newWorld(t, "FILE=D/m/d/f", "while FILE=D/m/d/f")
+	w.do("mkdir m/d")
+	w.run()
+	w.expect("the start")
+	if err := mount(w.path("m")); err != nil {
+		t.Skipf("no mounts here: %v", err)
+	}
+	w.expect("an empty file system")
+	w.do("mkdir m/d")
+	w.do("write m/d/f")
+	w.expect("a file", "fact file FILE=D/m/d/f", "file FILE=D/m/d/f EVENT=create", "file FILE=D/m/d/f EVENT=modify")
+	if err := unmount(w.path("m")); err != nil {
+		t.Fatal(err)
+	}
+	w.expect("the end of the file system", "no fact file FILE=D/m/d/f", "file FILE=D/m/d/f EVENT=delete")
+	w.do("write m/d/f")
+	w.expect("what was covered", "fact file FILE=D/m/d/f", "file FILE=D/m/d/f EVENT=create", "file FILE=D/m/d/f EVENT=modify")
+	if err := mount(w.path("m")); err != nil {
+		t.Fatal(err)
+	}
+	w.expect("another file system", "no fact file FILE=D/m/d/f", "file FILE=D/m/d/f EVENT=delete")
+	if err := unmount(w.path("m")); err != nil {
+		t.Fatal(err)
+	}
+}

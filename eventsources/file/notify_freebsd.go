@@ -15,6 +15,7 @@ import (
 type notifier struct {
 	notices  chan notice
 	overflow chan struct{} // never: nothing is lost here
+	mounts   chan struct{} // something was mounted or unmounted
 
 	queue int
 	quit  chan struct{}
@@ -31,12 +32,12 @@ func newNotifier() (*notifier, error) {
 		return nil, err
 	}
 	unix.CloseOnExec(queue)
-	end := unix.Kevent_t{Filter: unix.EVFILT_USER, Flags: unix.EV_ADD}
-	if _, err := unix.Kevent(queue, []unix.Kevent_t{end}, nil, nil); err != nil {
+	more := []unix.Kevent_t{{Filter: unix.EVFILT_USER, Flags: unix.EV_ADD}, {Filter: unix.EVFILT_FS, Flags: unix.EV_ADD | unix.EV_CLEAR}}
+	if _, err := unix.Kevent(queue, more, nil, nil); err != nil {
 		unix.Close(queue)
 		return nil, err
 	}
-	n := &notifier{notices: make(chan notice), overflow: make(chan struct{}), queue: queue, quit: make(chan struct{}),
+	n := &notifier{notices: make(chan notice), overflow: make(chan struct{}), mounts: make(chan struct{}, 1), queue: queue, quit: make(chan struct{}),
 		paths: map[int]string{}, ids: map[string]int{}}
 	n.over.Go(n.read)
 	return n, nil
@@ -62,8 +63,15 @@ func (n *notifier) read() {
 			return
 		}
 		for _, e := range events[:max(count, 0)] {
-			if e.Filter == unix.EVFILT_USER {
+			switch e.Filter {
+			case unix.EVFILT_USER:
 				return
+			case unix.EVFILT_FS:
+				select {
+				case n.mounts <- struct{}{}:
+				default:
+				}
+				continue
 			}
 			n.mu.Lock()
 			path, known := n.paths[int(e.Ident)]

@@ -19,10 +19,12 @@ import (
 type notifier struct {
 	notices  chan notice
 	overflow chan struct{} // some were lost
+	mounts   chan struct{} // something was mounted or unmounted
 
 	fs     *fsnotify.Watcher
 	closes *os.File
 	queue  int
+	stop   int // a descriptor that ends the waiting for mounts when it can be read
 	quit   chan struct{}
 	over   sync.WaitGroup
 
@@ -41,8 +43,12 @@ func newNotifier() (*notifier, error) {
 		fs.Close()
 		return nil, err
 	}
-	n := &notifier{notices: make(chan notice), overflow: make(chan struct{}, 1), fs: fs, queue: queue,
+	n := &notifier{notices: make(chan notice), overflow: make(chan struct{}, 1), mounts: make(chan struct{}, 1), fs: fs, queue: queue,
 		closes: os.NewFile(uintptr(queue), "inotify"), quit: make(chan struct{}), paths: map[int]string{}, ids: map[string]int{}}
+	if err := n.watchMounts(); err != nil {
+		n.close()
+		return nil, err
+	}
 	n.over.Go(n.forward)
 	n.over.Go(n.readErrors)
 	n.over.Go(n.readCloses)
@@ -51,9 +57,11 @@ func newNotifier() (*notifier, error) {
 
 func (n *notifier) close() {
 	close(n.quit)
+	unix.Write(n.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	n.fs.Close()
 	n.closes.Close()
 	n.over.Wait()
+	unix.Close(n.stop)
 }
 
 func (n *notifier) put(what what, path string) {
@@ -81,16 +89,42 @@ func (n *notifier) forward() {
 func (n *notifier) readErrors() {
 	for err := range n.fs.Errors {
 		if err != nil {
-			n.lost()
+			say(n.overflow)
 		}
 	}
 }
 
-func (n *notifier) lost() {
+func say(something chan struct{}) {
 	select {
-	case n.overflow <- struct{}{}:
+	case something <- struct{}{}:
 	default:
 	}
+}
+
+// watchMounts has the kernel tell of mounts, which cover directories that are
+// watched and tell these nothing.
+func (n *notifier) watchMounts() (err error) {
+	if n.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
+		return err
+	}
+	table, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0) // os.Open would poll it, too
+	if err != nil {
+		return nil // there is no /proc
+	}
+	n.over.Go(func() {
+		defer unix.Close(table)
+		fds := []unix.PollFd{{Fd: int32(table), Events: unix.POLLPRI}, {Fd: int32(n.stop), Events: unix.POLLIN}}
+		for {
+			_, err := unix.Poll(fds, -1)
+			switch {
+			case err != nil && err != unix.EINTR, fds[1].Revents != 0:
+				return
+			case err == nil && fds[0].Revents != 0:
+				say(n.mounts)
+			}
+		}
+	})
+	return nil
 }
 
 // readCloses hands on what the queue tells.
@@ -100,7 +134,7 @@ func (n *notifier) readCloses() {
 		size, err := n.closes.Read(buf)
 		if err != nil {
 			if !errors.Is(err, os.ErrClosed) {
-				n.lost()
+				say(n.overflow)
 			}
 			return
 		}
@@ -114,7 +148,7 @@ func (n *notifier) readCloses() {
 			n.mu.Unlock()
 			switch {
 			case ev.Mask&unix.IN_Q_OVERFLOW != 0:
-				n.lost()
+				say(n.overflow)
 			case ok && ev.Mask&unix.IN_CLOSE_WRITE != 0 && len(name) > 0:
 				n.put(written, filepath.Join(dir, string(name)))
 			}

@@ -64,15 +64,14 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
-// limitMark in the environment says that the test runs where few directories
-// can be watched.
-const limitMark = "ONSET_TEST_LIMITED"
+// apartMark in the environment says that the test runs in namespaces of its own.
+const apartMark = "ONSET_TEST_APART"
 
-// TestLimit wants what cannot be watched to be looked at, and the log to say so
-// once, with an operand. It runs in a user namespace, which has limits of its own.
-func TestLimit(t *testing.T) {
-	if os.Getenv(limitMark) != "" {
-		limited(t)
+// apart runs a test in a user and a mount namespace of its own. It is called
+// there, too.
+func apart(t *testing.T, test func(t *testing.T)) {
+	if os.Getenv(apartMark) != "" {
+		test(t)
 		return
 	}
 	t.Parallel()
@@ -80,21 +79,24 @@ func TestLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, "-test.run", "^TestLimit$", "-test.v")
-	cmd.Env = append(os.Environ(), limitMark+"=yes")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER,
+	cmd := exec.Command(self, "-test.run", "^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), apartMark+"=yes")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}, GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}}
 	out, err := cmd.CombinedOutput()
-	if err != nil && len(out) == 0 {
+	switch {
+	case err != nil && len(out) == 0:
 		t.Skipf("no user namespaces here: %v", err)
-	}
-	if err != nil {
+	case err != nil:
 		t.Errorf("%v\n%s", err, out)
-	}
-	if strings.Contains(string(out), "SKIP") {
+	case strings.Contains(string(out), "SKIP"):
 		t.Skipf("%s", out)
 	}
 }
+
+// TestLimit wants what cannot be watched to be looked at, and the log to say so
+// once, with an operand: a user namespace has limits of its own.
+func TestLimit(t *testing.T) { apart(t, limited) }
 
 func limited(t *testing.T) {
 	if err := os.WriteFile("/proc/sys/user/max_inotify_watches", []byte("24"), 0o644); err != nil {
@@ -112,12 +114,17 @@ func limited(t *testing.T) {
 	w.run()
 	w.do("write 29/f")
 	w.do("write 9/f")
-	dir := strings.ReplaceAll(w.dir, w.dir, "D")
 	w.await("emit file FILE="+w.path("29/f")+" EVENT=create", "emit file FILE="+w.path("9/f")+" EVENT=create")
 	if log := strings.Join(w.lines, "\n"); strings.Count(log, "log cannot watch") != 1 || !strings.Contains(log, "max_user_watches") || !strings.Contains(log, "FILE="+w.dir) {
-		t.Errorf("said of %s:\n%s", dir, log)
+		t.Errorf("said:\n%s", log)
 	}
 	w.do("rm 9/f")
 	w.do("rm 29/f")
 	w.await("emit file FILE="+w.path("29/f")+" EVENT=delete", "emit file FILE="+w.path("9/f")+" EVENT=delete")
 }
+
+func TestMounts(t *testing.T) { apart(t, mounted) }
+
+func mount(dir string) error { return syscall.Mount("tmpfs", dir, "tmpfs", 0, "") }
+
+func unmount(dir string) error { return syscall.Unmount(dir, 0) }

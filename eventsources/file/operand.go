@@ -1,7 +1,6 @@
 package file
 
 import (
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,8 +27,8 @@ type operand struct {
 	asDir  bool   // ends in /
 	wants  [len(kinds)]bool
 	fact   bool
-	jobs   map[string]bool // those of start on and stop on that want create, by job and arguments
-	someOf string          // one of the jobs
+	jobs   []string // those that want create, in order
+	someOf string   // one of all
 }
 
 // isGlob reports whether an operand is for all files of a pattern.
@@ -59,7 +58,10 @@ func operandsOf(list []eventsources.Condition, user bool, home string, warn func
 			all.wants[k] = all.wants[k] || wanted
 		}
 		all.fact = all.fact || o.fact
-		maps.Copy(all.jobs, o.jobs)
+		all.jobs = append(all.jobs, o.jobs...)
+	}
+	for _, o := range found {
+		slices.Sort(o.jobs)
 	}
 	return found
 }
@@ -67,7 +69,7 @@ func operandsOf(list []eventsources.Condition, user bool, home string, warn func
 // parse reads an operand; nil if it names no file. The faults are in Upstart's
 // words where it has them.
 func parse(c eventsources.Condition, user bool, home string) (o *operand, fault string) {
-	o = &operand{fact: c.Fact, jobs: map[string]bool{}, someOf: c.Job}
+	o = &operand{fact: c.Fact, someOf: c.Job}
 	for k := range kinds {
 		o.wants[k] = !c.Fact
 	}
@@ -88,7 +90,7 @@ func parse(c eventsources.Condition, user bool, home string) (o *operand, fault 
 		return nil, ""
 	}
 	if o.wants[create] {
-		o.jobs[c.Job+" "+strings.Join(c.Operand.Args, " ")] = true
+		o.jobs = []string{c.Job}
 	}
 	return o, o.resolve(user, home)
 }

@@ -83,8 +83,9 @@ func (t *tracker) setOperands(next map[string]*operand) {
 			continue
 		}
 		announce, fact := false, o.fact
-		for job := range next[file].jobs {
-			announce = announce || !o.jobs[job]
+		for _, job := range next[file].jobs {
+			_, known := slices.BinarySearch(o.jobs, job)
+			announce = announce || !known
 		}
 		d := t.place(o)
 		if fact && !next[file].fact {
@@ -363,6 +364,17 @@ func (t *tracker) compare(d *directory, byTime, deep bool) {
 
 // rescan makes good for what the kernel lost.
 func (t *tracker) rescan() { t.compare(t.root, true, true) }
+
+// remounted looks whether directories are others now.
+func (t *tracker) remounted(d *directory) {
+	for _, name := range slices.Sorted(maps.Keys(d.children)) {
+		child := d.children[name]
+		was := child.entered
+		if t.reconcile(child); was && child.entered {
+			t.remounted(child)
+		}
+	}
+}
 
 // poll looks at what the kernel does not tell of.
 func (t *tracker) poll() {

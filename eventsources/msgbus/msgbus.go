@@ -10,14 +10,16 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"onset/platform/address"
 )
 
 // Driver is the name of the bus itself, which nobody else can send under.
@@ -33,16 +35,16 @@ var ErrGone = errors.New("the message bus closed the connection")
 
 // System returns the address of the machine's bus.
 func System() string {
-	if address := os.Getenv("DBUS_SYSTEM_BUS_ADDRESS"); address != "" {
-		return address
+	if own := os.Getenv("DBUS_SYSTEM_BUS_ADDRESS"); own != "" {
+		return own
 	}
 	return "unix:path=/var/run/dbus/system_bus_socket"
 }
 
 // Session returns the address of the user's bus.
 func Session() string {
-	if address := os.Getenv("DBUS_SESSION_BUS_ADDRESS"); address != "" {
-		return address
+	if own := os.Getenv("DBUS_SESSION_BUS_ADDRESS"); own != "" {
+		return own
 	}
 	return "unix:path=" + os.Getenv("XDG_RUNTIME_DIR") + "/bus"
 }
@@ -131,45 +133,18 @@ type stream struct {
 
 func (s *stream) Read(b []byte) (int, error) { return s.in.Read(b) }
 
-var errAddress = errors.New("no address of a message bus that is a unix socket or TCP")
-
-// dial connects to the first that answers of the addresses in a D-Bus address.
-func dial(address string) (*stream, error) {
-	err := errAddress
-	for one := range strings.SplitSeq(address, ";") {
-		network, where := endpoint(one)
-		if network == "" {
-			continue
-		}
-		var conn net.Conn
-		if conn, err = net.Dial(network, where); err == nil {
-			return &stream{conn, bufio.NewReader(conn)}, nil
+// dial connects to the first that answers of the sockets in a D-Bus address.
+func dial(bus string) (*stream, error) {
+	err := fmt.Errorf("%q is not the address of a socket", bus)
+	for one := range strings.SplitSeq(bus, ";") {
+		if name, ok := address.Socket(one); ok {
+			var conn net.Conn
+			if conn, err = net.Dial("unix", name); err == nil {
+				return &stream{conn, bufio.NewReader(conn)}, nil
+			}
 		}
 	}
 	return nil, err
-}
-
-// endpoint takes an address apart; the network is empty if it is of no kind known.
-func endpoint(address string) (network, where string) {
-	kind, list, _ := strings.Cut(address, ":")
-	keys := map[string]string{}
-	for pair := range strings.SplitSeq(list, ",") {
-		key, value, _ := strings.Cut(pair, "=")
-		value, err := url.PathUnescape(value)
-		if err != nil {
-			return "", ""
-		}
-		keys[key] = value
-	}
-	switch {
-	case kind == "unix" && keys["path"] != "":
-		return "unix", keys["path"]
-	case kind == "unix" && keys["abstract"] != "":
-		return "unix", "@" + keys["abstract"]
-	case kind == "tcp" && keys["port"] != "":
-		return "tcp", net.JoinHostPort(keys["host"], keys["port"])
-	}
-	return "", ""
 }
 
 // Text returns a header of a message that is a string or a path; empty
