@@ -207,6 +207,10 @@ func TestWhatIsTold(t *testing.T) {
 			{"rm g", told("file FILE=D/g EVENT=delete")},
 			{"rm f", told("file FILE=D/f EVENT=delete")},
 		}},
+		"two ways to write a path": {"", "FILE=D/f,FILE=D//f", []step{
+			{"write f", told("file FILE=D//f EVENT=create", "file FILE=D/f EVENT=create", "file FILE=D//f EVENT=modify", "file FILE=D/f EVENT=modify")},
+			{"rm f", told("file FILE=D//f EVENT=delete", "file FILE=D/f EVENT=delete")},
+		}},
 		"moved": {"", "FILE=D/f", []step{
 			{"write tmp", nil},
 			{"mv tmp f", told("file FILE=D/f EVENT=create", "freebsd: file FILE=D/f EVENT=modify")},
@@ -345,8 +349,11 @@ func TestJobsComeAndGo(t *testing.T) {
 	w.expect("the end of jobs")
 	w.do("write f")
 	w.expect("a change that concerns nobody")
+	w.set("FILE=D/f", "FILE=D//f")
+	w.expect("new jobs", "file FILE=D//f EVENT=create", "file FILE=D/f EVENT=create")
 	w.set("FILE=D/f")
-	w.expect("a new job", "file FILE=D/f EVENT=create")
+	w.do("write f")
+	w.expect("the end of one", "file FILE=D/f EVENT=modify")
 }
 
 func TestOperands(t *testing.T) {

@@ -16,9 +16,9 @@ type directory struct {
 	parent   *directory // nil: it is /
 	children map[string]*directory
 
-	plain map[string]*operand // for one entry
-	globs []*operand          // for some entries
-	whole []*operand          // for the directory itself and all entries
+	plain map[string][]*operand // for one entry, by its name
+	globs []*operand            // for some entries
+	whole []*operand            // for the directory itself and all entries
 
 	entered bool
 	id      fileID // if entered
@@ -37,18 +37,18 @@ type entry struct {
 }
 
 func newDirectory(path string, parent *directory) *directory {
-	return &directory{path: path, parent: parent, children: map[string]*directory{}, plain: map[string]*operand{},
+	return &directory{path: path, parent: parent, children: map[string]*directory{}, plain: map[string][]*operand{},
 		known: map[string]*entry{}, closed: map[string]bool{}}
 }
 
 // interests reports whether an operand is about an entry.
 func (d *directory) interests(name string) bool {
-	return len(d.whole) > 0 || d.plain[name] != nil || slices.ContainsFunc(d.globs, func(o *operand) bool { return o.matches(name) })
+	return len(d.whole) > 0 || len(d.plain[name]) > 0 || slices.ContainsFunc(d.globs, func(o *operand) bool { return o.matches(name) })
 }
 
 // about calls f with each operand that is about an entry as such.
 func (d *directory) about(name string, f func(o *operand, match string)) {
-	if o := d.plain[name]; o != nil {
+	for _, o := range d.plain[name] {
 		f(o, "")
 	}
 	for _, o := range d.globs {
@@ -187,7 +187,7 @@ func (t *tracker) plant(o *operand) {
 	case o.isGlob():
 		d.globs = append(d.globs, o)
 	default:
-		d.plain[names[0]] = o
+		d.plain[names[0]] = append(d.plain[names[0]], o)
 	}
 	if !d.entered {
 		top := d
@@ -251,7 +251,10 @@ func (t *tracker) uproot(o *operand) {
 	case o.isGlob():
 		d.globs = slices.DeleteFunc(d.globs, is)
 	default:
-		delete(d.plain, filepath.Base(o.path))
+		name := filepath.Base(o.path)
+		if d.plain[name] = slices.DeleteFunc(d.plain[name], is); len(d.plain[name]) == 0 {
+			delete(d.plain, name)
+		}
 	}
 	for _, name := range names {
 		if !d.interests(name) {
