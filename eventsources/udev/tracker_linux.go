@@ -83,11 +83,18 @@ func (t *tracker) keep(u uevent) error {
 	if t.hold(now); !t.want.by[u.subsystem].fact {
 		return nil
 	}
-	err := t.init.Assert(factOf(now, t.strip))
-	if err == nil && known {
-		err = t.init.Retract(factOf(before, t.strip))
+	fact := factOf(now, t.strip)
+	if !known {
+		return t.init.Assert(fact)
 	}
-	return err
+	old := factOf(before, t.strip)
+	if slices.Equal(fact.Env, old.Env) {
+		return nil // they differed in what is not printable
+	}
+	if err := t.init.Assert(fact); err != nil {
+		return err
+	}
+	return t.init.Retract(old)
 }
 
 // forget ends the fact of a device.

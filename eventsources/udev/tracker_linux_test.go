@@ -67,6 +67,7 @@ func TestFactsChangeWithoutAGap(t *testing.T) {
 	tr, init := newTest(t, "net-device-move", "while net-device")
 	handle(t, tr, message("add", "/d/a", "net", "INTERFACE=a", "SEQNUM=1"),
 		message("change", "/d/a", "net", "INTERFACE=a", "ADDRESS=1", "SEQNUM=2"),
+		message("change", "/d/a", "net", "INTERFACE=a\x01", "ADDRESS=1", "SEQNUM=2", "TAGS=:x:", "UDEV_DATABASE_VERSION=1"),
 		message("move", "/d/b", "net", "INTERFACE=b", "DEVPATH_OLD=/d/a", "SEQNUM=3"))
 	told(t, init, "fact net-device KERNEL=a DEVPATH=/d/a SUBSYSTEM=net INTERFACE=a",
 		"fact net-device KERNEL=a DEVPATH=/d/a SUBSYSTEM=net ADDRESS=1 INTERFACE=a", "no fact net-device KERNEL=a DEVPATH=/d/a SUBSYSTEM=net INTERFACE=a",

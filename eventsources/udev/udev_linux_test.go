@@ -225,3 +225,28 @@ func TestDifferencesAreToldAfterAnOverflow(t *testing.T) {
 		t.Errorf("%d different events: %v", len(count), count)
 	}
 }
+
+// TestWithoutRights is the source in the session of a user.
+func TestWithoutRights(t *testing.T) {
+	if !apart(t) {
+		return
+	}
+	root := exec.Command("sh", "-c", "read go; ip link add a0 type veth peer name b0")
+	stdin, err := root.StdinPipe()
+	if err == nil {
+		err = root.Start()
+	}
+	if err == nil {
+		err = syscall.Setuid(65534)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := runSource(t, Source{User: true}, "net-device-added", "while net-device")
+	w.await("fact net-device KERNEL=lo ")
+	stdin.Close()
+	w.await("emit net-device-added KERNEL=a0 ")
+	if err := root.Wait(); err != nil {
+		t.Error(err)
+	}
+}

@@ -176,6 +176,7 @@ func (u *uevent) env(strip bool) []string {
 	for _, v := range u.vars {
 		switch key(v) {
 		case "DEVPATH", "DEVNAME", "SUBSYSTEM", "ACTION":
+		case "UDEV_DATABASE_VERSION": // of the message; libudev does not list it
 		default:
 			add(v)
 		}

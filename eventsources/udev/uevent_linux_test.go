@@ -144,7 +144,7 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-func BenchmarkParse(b *testing.B) {
+func BenchmarkParseUevent(b *testing.B) {
 	data := fromUdevd("ACTION=add", "DEVPATH=/devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda", "SUBSYSTEM=block",
 		"DEVNAME=/dev/sda", "DEVTYPE=disk", "DISKSEQ=1", "MAJOR=8", "MINOR=0", "SEQNUM=123456", "USEC_INITIALIZED=1234567",
 		"ID_ATA=1", "ID_TYPE=disk", "ID_BUS=ata", "ID_MODEL=QEMU_HARDDISK", "ID_SERIAL=QEMU_HARDDISK_QM00001", "ID_REVISION=2.5+",
