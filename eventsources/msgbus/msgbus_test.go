@@ -1,0 +1,83 @@
+package msgbus
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"onset/eventsources/sourcetest"
+)
+
+// TestFirstThatAnswers wants addresses to be tried one after the other.
+func TestFirstThatAnswers(t *testing.T) {
+	bus := sourcetest.NewBus(t)
+	dead := "unix:path=" + filepath.Join(t.TempDir(), "none")
+	for address, fault := range map[string]string{
+		bus.Address: "", dead + ";" + bus.Address: "", bus.Address + ",guid=00": "", "tcp:host=x,port=1;" + bus.Address: "",
+		dead: "no such file", "tcp:host=x,port=1": "is not the address of a socket", "": "is not the address of a socket",
+	} {
+		s, err := dial(address)
+		if err == nil {
+			s.Close()
+		}
+		if fault == "" && err != nil || fault != "" && (err == nil || !strings.Contains(err.Error(), fault)) {
+			t.Errorf("%q: %v, want %q", address, err, fault)
+		}
+	}
+}
+
+// TestNoFiles wants a message with descriptors not to reach a client, where
+// nobody would close them, and others after it to do.
+func TestNoFiles(t *testing.T) {
+	bus := sourcetest.NewBus(t)
+	sender := bus.Connect()
+	got := make(chan string, 100)
+	client := Client{Address: func() string { return bus.Address }, Logf: t.Logf,
+		Signal: func(m *dbus.Message) { got <- Text(m, dbus.FieldMember) },
+		Serve: func(conn *dbus.Conn) error {
+			if refused := Rules(conn, nil, map[string]string{Rule("interface", "a.b"): "", Rule("path", "no path"): ""}); len(refused) != 1 {
+				t.Errorf("refused %v", refused)
+			}
+			file, err := os.Open(os.DevNull)
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			if err := sender.Emit("/", "a.b.File", dbus.UnixFD(file.Fd())); err != nil {
+				t.Error(err)
+			}
+			if err := sender.Emit("/", "a.b.After"); err != nil {
+				t.Error(err)
+			}
+			<-conn.Context().Done()
+			return nil
+		}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		client.Keep(ctx)
+		close(done)
+	}()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	for end := time.After(20 * time.Second); ; {
+		select {
+		case name := <-got:
+			switch name {
+			case "File":
+				t.Error("a message with a descriptor came")
+			case "After":
+				return
+			}
+		case <-end:
+			t.Fatal("nothing came")
+		}
+	}
+}
