@@ -1,7 +1,6 @@
 package suspend
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -16,7 +15,9 @@ const (
 	device   = "/dev/acpi"
 	lockFile = "/var/run/onset-suspend.lock"
 
-	requestSleep = 0x80045004 // ACPIIO_REQSLPSTATE of <dev/acpica/acpiio.h>
+	// Of <dev/acpica/acpiio.h>.
+	requestSleep = 0x80045004 // ACPIIO_REQSLPSTATE
+	ackSleep     = 0x80045005 // ACPIIO_ACKSLPSTATE
 )
 
 func openLock() (*os.File, error) { return os.OpenFile(lockFile, os.O_RDONLY|os.O_CREATE, 0o600) }
@@ -44,19 +45,13 @@ func state(m Method) (int32, error) {
 	return 0, fmt.Errorf("this kernel cannot %s: hw.acpi.supported_sleep_state is %q", m, offered)
 }
 
-const (
-	// wakeTime is how long the machine is awake at most before and after a sleep
-	// that was asked for: the kernel waits ten seconds for who reads devctl.
-	wakeTime = 20 * time.Second
-	// least is how long a sleep takes that the clock of the machine shows.
-	least = 500 * time.Millisecond
-)
+// otherTime is how long somebody else may take to agree, which may be the
+// kernel that has waited ten seconds for an answer, and to come back then.
+const otherTime = 20 * time.Second
 
-var errAwake = errors.New("the machine did not go to sleep")
-
-// Enter puts the machine to sleep and returns when it is awake again. The
-// kernel does not tell when that is where somebody reads devctl: then the clock
-// does.
+// Enter puts the machine to sleep and returns when it is awake again. Where
+// somebody reads devctl the kernel first waits for a reader to agree, which may
+// be anybody: we do. When nothing is left to agree to, the sleep is over.
 func Enter(m Method) error {
 	s, err := state(m)
 	if err != nil {
@@ -67,20 +62,28 @@ func Enter(m Method) error {
 		return err
 	}
 	defer file.Close()
-	before := Clock()
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, file.Fd(), requestSleep, uintptr(unsafe.Pointer(&s))); errno != 0 {
-		return errno
+	ioctl := func(request uintptr, value int32) error {
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, file.Fd(), request, uintptr(unsafe.Pointer(&value))); errno != 0 {
+			return errno
+		}
+		return nil
 	}
-	for end := time.Now().Add(wakeTime); Clock()-before < least; time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
-			return errAwake
+	if err := ioctl(requestSleep, s); err != nil {
+		return err
+	}
+	for end := time.Now().Add(otherTime); ; time.Sleep(100 * time.Millisecond) {
+		switch err := ioctl(ackSleep, 0); {
+		case err == nil || err == unix.ENXIO:
+			return nil
+		case err != unix.ENODEV || time.Now().After(end): // else another's agreement is being carried out
+			return err
 		}
 	}
-	return nil
 }
 
 // Clock grows by the time that the machine sleeps; its value alone means
-// nothing. It also jumps when the time of day is set.
+// nothing. It also jumps when the time of day is set, and stands still on a
+// machine whose clock does not run meanwhile.
 func Clock() time.Duration {
 	var day, awake unix.Timespec
 	unix.ClockGettime(unix.CLOCK_REALTIME, &day)
