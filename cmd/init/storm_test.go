@@ -231,6 +231,53 @@ func TestFileOfEvent(t *testing.T) {
 	}
 }
 
+// TestFileOfFact kills and re-executes managers while a fact with a file holds:
+// each start gets the file until the fact goes, and then nobody has it.
+func TestFileOfFact(t *testing.T) {
+	m := startMachine(t, map[string]string{
+		"take.conf": "start on give A=1\ntask\nscript\n\techo $(cat /proc/self/fd/$UPSTART_FDS) $LISTEN_FDS $LISTEN_FDNAMES $((LISTEN_PID - $$)) >>DIR/taken\nend script\n",
+	})
+	file := filepath.Join(m.dir, "given")
+	if err := os.WriteFile(file, []byte("the file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	conn := m.dial()
+	defer conn.Close()
+	init := conn.Object("com.ubuntu.Upstart", "/com/ubuntu/Upstart")
+	vars := []string{"A=1", "FDNAME=gift"}
+	if err := init.Call("com.ubuntu.Upstart0_6.AssertFactWithFile", 0, "give", vars, dbus.UnixFD(f.Fd())).Err; err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := syscall.Kill(m.manager(), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		m.must("start", "take")
+	}
+	if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil { // re-executes it
+		t.Fatal(err)
+	}
+	m.must("emit", "give", "A=1")
+	got := m.lines("taken")
+	if want := slices.Repeat([]string{"the file 1 gift 0"}, 4); !slices.Equal(got, want) {
+		t.Errorf("the job got %q", got)
+	}
+	if err := init.Call("com.ubuntu.Upstart0_6.RetractFact", 0, "give", vars).Err; err != nil {
+		t.Fatal(err)
+	}
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", m.manager()))
+	for _, link := range links {
+		if to, _ := os.Readlink(link); filepath.Base(to) == "given" {
+			t.Errorf("init still has it as %s", link)
+		}
+	}
+}
+
 // dial connects to the private socket.
 func (m *machine) dial() *dbus.Conn {
 	m.t.Helper()
