@@ -240,6 +240,17 @@ func (c *client) ask(path control.ObjectPath, m control.Method, args ...any) <-c
 	return answer
 }
 
+// await waits for an answer that a connection is to bring.
+func (c *client) await(k *conn, answer <-chan reply) reply {
+	select {
+	case r := <-answer:
+		return r
+	case <-k.gone:
+	case <-c.ctx.Done():
+	}
+	return reply{err: errLost}
+}
+
 // reply is what came of a call.
 type reply struct {
 	body []any

@@ -20,14 +20,14 @@ func (j *jobChanges) take() []control.ObjectPath {
 
 // readJobs asks for the conditions of jobs and hands on each list. One that
 // init has no more has none.
-func (c *client) readJobs(paths []control.ObjectPath, learn func(path string, list []Condition)) error {
+func (c *client) readJobs(k *conn, paths []control.ObjectPath, learn func(path string, list []Condition)) error {
 	for part := range slices.Chunk(paths, window) {
 		answers := make([]<-chan reply, len(part))
 		for i, p := range part {
 			answers[i] = c.ask(p, control.PropertyGetAll, control.InterfaceJob)
 		}
 		for i, answer := range answers {
-			r := <-answer
+			r := c.await(k, answer)
 			if r.err == errLost {
 				return r.err
 			}

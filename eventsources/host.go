@@ -129,7 +129,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (r *hosting) serve(ctx context.Context, k *conn) error {
 	changes := newJobChanges()
 	r.client.use(k, func(m *wire.Message) { r.signalled(m, changes) })
-	jobs := <-r.client.ask(control.Root, control.GetAllJobs)
+	jobs := r.client.await(k, r.client.ask(control.Root, control.GetAllJobs))
 	if jobs.err == errLost {
 		return nil // the next connection
 	}
@@ -145,7 +145,7 @@ func (r *hosting) serve(ctx context.Context, k *conn) error {
 		changes.mark(p.known()...) // some may be gone
 	}
 	for {
-		err := r.client.readJobs(changes.take(), func(path string, list []Condition) {
+		err := r.client.readJobs(k, changes.take(), func(path string, list []Condition) {
 			for _, p := range r.ports {
 				p.learn(path, list)
 			}

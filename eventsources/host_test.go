@@ -441,6 +441,22 @@ func TestDeafInit(t *testing.T) {
 	}
 }
 
+// TestLostWhileJobsAreRead cuts connections that have not brought the jobs yet.
+func TestLostWhileJobsAreRead(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	for n := range 100 {
+		init.SetJob(fmt.Sprint("job", n), map[string][][]string{"while": on("x", fmt.Sprint("N=", n))})
+	}
+	resume := init.Pause()
+	start(t, init, long, nil, holding("x", fact("x", "A=1")))
+	for n := range 3 {
+		init.AwaitHeld(n + 1)
+		init.Drop()
+	}
+	resume()
+	init.Await("the fact", is("x A=1"))
+}
+
 func TestNoInit(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
@@ -461,21 +477,28 @@ func (c *counted) Concerns(condition eventsources.Condition) bool {
 	return c.source.Concerns(condition)
 }
 
-// TestManyJobs has more jobs than fit into a window of calls, and as many come
-// while it runs; every other job is nothing to the source.
-func TestManyJobs(t *testing.T) {
-	const jobs = 10000
+// TestManyConditions has more jobs than fit into a window of calls, and as many
+// come while it runs; every other condition is nothing to the source.
+func TestManyConditions(t *testing.T) {
+	const jobs, each = 500, 10
 	init := sourcetest.NewInit(t)
 	add := func(from int) {
 		for n := range jobs {
-			init.SetJob(fmt.Sprint("job", from+n), map[string][][]string{"start_on_expanded": on("xy"[n%2:n%2+1], fmt.Sprint("N=", from+n))})
+			var rpn [][]string
+			for i := range each {
+				if rpn = append(rpn, []string{"xy"[i%2 : i%2+1], fmt.Sprint("N=", from+n)}); i > 0 {
+					rpn = append(rpn, []string{"/OR"})
+				}
+			}
+			init.SetJob(fmt.Sprint("job", from+n), map[string][][]string{"start_on_expanded": rpn})
 		}
 	}
 	add(0)
+	const half = jobs * each / 2
 	c := &counted{source: source{"x", func(ctx context.Context, in eventsources.Init) error {
 		for {
 			list, changed := in.Conditions()
-			if len(list)%(jobs/2) == 0 {
+			if len(list)%half == 0 {
 				in.Emit(ctx, eventsources.Event{Name: fmt.Sprint(len(list))})
 			}
 			select {
@@ -486,10 +509,10 @@ func TestManyJobs(t *testing.T) {
 		}
 	}}}
 	start(t, init, long, nil, c)
-	init.Await("all conditions", emitted(fmt.Sprint(jobs/2)))
+	init.Await("all conditions", emitted(fmt.Sprint(half)))
 	add(jobs)
-	init.Await("as many more", func(events, _ []string) bool { return slices.Contains(events, fmt.Sprint(jobs)) })
-	if n := c.asked.Load(); n != 2*jobs {
-		t.Errorf("asked %d times about %d conditions", n, 2*jobs)
+	init.Await("as many more", func(events, _ []string) bool { return slices.Contains(events, fmt.Sprint(2*half)) })
+	if n := c.asked.Load(); n != 4*half {
+		t.Errorf("asked %d times about %d conditions", n, 4*half)
 	}
 }

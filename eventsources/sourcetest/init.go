@@ -36,6 +36,7 @@ type Init struct {
 	facts  []held
 	refuse bool
 	hold   chan struct{} // calls wait until it is closed
+	waited int           // calls that had to
 }
 
 // peer is a client.
@@ -97,6 +98,16 @@ func (i *Init) Drop() {
 	for p := range i.conns {
 		p.conn.Close()
 	}
+}
+
+// AwaitHeld waits until that many calls have had to wait.
+func (i *Init) AwaitHeld(n int) {
+	i.t.Helper()
+	i.Await(fmt.Sprint(n, " calls that wait"), func([]string, []string) bool {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		return i.waited >= n
+	})
 }
 
 // Pause has calls wait until the function it returns is called.
@@ -253,6 +264,9 @@ func (r *received) close(n int) {
 func (p *peer) answer(m *dbus.Message, files *received) {
 	p.init.mu.Lock()
 	hold := p.init.hold
+	if hold != nil {
+		p.init.waited++
+	}
 	p.init.mu.Unlock()
 	if hold != nil {
 		<-hold
