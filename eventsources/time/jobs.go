@@ -43,10 +43,10 @@ func (r *run) reconcile(list []eventsources.Condition) error {
 		}
 	}
 	r.windows = windows
+	r.indexEvents() // before init is asked what happened
 	r.settle(jobs, fresh, now)
 	r.findOverlaps(complaints)
 	r.complaints = complaints
-	r.indexEvents()
 	r.watchHours(now)
 	return r.tellAll(now)
 }
@@ -163,13 +163,22 @@ func (r *run) adopt(t *timer, now moment) {
 		if e.gone && e.due <= now.run {
 			e.due = 0
 		}
-		if (isNew || e.old) && t.spec.after.Name == "startup" {
-			e.due = r.sinceStartup(now) + t.spec.delay
+		if isNew || e.old {
+			r.lookBack(t, now)
 		}
 	}
 	e.gone, e.old, t.store.changed = false, false, true
 	r.alarms.place(t, now, r.id)
 	r.changed[t] = true
+}
+
+// lookBack begins a delay whose event was before the source was there.
+func (r *run) lookBack(t *timer, now moment) {
+	if t.spec.after.Name == "startup" {
+		t.entry.due = r.sinceStartup(now) + t.spec.delay
+	} else if when, ok := r.lastOf(t.spec.after, now); ok && when+t.spec.delay > now.run-late {
+		t.entry.due = cmp.Or(when+t.spec.delay, 1)
+	}
 }
 
 // sinceStartup returns when init emitted startup: now if that cannot be told,

@@ -86,6 +86,24 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// TestJobStartedBeforeTheSource wants a delay after it all the same.
+func TestJobStartedBeforeTheSource(t *testing.T) {
+	s := sourcetest.NewSession(t, map[string]string{
+		"db.conf":   "start on go\nexec sleep 1000000\n",
+		"warm.conf": "start on time AFTER=\"started db\" DELAY=1s\ntask\nexec echo warm\n",
+	})
+	s.Initctl("emit", "go")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{Source{Durable: s.Path("durable"), Volatile: s.Path("volatile")}}, Logf: t.Logf}
+	go func() { done <- host.Run(ctx) }()
+	s.Await("the delay", func() bool { return s.Log("warm") == "warm\n" })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestKilledSource kills the process at many moments: what it emits at one
 // time comes once, and no more is left out than it was killed.
 func TestKilledSource(t *testing.T) {
@@ -104,15 +122,18 @@ func TestKilledSource(t *testing.T) {
 		return strings.Fields(string(text))
 	}
 	s.Await("the first", func() bool { return len(ticks("ticks")) > 0 && len(ticks("kept")) > 0 })
-	const kills = 20
-	for i, pid := 0, 0; i < kills; i++ {
+	kills, end := 0, time.Now()
+	if os.Getenv("ONSET_SOAK") != "" {
+		end = end.Add(time.Minute)
+	}
+	for pid := 0; kills < 20 || time.Now().Before(end); kills++ {
 		killed := pid
 		s.Await("the source", func() bool {
 			status := strings.TrimSpace(s.Initctl("status", "sources"))
 			pid, err = strconv.Atoi(status[strings.LastIndexByte(status, ' ')+1:])
 			return err == nil && pid != killed && strings.Contains(status, "start/running")
 		})
-		time.Sleep(time.Duration(i*37%400) * time.Millisecond) // anywhere in its work
+		time.Sleep(time.Duration(kills*37%400) * time.Millisecond) // anywhere in its work
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package timers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -407,4 +408,43 @@ func TestFullQueueIsToldOnce(t *testing.T) {
 	if n := len(p.said()); n != 101 {
 		t.Errorf("%d runs", n)
 	}
+}
+
+// remembering is an init that knows what happened to jobs.
+type remembering struct {
+	*sourcetest.Recorder
+	changes map[string]string // a job's, as Why has them
+}
+
+func (r remembering) Why(job string) (string, error) {
+	if text, ok := r.changes[job]; ok {
+		return text, nil
+	}
+	return "", errors.New("unknown job")
+}
+
+// TestEventsBeforeTheSource wants delays after events of jobs that were before
+// the source was there, if they are not long over.
+func TestEventsBeforeTheSource(t *testing.T) {
+	p := newPlayed(t, time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC))
+	p.run.init = remembering{p.rec, map[string]string{
+		"db": `[{"time":"2026-11-20T07:59:55.5Z","action":"ready","instance":"b"},{"time":"2026-11-20T07:59:50Z","action":"ready","instance":"a","causes":[]},
+			{"time":"2026-11-20T07:40:00Z","action":"rest","instance":"a"}]`,
+		"odd": "{",
+	}}
+	p.jobs = nil
+	for _, after := range []string{"started db", "started db INSTANCE=a", "started JOB=db a", "stopped db", "starting db", "started other", "started odd", "started db X=y", "started d*", "other db"} {
+		p.jobs = append(p.jobs, operand(`j AFTER="`+after+`" DELAY=30s`))
+	}
+	p.configure()
+	p.expect()
+	p.do("pass 1h")
+	p.expect("2026-11-20T08:00:20Z AFTER=started JOB=db a DELAY=30s", "2026-11-20T08:00:20Z AFTER=started db INSTANCE=a DELAY=30s", "2026-11-20T08:00:25.5Z AFTER=started db DELAY=30s")
+	p.do("event started JOB=db INSTANCE=b")
+	p.do("pass 1h")
+	p.expect("2026-11-20T09:00:30Z AFTER=started db DELAY=30s")
+	p.jobs = append(p.jobs, operand(`k AFTER="stopped db" DELAY=2h`))
+	p.jobs = append(p.jobs, operand(`k AFTER="stopped db" DELAY=139m30s`))
+	p.configure()
+	p.expect("2026-11-20T09:59:30Z AFTER=stopped db DELAY=139m30s late 30s")
 }

@@ -29,8 +29,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/godbus/dbus/v5"
-
 	"onset/core/control"
 	"onset/eventsources"
 )
@@ -168,7 +166,7 @@ func emitAndWait(ctx context.Context, init eventsources.Init, e eventsources.Eve
 		emit = init.EmitWait
 	}
 	err := emit(ctx, e)
-	if answer, ok := errors.AsType[dbus.Error](err); ok && answer.Name != control.ErrEventFailed {
+	if answer, ok := errors.AsType[*control.Error](err); ok && answer.Name != control.ErrEventFailed {
 		init.Logf("cannot emit %q %v: %v", e.Name, e.Env, err)
 	}
 }
