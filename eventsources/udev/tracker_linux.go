@@ -114,9 +114,9 @@ func (t *tracker) emit(ctx context.Context, u uevent) error {
 	return t.init.Emit(ctx, u.event(t.strip))
 }
 
-// compare tells the differences to what was found. No uevent up to seen is
-// needed then to tell what exists, but may yet tell what has gone or come since.
-// What udevd has not handled may be left to its messages.
+// compare tells the differences to what was found. Messages up to seen that say
+// no more than this will be repetitions. What udevd has not handled may be left
+// to its messages.
 func (t *tracker) compare(ctx context.Context, all []found, leave bool, seen uint64) error {
 	t.seen = seen
 	exists := map[string]bool{}

@@ -161,6 +161,8 @@ func (r *run) serve(ctx context.Context) error {
 		process: {Fd: int32(r.udevd.process), Events: unix.POLLIN}, messages: {Fd: int32(r.monitor.fd), Events: unix.POLLIN}}
 	timeout := -1
 	switch {
+	case r.lost:
+		timeout = 0 // there may be nothing left to read before the look at what exists
 	case r.udevd.asks > 0:
 		timeout = again
 	case r.udevd.runs && r.udevd.process < 0:
@@ -177,7 +179,7 @@ func (r *run) serve(ctx context.Context) error {
 		}
 	}
 	another := fds[notify].Revents != 0 && r.udevd.changed() || fds[process].Revents != 0
-	if another || n == 0 {
+	if another || n == 0 && !r.lost {
 		r.udevd.look()
 		switch {
 		case r.group() != r.monitor.group:
@@ -186,7 +188,7 @@ func (r *run) serve(ctx context.Context) error {
 			return r.rescan(ctx, false)
 		}
 	}
-	if fds[messages].Revents != 0 {
+	if fds[messages].Revents != 0 || r.lost {
 		_, err = r.read(ctx)
 		return err
 	}
