@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -52,16 +53,7 @@ func TestExamples(t *testing.T) {
 	s := sourcetest.NewSession(t, jobs)
 	clock := newFakeClock(time.Date(2026, 11, 20, 4, 0, 0, 0, time.Local)) // a Friday
 	source := faked{Source{Durable: s.Path("durable"), Volatile: s.Path("volatile")}, clock}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{source}, Logf: t.Logf}
-	go func() { done <- host.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	defer serve(t, s, source)()
 	next := func(job string) string {
 		for line := range strings.Lines(s.Initctl("facts")) {
 			if fields := strings.SplitN(line, " NEXT=", 2); strings.HasPrefix(line, "timer JOB="+job+" ") && len(fields) == 2 {
@@ -86,21 +78,43 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// TestJobStartedBeforeTheSource wants a delay after it all the same.
+// serve runs a source for a session until the function it returns is called,
+// which returns the lines of its log.
+func serve(t *testing.T, s *sourcetest.Session, source eventsources.Source) (end func() []string) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	var lines []string
+	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{source}, Logf: func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		lines = append(lines, fmt.Sprintf(format, args...))
+	}}
+	done := make(chan error, 1)
+	go func() { done <- host.Run(ctx) }()
+	return sync.OnceValue(func() []string {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		return lines
+	})
+}
+
+// TestJobStartedBeforeTheSource wants a delay after it all the same, and
+// nothing said of a job that fails, since init says it.
 func TestJobStartedBeforeTheSource(t *testing.T) {
 	s := sourcetest.NewSession(t, map[string]string{
 		"db.conf":   "start on go\nexec sleep 1000000\n",
 		"warm.conf": "start on time AFTER=\"started db\" DELAY=1s\ntask\nexec echo warm\n",
+		"bad.conf":  "start on time EVERY=1s\ntask\nexec sh -c 'echo ran; exit 1'\n",
 	})
 	s.Initctl("emit", "go")
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{Source{Durable: s.Path("durable"), Volatile: s.Path("volatile")}}, Logf: t.Logf}
-	go func() { done <- host.Run(ctx) }()
+	end := serve(t, s, Source{Durable: s.Path("durable"), Volatile: s.Path("volatile")})
+	defer end()
 	s.Await("the delay", func() bool { return s.Log("warm") == "warm\n" })
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
+	s.Await("the end of a job that fails", func() bool { return strings.Count(s.Log("bad"), "ran\n") >= 2 })
+	if lines := end(); len(lines) > 0 {
+		t.Errorf("log: %q", lines)
 	}
 }
 
