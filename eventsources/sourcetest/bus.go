@@ -22,14 +22,14 @@ const openBus = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Confi
 type Bus struct {
 	Address string
 
-	t      *testing.T
+	t      testing.TB
 	config string
 	cmd    *exec.Cmd
 }
 
 // NewBus starts a message bus, which ends with the test. Without dbus-daemon
 // the test is skipped.
-func NewBus(t *testing.T) *Bus {
+func NewBus(t testing.TB) *Bus {
 	t.Helper()
 	if _, err := exec.LookPath("dbus-daemon"); err != nil {
 		t.Skip("there is no dbus-daemon here")
