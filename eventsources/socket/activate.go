@@ -212,7 +212,6 @@ func (r *run) free(s *socket) {
 	case s.state == full, s.state == resting && s.idle > 0:
 		r.arm(s)
 	case s.state == taken:
-		unix.SetNonblock(s.fd, false) // the job may have changed that for all
 		r.again(s)
 	}
 	s.idle = 0

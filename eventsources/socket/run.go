@@ -29,6 +29,8 @@ type run struct {
 	warned  map[string]bool
 	sockets map[string]*socket // by the key of the spec
 	begun   bool
+	// toldKept: that init keeps no more.
+	toldKept bool
 
 	number atomic.Int64 // of the last connection
 
@@ -185,17 +187,19 @@ func (r *run) openAll() (opened bool) {
 	return opened
 }
 
-// raiseLimit sees to it that there can be so many sockets, as far as it may.
+// raiseLimit sees to it that there can be so many sockets, as far as it may. The
+// host has a copy of each, with its fact.
 func raiseLimit(sockets int) {
 	const others = 1000
-	need := uint64(sockets) + others
+	need := 2*uint64(sockets) + others
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil && uint64(limit.Cur) < need {
 		unix.Setrlimit(unix.RLIMIT_NOFILE, newLimit(need, uint64(limit.Max)))
 	}
 }
 
-// open gets a socket from before, or binds it, and has it polled.
+// open gets a socket from before, or binds it, and has it polled. Flags of a
+// socket are not touched later: a job that has it would be surprised.
 func (r *run) open(s *socket) error {
 	h, ok := r.store.take(s.spec)
 	if !ok {
@@ -205,10 +209,9 @@ func (r *run) open(s *socket) error {
 		}
 		h.fd = fd
 		if err := r.store.keep(s.spec, fd); err != nil {
-			r.init.Logf("socket %s will not outlive this process: %v", s.address(), err)
+			r.unkept(s, err)
 		}
 	}
-	unix.SetNonblock(h.fd, s.accept)
 	if h.file == nil && !s.accept {
 		h.file = os.NewFile(uintptr(h.fd), s.address())
 	}
@@ -218,6 +221,18 @@ func (r *run) open(s *socket) error {
 	r.byFD[h.fd] = s
 	r.arm(s)
 	return nil
+}
+
+// unkept tells that a socket will not outlive this process; once if it is one of
+// many.
+func (r *run) unkept(s *socket, err error) {
+	if errors.Is(err, errKept) {
+		if r.toldKept {
+			return
+		}
+		r.toldKept = true
+	}
+	r.init.Logf("Socket %s in %s will not outlive onset-sources: %v", s.address(), s.jobs[0], err)
 }
 
 // failed tells why a socket cannot be, once; look is to find out who has the

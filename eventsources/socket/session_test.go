@@ -332,9 +332,7 @@ func TestNoConnectionIsLost(t *testing.T) {
 	close(numbers)
 	all.Wait()
 	t.Logf("%d connections; %v", n, counts)
-	if w.pid("sources") == 0 {
-		t.Error("the source does not run")
-	}
+	w.Await("the source", func() bool { return w.pid("sources") != 0 })
 }
 
 func isClosed(c chan struct{}) bool {

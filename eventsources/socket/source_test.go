@@ -403,6 +403,10 @@ func TestStates(t *testing.T) {
 	f.answers <- nil
 	f.await("wait socket")
 	f.answers <- nil
+	file := f.files["PROTO=unix SOCKET_PATH="+path+" PATH="+path]
+	if flags, err := unix.FcntlInt(file.Fd(), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+		t.Errorf("the flag that the job set is gone: %#x, %v", flags, err)
+	}
 }
 
 // TestPace wants starts that lead nowhere to be rare, and told of once.

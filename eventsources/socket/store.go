@@ -19,7 +19,10 @@ const storePrefix = "socket."
 const (
 	firstFile = 3               // SD_LISTEN_FDS_START
 	storeWait = 5 * time.Second // for room in the socket of notifications
+	maxKept   = 256             // what init keeps of a job
 )
+
+var errKept = fmt.Errorf("init keeps no more than %d", maxKept)
 
 // handle is a descriptor, and the file that owns it, if init gets it.
 type handle struct {
@@ -43,27 +46,27 @@ func (h handle) close() {
 type store struct {
 	mu   sync.Mutex
 	idle map[string]handle
+	kept map[string]bool // with init, by name
 	// address is where init hears of what to keep; empty: nobody keeps anything.
 	address string
 }
 
 // newStore takes the descriptors out of the environment.
 func newStore() *store {
-	st := &store{idle: map[string]handle{}}
+	st := &store{idle: map[string]handle{}, kept: map[string]bool{}, address: os.Getenv("NOTIFY_SOCKET")}
 	count, _ := strconv.Atoi(os.Getenv("LISTEN_FDS"))
 	if os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
 		names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
 		for i := range min(count, len(names)) {
 			unix.CloseOnExec(firstFile + i)
 			if strings.HasPrefix(names[i], storePrefix) {
-				st.idle[names[i]] = handle{fd: firstFile + i}
+				st.idle[names[i]], st.kept[names[i]] = handle{fd: firstFile + i}, true
 			}
 		}
 		for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
 			os.Unsetenv(name)
 		}
 	}
-	st.address = os.Getenv("NOTIFY_SOCKET")
 	return st
 }
 
@@ -91,18 +94,36 @@ func (st *store) leave(s *spec, h handle) {
 	st.idle[storeName(s)] = h
 }
 
-// keep has init keep a socket.
+// keep has init keep a socket, if it keeps any.
 func (st *store) keep(s *spec, fd int) error {
-	return st.send("FDSTORE=1\nFDNAME="+storeName(s), unix.UnixRights(fd))
-}
-
-// drop has init keep a socket no more.
-func (st *store) drop(name string) { st.send("FDSTOREREMOVE=1\nFDNAME="+name, nil) }
-
-func (st *store) send(text string, rights []byte) error {
+	name := storeName(s)
 	if st.address == "" {
 		return nil
 	}
+	st.mu.Lock()
+	full := len(st.kept) >= maxKept
+	if !full {
+		st.kept[name] = true
+	}
+	st.mu.Unlock()
+	if full {
+		return errKept
+	}
+	return st.send("FDSTORE=1\nFDNAME="+name, unix.UnixRights(fd))
+}
+
+// drop has init keep a socket no more.
+func (st *store) drop(name string) {
+	st.mu.Lock()
+	kept := st.kept[name]
+	delete(st.kept, name)
+	st.mu.Unlock()
+	if kept {
+		st.send("FDSTOREREMOVE=1\nFDNAME="+name, nil)
+	}
+}
+
+func (st *store) send(text string, rights []byte) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -118,15 +139,16 @@ func (st *store) send(text string, rights []byte) error {
 // closeIdle closes the sockets that no operand is about any more.
 func (st *store) closeIdle() {
 	st.mu.Lock()
-	defer st.mu.Unlock()
-	for name, h := range st.idle {
+	idle := st.idle
+	st.idle = map[string]handle{}
+	st.mu.Unlock()
+	for name, h := range idle {
 		if sa, err := unix.Getsockname(h.fd); err == nil {
 			removeSocket(sa)
 		}
 		h.close()
 		st.drop(name)
 	}
-	clear(st.idle)
 }
 
 // removeSocket removes the file of a socket.
