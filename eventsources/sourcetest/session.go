@@ -3,7 +3,6 @@ package sourcetest
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Session is the real init of a session, with its own jobs.
@@ -78,19 +79,20 @@ func build(t testing.TB) (dir string) {
 	return dir
 }
 
-// lifeline is open as long as this process lives, and its programs are needed.
-var lifeline io.Closer
-
 var programs = sync.OnceValues(func() (dir string, err error) {
 	dir, err = os.MkdirTemp("", "onset-programs")
 	if err != nil {
 		return "", err
 	}
-	remover := exec.Command("sh", "-c", `cat; rm -rf "$0"`, dir)
-	if lifeline, err = remover.StdinPipe(); err == nil {
-		err = remover.Start()
+	// The programs go when this process does, and with it the end of this pipe.
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return "", err
 	}
-	if err != nil {
+	remover := exec.Command("sh", "-c", `cat; rm -rf "$0"`, dir)
+	remover.Stdin = os.NewFile(uintptr(pipe[0]), "pipe")
+	remover.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not to die with this one's group
+	if err := remover.Start(); err != nil {
 		return "", err
 	}
 	cmd := exec.Command("go", "build", "-o", dir+"/", "onset/cmd/init", "onset/cmd/initctl")
