@@ -2,6 +2,8 @@ package power
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -115,22 +117,11 @@ func TestRealAcpid(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: only root may send what the kernel sends")
 	}
+	_, family, err := openNotifications(t.Context())
+	if err != nil {
+		t.Skipf("SKIPPED: %v", err)
+	}
 	dir := t.TempDir()
-	s, err := openSocket(t.Context(), unix.NETLINK_GENERIC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.file.Write(askFamily(acpiFamily)); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := s.receive()
-	if err != nil {
-		t.Fatal(err)
-	}
-	kind, group := parseFamily(answer, acpiGroup)
-	if group == 0 {
-		t.Skip("SKIPPED: the kernel has no notifications of ACPI here")
-	}
 	cmd := exec.Command(path, "-f", "-n", "-s", dir+"/acpid", "-c", dir, "-p", dir+"/pid")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Start(); err != nil {
@@ -138,21 +129,12 @@ func TestRealAcpid(t *testing.T) {
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	conn := dialUnix(t, dir+"/acpid")
-	m := notice("button/power", "LNXPWRBN:00", 0x80, 7)
-	m[4], m[5] = byte(kind), byte(kind>>8)
 	init := &sourcetest.Recorder{}
 	r := &run{init: init, heard: make(chan news)}
 	go r.readAcpid(t.Context(), conn)
 	var tell news
 	for tell == nil { // acpid may not have taken the connection yet
-		var fault error
-		err = s.conn.Write(func(fd uintptr) bool {
-			fault = unix.Sendto(int(fd), m, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (group - 1)})
-			return true
-		})
-		if err != nil || fault != nil {
-			t.Fatal(err, fault)
-		}
+		sendNotice(t, family)
 		select {
 		case tell = <-r.heard:
 		case <-time.After(100 * time.Millisecond):
@@ -174,5 +156,32 @@ func dialUnix(t *testing.T, path string) net.Conn {
 		if time.Now().After(end) {
 			t.Fatal(err)
 		}
+	}
+}
+
+// sendNotice sends a notification of the power button to all who listen.
+func sendNotice(t *testing.T, family uint16) {
+	t.Helper()
+	s, err := openSocket(t.Context(), unix.NETLINK_GENERIC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.file.Close()
+	if _, err := s.file.Write(askFamily(acpiFamily)); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := s.receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, group := parseFamily(answer, acpiGroup)
+	m := notice("button/power", "LNXPWRBN:00", 0x80, 7)
+	binary.NativeEndian.PutUint16(m[4:], family)
+	var fault error
+	err = s.conn.Control(func(fd uintptr) {
+		fault = unix.Sendto(int(fd), m, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (group - 1)})
+	})
+	if err = errors.Join(err, fault); err != nil {
+		t.Fatal(err)
 	}
 }
