@@ -153,7 +153,7 @@ func TestExamples(t *testing.T) {
 		if err := conn.Emit("/player", "org.example.Player.Started", "Song", uint32(3)); err != nil {
 			t.Fatal(err)
 		}
-		return s.Log("song-Song") == "Song, track 3\n"
+		return strings.HasPrefix(s.Log("song-Song"), "Song, track 3\n") // as often as it was sung
 	})
 }
 

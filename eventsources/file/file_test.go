@@ -31,7 +31,7 @@ func on(operands ...string) (list []eventsources.Condition) {
 type world struct {
 	sourcetest.Recorder
 	t        *testing.T
-	dir      string
+	dir, end string // end is for saying that all was told, and comes after dir in any order
 	operands []string
 	lines    []string
 	rounds   int
@@ -42,7 +42,10 @@ func newWorld(t *testing.T, operands ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, dir: dir, operands: operands}
+	w := &world{t: t, dir: dir + "/a", end: dir + "/b", operands: operands}
+	w.do("mkdir .")
+	w.do("mkdir ../b")
+	return w
 }
 
 // run starts the source, which ends with the test.
@@ -64,12 +67,11 @@ func (w *world) run() {
 func (w *world) set(operands ...string) {
 	w.t.Helper()
 	w.rounds++
-	mark := fmt.Sprintf("%s/.end/set%d", w.dir, w.rounds)
-	w.do("mkdir .end")
+	mark := fmt.Sprintf("%s/set%d", w.end, w.rounds)
 	if err := os.WriteFile(mark, nil, 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	list := on(append(operands, "FILE=D/.end/*", "FILE="+mark)...)
+	list := on(append(operands, "FILE="+w.end+"/*", "FILE="+mark)...)
 	for _, c := range list {
 		for i, arg := range c.Operand.Args {
 			c.Operand.Args[i] = strings.ReplaceAll(arg, "D/", w.dir+"/")
@@ -129,7 +131,7 @@ func (w *world) do(words string) {
 // settle waits until all that was done has been told, and returns what was told.
 func (w *world) settle(atLeast int) (told []string) {
 	w.t.Helper()
-	ours := func(l string) bool { return strings.Contains(l, "/.end/") }
+	ours := func(l string) bool { return strings.Contains(l, w.end) }
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		w.lines = append(w.lines, w.Take()...)
 		if told = slices.DeleteFunc(slices.Clone(w.lines), ours); len(told) >= atLeast || time.Now().After(end) {
@@ -137,11 +139,11 @@ func (w *world) settle(atLeast int) (told []string) {
 		}
 	}
 	w.rounds++
-	mark := fmt.Sprintf("%s/.end/%d", w.dir, w.rounds)
+	mark := fmt.Sprintf("%s/%d", w.end, w.rounds)
 	if err := os.WriteFile(mark, []byte("x"), 0o644); err != nil {
 		w.t.Fatal(err)
 	}
-	start := "emit file FILE=" + w.dir + "/.end/* EVENT="
+	start := "emit file FILE=" + w.end + "/* EVENT="
 	w.await(start+"create MATCH="+mark, start+"modify MATCH="+mark)
 	told = slices.DeleteFunc(w.lines, ours)
 	for i := range told {
@@ -354,6 +356,36 @@ func TestJobsComeAndGo(t *testing.T) {
 	w.set("FILE=D/f")
 	w.do("write f")
 	w.expect("the end of one", "file FILE=D/f EVENT=modify")
+}
+
+// TestSeenForAnother wants a file that is found when another operand comes to
+// be told to who waited for it, before the kernel tells of it.
+func TestSeenForAnother(t *testing.T) {
+	n, err := newNotifier()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.close()
+	w := newWorld(t)
+	tr := newTracker(t.Context(), w, n)
+	set := func(operands ...string) {
+		for i := range operands {
+			operands[i] = strings.ReplaceAll(operands[i], "D/", w.dir+"/")
+		}
+		tr.setOperands(operandsOf(on(operands...), false, "", tr.warn))
+	}
+	set("FILE=D//f EVENT=create", "FILE=D/ EVENT=modify")
+	w.do("write f")
+	set("FILE=D//f EVENT=create", "FILE=D/ EVENT=modify", "FILE=D/* EVENT=create", "FILE=D/f EVENT=create")
+	got := w.Take()
+	slices.Sort(got)
+	want := []string{"emit file FILE=D/ EVENT=modify MATCH=D/f", "emit file FILE=D/* EVENT=create MATCH=D/f", "emit file FILE=D//f EVENT=create", "emit file FILE=D/f EVENT=create"}
+	for i := range want {
+		want[i] = strings.ReplaceAll(want[i], "D/", w.dir+"/")
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("told\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }
 
 func TestOperands(t *testing.T) {

@@ -107,7 +107,6 @@ func limited(t *testing.T) {
 		operands = append(operands, fmt.Sprintf("FILE=D/%d/f", i))
 	}
 	w := newWorld(t, operands...)
-	w.do("mkdir .end")
 	for i := range 30 {
 		w.do(fmt.Sprintf("mkdir %d", i))
 	}

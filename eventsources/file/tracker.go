@@ -93,7 +93,7 @@ func (t *tracker) setOperands(next map[string]*operand) {
 		}
 		o.wants, o.fact, o.jobs, o.someOf = next[file].wants, next[file].fact, next[file].jobs, next[file].someOf
 		if announce || o.fact && !fact {
-			t.present(d, o, announce)
+			t.present(d, o, d.knownTo(o), announce)
 		}
 	}
 }

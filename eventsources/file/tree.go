@@ -197,23 +197,25 @@ func (t *tracker) plant(o *operand) {
 		t.enter(top, false)
 		return
 	}
+	known := d.knownTo(o)
 	if o.asDir || o.isGlob() {
 		names = d.names()
 	}
 	for _, name := range names {
-		if d.known[name] == nil && d.interests(name) {
-			if e := look(filepath.Join(d.path, name)); e != nil {
-				t.know(d, name, e)
-			}
+		if d.known[name] != nil || !d.interests(name) {
+			continue
+		}
+		if e := look(filepath.Join(d.path, name)); e != nil { // it may be news to others
+			t.appear(d, name, e, !o.asDir || len(d.whole) > 1)
 		}
 	}
-	t.present(d, o, true)
+	t.present(d, o, known, true)
 }
 
-// present tells an operand of what there is: the facts, and the event create if
-// announce is set.
-func (t *tracker) present(d *directory, o *operand, announce bool) {
-	t.each(d, o, func(match string) {
+// present tells an operand of what there is by these names: the facts, and the
+// event create if announce is set.
+func (t *tracker) present(d *directory, o *operand, names []string, announce bool) {
+	t.each(d, o, names, func(match string) {
 		t.hold(o, match, true)
 		if announce {
 			t.tell(o, create, match)
@@ -221,8 +223,8 @@ func (t *tracker) present(d *directory, o *operand, announce bool) {
 	})
 }
 
-// each calls f with all that is there of an operand.
-func (t *tracker) each(d *directory, o *operand, f func(match string)) {
+// each calls f with what is there of an operand by these names.
+func (t *tracker) each(d *directory, o *operand, names []string, f func(match string)) {
 	if !d.entered {
 		return
 	}
@@ -230,7 +232,7 @@ func (t *tracker) each(d *directory, o *operand, f func(match string)) {
 		f("")
 		return
 	}
-	for _, name := range d.knownTo(o) {
+	for _, name := range names {
 		d.about(name, func(other *operand, match string) {
 			if other == o {
 				f(match)
@@ -271,5 +273,5 @@ func (t *tracker) uproot(o *operand) {
 
 // release ends the facts of an operand.
 func (t *tracker) release(d *directory, o *operand) {
-	t.each(d, o, func(match string) { t.hold(o, match, false) })
+	t.each(d, o, d.knownTo(o), func(match string) { t.hold(o, match, false) })
 }
