@@ -125,51 +125,9 @@ func route(t *testing.T, what byte, to, mask, gateway []byte) {
 
 var zeros = []byte{0, 0, 0, 0}
 
-// running is the source, and what it told.
-type running struct {
-	t     *testing.T
-	init  *sourcetest.Recorder
-	lines []string // since the last await
-}
-
-func runSource(t *testing.T) *running {
-	t.Helper()
-	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
-	r := &running{t: t, init: &sourcetest.Recorder{}}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- Source{}.Run(ctx, r.init) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	r.await("emit network-state-changed ")
-	return r
-}
-
-// await waits for a line that begins so, and returns all up to it.
-func (r *running) await(prefix string) []string {
-	r.t.Helper()
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(time.Millisecond) {
-		r.lines = append(r.lines, r.init.Take()...)
-		if i := slices.IndexFunc(r.lines, func(l string) bool { return strings.HasPrefix(l, prefix) }); i >= 0 {
-			before := slices.Clone(r.lines[:i+1])
-			r.lines = r.lines[i+1:]
-			return before
-		}
-		if time.Now().After(end) {
-			r.t.Fatalf("waited in vain for %q in\n%s\nfacts:\n%s", prefix, strings.Join(r.lines, "\n"), strings.Join(r.init.Facts(), "\n"))
-		}
-	}
-}
-
-func (r *running) online() bool { return slices.Contains(r.init.Facts(), "network-online") }
-
 func TestLinksOfTheKernel(t *testing.T) {
 	needRoot(t)
-	r := runSource(t)
+	r := runSource(t, noBus)
 	lo := create(t, "lo")
 	addAddress(t, lo, 127, 0, 7, 1)
 	r.await("fact net-device-up IFACE=" + lo + " INTERFACE=" + lo)
@@ -185,7 +143,7 @@ func TestLinksOfTheKernel(t *testing.T) {
 
 func TestOnlineOfTheKernel(t *testing.T) {
 	needRoot(t)
-	r := runSource(t)
+	r := runSource(t, noBus)
 	a := create(t, "epair")
 	b := strings.TrimSuffix(a, "a") + "b"
 	setUp(t, true, a, b)

@@ -46,9 +46,16 @@ type manager struct {
 	wifi    map[string]string // SSID by interface
 }
 
-// undecided reports whether it is about to know more.
+// full reports whether its connection reaches everything.
+func (m *manager) full() bool {
+	return m.primary && m.view.connectivity == "full" && strings.HasPrefix(m.view.state, "connected")
+}
+
+// undecided reports whether it is about to know more. A connection with the
+// connectivity "none" is one that it has not looked at.
 func (m *manager) undecided() bool {
-	return m.view.state == "connecting" || m.view.state == "disconnecting" || m.primary && m.view.connectivity == "unknown"
+	v := m.view
+	return v.state == "connecting" || v.state == "disconnecting" || m.primary && (v.connectivity == "unknown" || v.connectivity == "none")
 }
 
 // answerTime is what NetworkManager has to answer all questions; after it, and

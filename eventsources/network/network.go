@@ -57,8 +57,8 @@ func (Source) Concerns(c eventsources.Condition) bool {
 
 // busPatience is how long a bus may take to answer before the source begins
 // without it. It is below eventsources.Grace: the facts of a run that was
-// killed hold until this one has asserted them.
-const busPatience = 3 * time.Second
+// killed hold until this one has asserted them. Less in tests.
+var busPatience = 3 * time.Second
 
 // Run implements eventsources.Source.
 func (Source) Run(ctx context.Context, init eventsources.Init) error {

@@ -256,7 +256,7 @@ func (t *tracker) judge() (v view, online, doubt bool) {
 	case m == nil:
 		t.managed = false
 		return kernel, out, false
-	case m.primary && m.view.connectivity == "full":
+	case m.full():
 		return m.view, true, false
 	case m.startup && !t.late:
 		return t.view, keep, true

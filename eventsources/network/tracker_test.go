@@ -271,10 +271,15 @@ func TestRestartedNetworkManager(t *testing.T) {
 	starting.startup = true
 	limited := says("connected-site", "limited")
 	limited.startup = true
+	early := says("connected-global", "full")
+	early.startup, early.view.state = true, "disconnected"
+	unseen := says("connected-global", "none")
 	r.manager(nil)
 	r.manager(starting)
+	r.manager(early)
 	r.manager(limited)
-	r.manager(says("connected-global", "full"))
+	r.manager(unseen, strings.Replace(managed, "=full", "=none", 1))
+	r.manager(says("connected-global", "full"), managed)
 	if r.timer() != nil {
 		t.Error("it still waits")
 	}

@@ -1,5 +1,0 @@
-package network
-
-import "time"
-
-func init() { answerTime = 300 * time.Millisecond }
