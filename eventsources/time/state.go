@@ -1,13 +1,11 @@
 package timers
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,18 +30,19 @@ const header = "onset-timers 1"
 // Times are in nanoseconds; due is there by the wall clock too, for the next
 // boot.
 func encode(entries map[string]*entry, boot string, now moment) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %q %d\n", header, boot, now.run)
-	for _, key := range slices.Sorted(maps.Keys(entries)) {
-		e := entries[key]
+	b := fmt.Appendf(nil, "%s %q %d\n", header, boot, now.run)
+	for key, e := range entries {
 		var dueWall time.Time
 		if e.due != 0 {
 			dueWall = now.wallAt(e.due)
 		}
-		fmt.Fprintf(&b, "%d %d %d %d %d %t %q\n", e.ran, nanoseconds(e.ref), nanoseconds(e.last), e.due, nanoseconds(dueWall), e.gone, key)
+		for _, n := range []int64{int64(e.ran), nanoseconds(e.ref), nanoseconds(e.last), int64(e.due), nanoseconds(dueWall)} {
+			b = append(strconv.AppendInt(b, n, 10), ' ')
+		}
+		b = append(strconv.AppendBool(b, e.gone), ' ')
+		b = append(strconv.AppendQuote(b, key), '\n')
 	}
-	fmt.Fprintf(&b, "end %d\n", len(entries))
-	return b.Bytes()
+	return fmt.Appendf(b, "end %d\n", len(entries))
 }
 
 func nanoseconds(t time.Time) int64 {
