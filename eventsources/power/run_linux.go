@@ -21,6 +21,7 @@ import (
 const (
 	acpidSocket = "/run/acpid.socket"
 	dialTime    = time.Minute // between attempts, if no job starts meanwhile
+	redialTime  = time.Second // after a connection that was lost, likewise
 	lookTime    = time.Minute // between looks at batteries that are used
 )
 
@@ -176,6 +177,7 @@ func (r *run) hearAcpid(ctx context.Context) {
 		conn, err := net.Dial("unix", r.at.acpid)
 		if err == nil {
 			r.readAcpid(ctx, conn)
+			pause(ctx, starts, redialTime)
 			continue
 		}
 		if errors.Is(err, os.ErrPermission) {
@@ -194,10 +196,13 @@ func (r *run) readAcpid(ctx context.Context, conn net.Conn) {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
+	for told := false; lines.Scan(); {
 		n, ok := parseLine(lines.Text())
 		if !ok {
-			r.init.Logf("cannot read acpid's line %q", lines.Text())
+			if !told {
+				r.init.Logf("cannot read acpid's line %q", lines.Text())
+			}
+			told = true
 			continue
 		}
 		now := time.Now()

@@ -38,7 +38,7 @@ type sleeper struct {
 	giveUp  <-chan time.Time // when a suspend is over of which nothing is heard
 	owner   string           // logind's name of the connection; empty while there is none
 	delay   *os.File         // that holds suspends up; nil if there is none
-	faulted bool             // told that suspends cannot be held up
+	faulted bool             // told that something is wrong with the bus or logind
 }
 
 // asleep is a suspend that is going on.
@@ -83,7 +83,7 @@ func (s *sleeper) serve(ctx context.Context, conn *dbus.Conn) {
 			dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, login)),
 		conn.AddMatchSignal(dbus.WithMatchSender(login), dbus.WithMatchInterface(manager), dbus.WithMatchMember("PrepareForSleep")))
 	if err != nil {
-		s.init.Logf("suspends are not noticed: %v", err)
+		s.fault("suspends are not noticed: %v", err)
 		return
 	}
 	var owner string
@@ -162,8 +162,13 @@ func (s *sleeper) inhibit(conn *dbus.Conn) {
 		unix.CloseOnExec(int(fd))
 		return
 	}
+	s.fault("suspends do not wait for jobs: %v", err)
+}
+
+// fault tells of what lasts, once.
+func (s *sleeper) fault(format string, args ...any) {
 	if !s.faulted {
-		s.init.Logf("suspends do not wait for jobs: %v", err)
+		s.init.Logf(format, args...)
 	}
 	s.faulted = true
 }

@@ -49,8 +49,10 @@ func (t *teller) notified(ctx context.Context, n notification, acpid bool, now t
 		return t.emit(ctx, strings.TrimPrefix(n.class, "button/")+"-button")
 	case n.class == "button/lid" && (n.notify == "open" || n.notify == "close"):
 		return t.setLid(ctx, n.notify == "open")
+	case n.class == "ac_adapter" || n.class == "battery":
+		return t.look(ctx)
 	}
-	return t.look(ctx)
+	return nil
 }
 
 // again reports whether a press was told already. ACPI's devices have a colon

@@ -344,10 +344,13 @@ func TestAcpid(t *testing.T) {
 		conn := connected(t, init, accepted)
 		fmt.Fprint(conn, "button/lid LID close\nbutton/power PB")
 		await(t, init, "emit acpi CLASS=button/lid DEVICE=LID NOTIFY=close")
-		fmt.Fprint(conn, "TN 00000080 00000000\nrubbish\n\nbutton/lid LID open\n")
+		fmt.Fprint(conn, "TN 00000080 00000000\nrubbish\n\nmore\nbutton/lid LID open\n")
 		lines := await(t, init, "emit lid-opened")
 		if !slices.Contains(lines, "emit power-button") || !slices.Contains(lines, `log cannot read acpid's line "rubbish"`) {
 			t.Errorf("round %d: %q", round, lines)
+		}
+		if n := strings.Count(strings.Join(lines, "\n"), "log "); n != 1 {
+			t.Errorf("round %d: %d lines of rubbish are told", round, n)
 		}
 		conn.Close()
 		l.Close()
