@@ -1,11 +1,8 @@
 package suspend
 
 import (
-	"errors"
-	"os"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestChoose(t *testing.T) {
@@ -29,32 +26,4 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-}
-
-func TestSlept(t *testing.T) {
-	for d, want := range map[time.Duration]string{0: "SLEPT=0", -time.Hour: "SLEPT=0", 1499 * time.Millisecond: "SLEPT=1", time.Hour: "SLEPT=3600"} {
-		if got := Slept(d); got != want {
-			t.Errorf("%v: %s", d, got)
-		}
-	}
-}
-
-func TestOneLock(t *testing.T) {
-	if _, err := os.Stat(stateFile); err != nil {
-		t.Skipf("SKIPPED: this kernel cannot suspend: %v", err)
-	}
-	first, err := Lock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Close()
-	if _, err := Lock(); !errors.Is(err, ErrBusy) {
-		t.Errorf("a second lock: %v", err)
-	}
-	first.Close()
-	second, err := Lock()
-	if err != nil {
-		t.Fatalf("after the first: %v", err)
-	}
-	second.Close()
 }
