@@ -1,6 +1,10 @@
 package timers
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // moment is a point in time on both clocks.
 type moment struct {
@@ -17,6 +21,25 @@ func (m moment) wallAt(run time.Duration) time.Time { return m.wall.Add(run - m.
 
 // runAt is the inverse of wallAt.
 func (m moment) runAt(wall time.Time) time.Duration { return m.run + wall.Sub(m.wall) }
+
+// read reads a clock of the kernel, of which none that is asked for is missing.
+func read(id int32) time.Duration {
+	var t unix.Timespec
+	unix.ClockGettime(id, &t)
+	return time.Duration(t.Nano())
+}
+
+// readBoth reads the clock on the wall and another as if at once: again where
+// much time went by meanwhile.
+func readBoth(other int32) (m moment) {
+	for range 5 {
+		m.run, m.wall = read(other), time.Unix(0, int64(read(unix.CLOCK_REALTIME)))
+		if read(other)-m.run < time.Millisecond {
+			break
+		}
+	}
+	return m
+}
 
 // clock is the time, and an alarm.
 type clock interface {

@@ -36,8 +36,8 @@ func newClock() (clock, error) {
 		c.close()
 		return nil, err
 	}
-	go c.read(c.alarm, nil)
-	go c.read(c.steps, c.watchSteps)
+	go c.hear(c.alarm, nil)
+	go c.hear(c.steps, c.watchSteps)
 	return c, nil
 }
 
@@ -59,8 +59,8 @@ func withFile(file *os.File, f func(fd int) error) error {
 	return errors.Join(err, err2)
 }
 
-// read rings whenever a timer has expired or was cancelled, until it is closed.
-func (c *kernelClock) read(file *os.File, cancelled func() error) {
+// hear rings whenever a timer has expired or was cancelled, until it is closed.
+func (c *kernelClock) hear(file *os.File, cancelled func() error) {
 	var b [8]byte
 	for {
 		_, err := file.Read(b[:])
@@ -77,12 +77,7 @@ func (c *kernelClock) read(file *os.File, cancelled func() error) {
 	}
 }
 
-func (c *kernelClock) now() moment {
-	var wall, run unix.Timespec
-	unix.ClockGettime(unix.CLOCK_REALTIME, &wall)
-	unix.ClockGettime(unix.CLOCK_BOOTTIME, &run)
-	return moment{time.Unix(wall.Unix()), time.Duration(run.Nano())}
-}
+func (c *kernelClock) now() moment { return readBoth(unix.CLOCK_BOOTTIME) }
 
 func (c *kernelClock) set(at time.Duration) {
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(max(int64(at), 1))}

@@ -29,11 +29,7 @@ func newClock() (clock, error) {
 	return c, nil
 }
 
-func (c *plainClock) now() moment {
-	var run unix.Timespec
-	unix.ClockGettime(unix.CLOCK_MONOTONIC, &run)
-	return moment{time.Now().Round(0), time.Duration(run.Nano())}
-}
+func (c *plainClock) now() moment { return readBoth(unix.CLOCK_MONOTONIC) }
 
 func (c *plainClock) set(at time.Duration) { c.timer.Reset(min(at-c.now().run, look)) }
 

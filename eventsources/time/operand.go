@@ -59,6 +59,8 @@ var variables = map[string]func(s *spec, value string, find zones) error{
 		s.kind = at
 		if s.at, err = time.Parse(time.RFC3339, v); err != nil {
 			err = errors.New("it is not as 2027-01-31T23:59:59Z or with +01:00 in place of Z")
+		} else if y := s.at.UTC().Year(); y < 1970 || y > 2250 {
+			err = errors.New("it is too far") // for 64 bits of nanoseconds
 		}
 		return err
 	},

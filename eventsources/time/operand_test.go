@@ -11,7 +11,7 @@ import (
 func TestOperandsAreRefused(t *testing.T) {
 	for _, args := range []string{"", "EVERY=0", "EVERY=", "EVERY=1.5h", "EVERY=-1m", "EVERY=1m 5", "EVERY=1y", "EVERY=999999999w", "EVERY=99999999999999999999",
 		"EVERY=h", "EVERY=1m EVERY=2m", "EVERY=1m AT=2027-01-01T00:00:00Z", "COUNT=1", "EVERY=1m COUNT=0", "EVERY=1m COUNT=x", "EVERY=1m COUNT=-1",
-		"EVERY=1m PERSISTENT=maybe", "EVERY=1m OVERLAP=run", "EVERY=1m DELAY=1s", "EVERY=1m TZ=UTC", "EVERY!=1m", "AT=tomorrow", "AT=2027-01-01",
+		"EVERY=1m PERSISTENT=maybe", "EVERY=1m OVERLAP=run", "EVERY=1m DELAY=1s", "EVERY=1m TZ=UTC", "EVERY!=1m", "AT=tomorrow", "AT=2251-01-01T00:00:00Z", "AT=1969-12-31T00:00:00Z", "AT=2027-01-01",
 		"AFTER=", "AFTER=time", "AFTER='\"a'", "EVERY=$X", "EVERY=1m WHAT=1", "CRON='* * *'", "AFTER='a [b]'", "CRON=@daily TZ=Mars/Olympus"} {
 		words, err := splitWords(args)
 		if err != nil {

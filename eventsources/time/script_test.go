@@ -185,6 +185,11 @@ var scripts = []struct{ why, from, script string }{
 		off 4h
 		> 2026-11-20T13:00:00Z AT=2026-11-20T13:00:00Z PERSISTENT=yes late 3h0m0s
 		off 1h`},
+	{"AT as late as can be", "2026-11-20T12:00:00Z", `
+		job a AT=2250-12-31T23:59:59Z JITTER=1h
+		job b EVERY=36600d JITTER=36600d
+		set -20700d
+		pass 1d`},
 	{"AT that the clock jumps over", "2026-11-20T12:00:00Z", `
 		job a AT=2026-11-20T13:00:00Z
 		job b AT=2026-11-20T16:00:00Z

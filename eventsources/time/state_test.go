@@ -150,3 +150,21 @@ func TestFolderThatComesLater(t *testing.T) {
 	p.do("pass 2m")
 	p.expect(fmt.Sprintf("%s CRON=0 4 * * * PERSISTENT=yes late %v", "2026-11-22T04:00:00Z", 32*time.Hour+time.Minute))
 }
+
+func TestFolders(t *testing.T) {
+	for _, c := range []struct{ session, home, state, runtime, want string }{
+		{"", "/home/u", "/s", "/r", volatileFolder + "/timers " + durableFolder + "/timers"},
+		{"unix:abstract=/com/ubuntu/upstart-session/1000/77", "/home/u", "", "/run/user/1000", "/run/user/1000/onset/timers.77 /home/u/.local/state/onset/timers"},
+		{"unix:path=/run/user/1000/upstart/77.socket", "/home/u", "/s", "relative", "/s/onset/timers.77 /s/onset/timers"},
+		{"unix:path=/x/77.socket,guid=1", "", "", "/r", "/r/onset/timers.77 /r/onset/timers"},
+	} {
+		t.Setenv("UPSTART_SESSION", c.session)
+		t.Setenv("HOME", c.home)
+		t.Setenv("XDG_STATE_HOME", c.state)
+		t.Setenv("XDG_RUNTIME_DIR", c.runtime)
+		stores := Source{}.stores()
+		if got := stores[volatile].path + " " + stores[durable].path; got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}

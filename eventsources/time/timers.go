@@ -19,6 +19,7 @@
 package timers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -102,32 +103,33 @@ func (s Source) runWith(ctx context.Context, init eventsources.Init, clock clock
 // stores are the files, of which the volatile one belongs to one init: a user
 // may have several sessions.
 func (s Source) stores() [2]*store {
-	session := os.Getenv("UPSTART_SESSION")
-	durable, volatile, name := durableFolder, volatileFolder, "timers"
-	if session != "" {
-		home, _ := os.UserHomeDir()
-		durable = filepath.Join(directory("XDG_STATE_HOME", filepath.Join(home, ".local", "state")), "onset")
-		volatile = filepath.Join(directory("XDG_RUNTIME_DIR", filepath.Join(os.TempDir(), "onset-"+strconv.Itoa(os.Getuid()))), "onset")
+	name := "timers"
+	durable, volatile := durableFolder, volatileFolder
+	if session := os.Getenv("UPSTART_SESSION"); session != "" {
+		durable, volatile = userFolders()
 		name += "." + sessionName(session)
 	}
-	if s.Durable != "" {
-		durable = s.Durable
-	}
-	if s.Volatile != "" {
-		volatile = s.Volatile
-	}
+	durable, volatile = cmp.Or(s.Durable, durable), cmp.Or(s.Volatile, volatile)
 	return [2]*store{
 		{path: filepath.Join(volatile, name), entries: map[string]*entry{}},
 		{path: filepath.Join(durable, "timers"), entries: map[string]*entry{}, durable: true},
 	}
 }
 
-// directory returns an absolute path in a variable, or another one.
-func directory(variable, otherwise string) string {
-	if dir := os.Getenv(variable); filepath.IsAbs(dir) {
-		return dir
+// userFolders are those of a user (XDG Base Directory Specification). What is
+// there of another boot is known by its header, so one can be the other.
+func userFolders() (durable, volatile string) {
+	durable, volatile = os.Getenv("XDG_STATE_HOME"), os.Getenv("XDG_RUNTIME_DIR")
+	if home := os.Getenv("HOME"); !filepath.IsAbs(durable) && filepath.IsAbs(home) {
+		durable = filepath.Join(home, ".local", "state")
 	}
-	return otherwise
+	if !filepath.IsAbs(volatile) {
+		volatile = durable
+	}
+	if !filepath.IsAbs(durable) {
+		durable = volatile
+	}
+	return filepath.Join(durable, "onset"), filepath.Join(volatile, "onset")
 }
 
 // sessionName is the end of a session's address: a process id on Linux.
