@@ -109,7 +109,7 @@ func layOnset(m *machine, l load) error {
 		m.write("etc/init/first.conf", "start on socket PROTO=inet ADDR=127.0.0.1 PORT=7\nconsole none\nexec /bench/first answer 3\n")
 	}
 	if l.event {
-		m.write("etc/init/heard.conf", "start on net-device-changed INTERFACE=lo\ntask\nconsole none\nexec "+service+" once\n")
+		m.write("etc/init/heard.conf", "start on net-device-changed INTERFACE=lo\ninstance $SEQNUM\ntask\nconsole none\nexec "+service+" once\n")
 	}
 	for i := range l.tasks {
 		m.write(fmt.Sprintf("etc/init/t%d.conf", i), "start on go\ntask\nconsole log\nexec /bench/say\n")

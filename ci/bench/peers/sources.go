@@ -93,7 +93,7 @@ func heard(classes, percentile int) func(*bench, peer) ([]float64, error) {
 			if values[i], err = ring(patient); err != nil {
 				return nil, err
 			}
-			time.Sleep(5 * time.Millisecond) // the job is to be at rest
+			time.Sleep(5 * time.Millisecond) // until all is at rest
 		}
 		slices.Sort(values)
 		return []float64{values[len(values)*percentile/100]}, nil
