@@ -34,7 +34,7 @@ var importRules = slices.Concat(LayerRules("./core", coreLayers), []Rule{
 		Reason: "control is plain values that any client may link"},
 	{From: "./core/... ./platform/...", To: "./eventsources/...", Tests: true,
 		Reason: "event sources are separate processes: init works without any"},
-	{From: "./eventsources/...", To: "./eventsources/... !./eventsources !./eventsources/sourcetest/... !./eventsources/msgbus/...", Tests: true,
+	{From: "./eventsources/...", To: "./eventsources/... !./eventsources !./eventsources/sourcetest/... !./eventsources/msgbus/... !./eventsources/kept/...", Tests: true,
 		Unless: sameSource, Reason: "event sources do not know each other"},
 	{From: "./eventsources/...", To: "./platform/linux/... ./platform/freebsd/...", Tests: true,
 		Reason: "the kernel back ends are init's own"},

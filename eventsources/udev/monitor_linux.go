@@ -4,8 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onset/eventsources/kept"
 )
 
 const maxMessage = 64 << 10 // bytes
@@ -21,6 +25,37 @@ type monitor struct {
 	control [128]byte
 }
 
+// keptName is that of the socket of a group with init.
+func (g group) keptName() string { return "udev." + strconv.Itoa(int(g)) }
+
+// takeOver returns the socket that init kept for the process before this one,
+// with what came meanwhile; one of the preferred group if there is a choice.
+func takeOver(preferred group) *monitor {
+	var m *monitor
+	for _, g := range []group{preferred, kernelGroup + udevGroup - preferred} {
+		if fd, ok := kept.Take(g.keptName()); ok && m == nil {
+			m = &monitor{group: g, fd: fd, buffer: make([]byte, maxMessage)}
+		} else if ok {
+			unix.Close(fd)
+			kept.Drop(g.keptName())
+		}
+	}
+	return m
+}
+
+// leftFor is how long a process lets the socket of the one before it fill up.
+const leftFor = time.Minute
+
+// A run that nothing concerns any more takes over no socket.
+func init() {
+	time.AfterFunc(leftFor, func() {
+		if m := takeOver(kernelGroup); m != nil {
+			m.close()
+		}
+	})
+}
+
+// listen makes a socket, and has init keep it.
 func listen(g group, room int) (*monitor, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
@@ -37,7 +72,12 @@ func listen(g group, room int) (*monitor, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("cannot listen for uevents: %w", err)
 	}
-	return &monitor{group: g, fd: fd, buffer: make([]byte, maxMessage)}, nil
+	m := &monitor{group: g, fd: fd, buffer: make([]byte, maxMessage)}
+	if err := kept.Keep(g.keptName(), fd); err != nil {
+		m.close()
+		return nil, fmt.Errorf("cannot have init keep a socket: %w", err)
+	}
+	return m, nil
 }
 
 // receive returns the variables of the next message, until it is called again.
@@ -82,4 +122,8 @@ func byRoot(control []byte) bool {
 	return false
 }
 
-func (m *monitor) close() { unix.Close(m.fd) }
+// close closes the socket, also where init keeps it.
+func (m *monitor) close() {
+	unix.Close(m.fd)
+	kept.Drop(m.group.keptName())
+}

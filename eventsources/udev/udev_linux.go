@@ -58,7 +58,10 @@ func (r *run) begin(ctx context.Context) (err error) {
 		return err
 	}
 	r.udevd.look()
-	if r.monitor, err = listen(r.group(), r.system.room); err != nil {
+	if r.monitor = takeOver(r.group()); r.monitor == nil {
+		r.monitor, err = listen(r.group(), r.system.room)
+	}
+	if err != nil {
 		return err
 	}
 	list, changed := r.init.Conditions()
@@ -77,6 +80,9 @@ func (r *run) begin(ctx context.Context) (err error) {
 	go r.await(waiting, changed, ended)
 	stop := r.stop
 	r.stop = func() { stop(); <-ended }
+	if r.group() != r.monitor.group {
+		return r.changeOver(ctx)
+	}
 	return nil
 }
 

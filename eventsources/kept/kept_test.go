@@ -1,0 +1,80 @@
+package kept
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// pretend changes what init is said to have told at the start.
+func pretend(t *testing.T, pid int, count, names, address string) {
+	before := environment
+	environment.pid, environment.count, environment.names, environment.address = strconv.Itoa(pid), count, names, address
+	t.Cleanup(func() { environment = before })
+}
+
+func TestInitIsTold(t *testing.T) {
+	address := filepath.Join(t.TempDir(), "notify")
+	init, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer init.Close()
+	pretend(t, os.Getpid(), "", "", address)
+	text, control := make([]byte, 100), make([]byte, 100)
+	for _, c := range []struct {
+		tell  func() error
+		want  string
+		files bool
+	}{
+		{func() error { return Keep("a.1", int(os.Stdin.Fd())) }, "FDSTORE=1\nFDNAME=a.1", true},
+		{func() error { return Drop("a.1") }, "FDSTOREREMOVE=1\nFDNAME=a.1", false},
+	} {
+		if err := c.tell(); err != nil {
+			t.Fatal(err)
+		}
+		n, rights, _, _, err := init.ReadMsgUnix(text, control)
+		if err != nil || string(text[:n]) != c.want || (rights > 0) != c.files {
+			t.Errorf("told %q, %d bytes of rights, %v", text[:n], rights, err)
+		}
+		if messages, _ := unix.ParseSocketControlMessage(control[:rights]); len(messages) > 0 {
+			files, _ := unix.ParseUnixRights(&messages[0])
+			for _, fd := range files {
+				unix.Close(fd)
+			}
+		}
+	}
+}
+
+func TestNobodyKeepsAnything(t *testing.T) {
+	pretend(t, os.Getpid(), "", "", "")
+	if err := Keep("a", 0); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEachIsTakenOnce(t *testing.T) {
+	for _, c := range []struct {
+		pid          int
+		count, names string
+		want         []int
+	}{
+		{os.Getpid(), "3", "b:a:a", []int{4, 5, -1}},
+		{os.Getpid(), "2", "b:a:a", []int{4, -1}},
+		{os.Getpid(), "3", "b", []int{-1}},
+		{os.Getpid(), "many", "a", []int{-1}},
+		{os.Getpid() + 1, "1", "a", []int{-1}},
+	} {
+		pretend(t, c.pid, c.count, c.names, "")
+		clear(taken)
+		for _, want := range c.want {
+			if fd, ok := Take("a"); fd != want || ok != (want >= 0) {
+				t.Errorf("%+v: took %d, %v, want %d", c, fd, ok, want)
+			}
+		}
+	}
+}
