@@ -22,8 +22,8 @@ const (
 	lastDelay  = time.Minute
 	calm       = time.Minute // after a run as long as that the delay is the first again
 
-	redial = 100 * time.Millisecond // before another connection
-	giveUp = 30 * time.Second
+	redial   = 100 * time.Millisecond // before another connection
+	patience = 30 * time.Second       // with an init that is not there
 
 	parting = time.Second // for init to answer at the end of the host
 )
@@ -44,7 +44,7 @@ type Host struct {
 	// conditions of all jobs are known, and whenever others run.
 	Running func(names []string)
 
-	grace, delay time.Duration // shorter in tests
+	grace, delay, giveUp time.Duration // shorter in tests
 }
 
 // hosting is a run of a host.
@@ -62,7 +62,7 @@ type hosting struct {
 // reached for 30 seconds.
 func (h *Host) Run(ctx context.Context) error {
 	if h.grace == 0 {
-		h.grace, h.delay = Grace, firstDelay
+		h.grace, h.delay, h.giveUp = Grace, firstDelay, patience
 	}
 	for _, name := range h.Named {
 		if !slices.ContainsFunc(h.Sources, func(s Source) bool { return s.Name() == name }) {
@@ -101,7 +101,7 @@ func (h *Host) Run(ctx context.Context) error {
 
 // connect connects to init, trying for a while.
 func (r *hosting) connect(ctx context.Context) (*conn, error) {
-	for end := time.Now().Add(giveUp); ; {
+	for end := time.Now().Add(r.giveUp); ; {
 		k, err := dial(ctx, r.Address)
 		switch {
 		case err == nil:

@@ -59,7 +59,7 @@ type started struct {
 func start(t *testing.T, init *sourcetest.Init, grace time.Duration, named []string, sources ...eventsources.Source) *started {
 	s := &started{done: make(chan error, 1)}
 	h := &eventsources.Host{Address: init.Address, Sources: sources, Named: named, Logf: s.Logf}
-	h.SetTimes(grace, time.Millisecond)
+	h.SetTimes(grace, time.Millisecond, long)
 	var ctx context.Context
 	ctx, s.end = context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -273,9 +273,10 @@ func TestFactsOutliveARun(t *testing.T) {
 		"panic":  func() error { panic("lost it") },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			init := sourcetest.NewInit(t)
 			runs, broken, flapped := 0, make(chan struct{}), make(chan bool, 1)
-			s := start(t, init, 50*time.Millisecond, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
+			s := start(t, init, 2*time.Second, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
 				if runs++; runs == 1 {
 					in.Hold([]eventsources.Fact{fact("x", "A=1"), fact("x", "A=2")})
 					<-broken
@@ -463,6 +464,15 @@ func TestNoInit(t *testing.T) {
 	h := &eventsources.Host{Address: "unix:path=" + t.TempDir() + "/none", Logf: t.Logf}
 	if err := h.Run(ctx); err != nil {
 		t.Errorf("stopped while it waits for init: %v", err)
+	}
+}
+
+// TestInitIsGone wants the host to end by itself when init does not come.
+func TestInitIsGone(t *testing.T) {
+	h := &eventsources.Host{Address: "unix:path=" + t.TempDir() + "/none", Logf: t.Logf}
+	h.SetTimes(long, long, 300*time.Millisecond)
+	if err := h.Run(context.Background()); !errors.Is(err, eventsources.ErrNoInit) {
+		t.Errorf("%v", err)
 	}
 }
 
