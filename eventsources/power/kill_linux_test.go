@@ -50,6 +50,11 @@ func TestKilled(t *testing.T) {
 		"awake.conf": "start on resumed\ntask\nexec echo awake\n",
 		"mains.conf": "while ac-power\nexec sleep 1000000\n",
 	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the source:\n%s", s.Log("sources"))
+		}
+	})
 	s.Initctl("emit", "go")
 	kill := func() {
 		t.Helper()

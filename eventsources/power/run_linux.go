@@ -21,7 +21,7 @@ import (
 const (
 	acpidSocket = "/run/acpid.socket"
 	dialTime    = time.Minute // between attempts, if no job starts meanwhile
-	redialTime  = time.Second // after a connection that was lost, likewise
+	redialTime  = time.Second // after what was lost, acpid or an input device
 	lookTime    = time.Minute // between looks at batteries that are used
 )
 
@@ -126,10 +126,6 @@ func (r *run) hearDevices(ctx context.Context) error {
 		return fmt.Errorf("cannot hear of devices: %w", err)
 	}
 	supplies := func(ctx context.Context, t *teller) error { return t.look(ctx) }
-	inputs := func(ctx context.Context, t *teller) error {
-		t.inputs.scan(ctx, r.input(ctx))
-		return t.lookAtLid(ctx)
-	}
 	go func() {
 		for {
 			b, err := s.receive()
@@ -141,7 +137,7 @@ func (r *run) hearDevices(ctx context.Context) error {
 				r.tell(ctx, supplies)
 			}
 			if err != nil || bytes.Contains(b, []byte("\x00SUBSYSTEM=input\x00")) {
-				r.tell(ctx, inputs)
+				r.tell(ctx, r.scan)
 			}
 		}
 	}()
@@ -210,12 +206,20 @@ func (r *run) readAcpid(ctx context.Context, conn net.Conn) {
 	}
 }
 
+// scan opens the input devices that are new.
+func (r *run) scan(ctx context.Context, t *teller) error {
+	t.inputs.scan(ctx, r.input(ctx))
+	return t.lookAtLid(ctx)
+}
+
 // input returns what takes what input devices give.
 func (r *run) input(ctx context.Context) func(*input, []byte) {
 	return func(d *input, b []byte) {
 		r.tell(ctx, func(ctx context.Context, t *teller) error {
 			if b == nil {
 				t.inputs.drop(d)
+				// One of the same name may have come already.
+				time.AfterFunc(redialTime, func() { r.tell(ctx, r.scan) })
 				return nil
 			}
 			for _, name := range d.take(b) {

@@ -56,8 +56,9 @@ func newLogin(t *testing.T, bus *sourcetest.Bus, most time.Duration, sleeping bo
 	return l
 }
 
-// Inhibit is logind's method.
-func (l *fakeLogin) Inhibit(what, who, why, mode string) (dbus.UnixFD, *dbus.Error) {
+// Inhibit is logind's method. It sends the answer itself, to close its copy of
+// the descriptor after that, and does not return.
+func (l *fakeLogin) Inhibit(call dbus.Message, what, who, why, mode string) (dbus.UnixFD, *dbus.Error) {
 	if what != "sleep" || mode != "delay" || who == "" || why == "" {
 		l.t.Errorf("asked for %q by %q, %q, %q", what, who, why, mode)
 	}
@@ -68,9 +69,13 @@ func (l *fakeLogin) Inhibit(what, who, why, mode string) (dbus.UnixFD, *dbus.Err
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		l.t.Error(err)
 	}
+	fd := dbus.UnixFD(ends[1])
+	l.conn.Send(&dbus.Message{Type: dbus.TypeMethodReply, Headers: map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldDestination: call.Headers[dbus.FieldSender], dbus.FieldReplySerial: dbus.MakeVariant(call.Serial()),
+		dbus.FieldSignature: dbus.MakeVariant(dbus.SignatureOf(fd))}, Body: []any{fd}}, nil)
+	unix.Close(ends[1])
 	l.taken <- os.NewFile(uintptr(ends[0]), "inhibitor")
-	time.AfterFunc(50*time.Millisecond, func() { unix.Close(ends[1]) }) // it was sent by then
-	return dbus.UnixFD(ends[1]), nil
+	select {}
 }
 
 // prepare is the signal PrepareForSleep.
@@ -89,7 +94,7 @@ func (l *fakeLogin) inhibitor() *os.File {
 	case f := <-l.taken:
 		l.t.Cleanup(func() { f.Close() })
 		return f
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		l.t.Fatal("no inhibitor is taken")
 		return nil
 	}

@@ -275,6 +275,14 @@ func TestInputs(t *testing.T) {
 	equal(t, await(t, init, "emit power-button"), "emit sleep-button", "emit power-button")
 	write(lid, event(typeSwitch, switchLid, 0))
 	equal(t, await(t, init, "emit lid-opened"), "fact lid-open", "emit lid-opened")
+	// A device goes, and another has its name at once.
+	if err := os.Remove(m.dir + "/dev/input/event0"); err != nil {
+		t.Fatal(err)
+	}
+	next := m.input("event0", keyboardKeys)
+	keyboard.Close()
+	write(next, event(typeKey, keyPower, 1))
+	equal(t, await(t, init, "emit power-button"), "emit power-button")
 }
 
 func TestBitmaps(t *testing.T) {
