@@ -20,6 +20,7 @@
 package devctl
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -42,5 +43,6 @@ func (Source) Concerns(c eventsources.Condition) bool {
 	if c.Fact {
 		return strings.HasSuffix(c.Operand.Name, "-device") || slices.Contains(otherFacts, c.Operand.Name)
 	}
-	return strings.Contains(c.Operand.Name, "-device-") || slices.Contains(otherEvents, c.Operand.Name)
+	_, verb, _ := strings.Cut(c.Operand.Name, "-device-")
+	return slices.Contains(slices.Collect(maps.Values(verbs)), verb) || slices.Contains(otherEvents, c.Operand.Name)
 }

@@ -33,16 +33,12 @@ func (d *device) env(action string) []string {
 	return append(env, d.more...)
 }
 
-// verbs are udev's actions that events have a word of their own for.
-var verbs = map[string]string{"add": "added", "remove": "removed", "change": "changed"}
+// verbs are what actions are called in names of events.
+var verbs = map[string]string{"add": "added", "remove": "removed", "change": "changed", "nomatch": "nomatch"}
 
 // event is what happened to it; more is said of this event only.
 func (d *device) event(action string, more ...string) eventsources.Event {
-	verb := verbs[action]
-	if verb == "" {
-		verb = action
-	}
-	return eventsources.Event{Name: clean(d.subsystem) + "-device-" + verb, Env: append(d.env(action), more...)}
+	return eventsources.Event{Name: clean(d.subsystem) + "-device-" + verbs[action], Env: append(d.env(action), more...)}
 }
 
 func (d *device) fact() eventsources.Fact {

@@ -334,7 +334,8 @@ func TestPathOfALoop(t *testing.T) {
 func TestConcerns(t *testing.T) {
 	for name, want := range map[string][2]bool{ // as an event, as a fact
 		"usb-device-added": {true, false}, "usb-device": {false, true}, "devctl": {true, false}, "acpi": {true, false},
-		"lid-open": {false, true}, "lid-opened": {true, false}, "started": {false, false}, "nginx": {false, false},
+		"lid-open": {false, true}, "lid-opened": {true, false}, "pci-device-nomatch": {true, false}, "net-device-up": {false, false}, "net-device-down": {false, false},
+		"started": {false, false}, "nginx": {false, false},
 	} {
 		for i, fact := range []bool{false, true} {
 			c := eventsources.Condition{Fact: fact, Operand: expr.Node{Name: name}}

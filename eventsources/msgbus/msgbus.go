@@ -57,7 +57,7 @@ type Client struct {
 	Signal func(m *dbus.Message)
 	// Serve has the connection until its context is done. An error ends it.
 	Serve func(conn *dbus.Conn) error
-	Logf  func(format string, args ...any)
+	Logf  func(format string, args ...any) // of Keep
 }
 
 // Once serves one connection, and returns why it ended.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"onset/eventsources/msgbus"
 )
 
 // Of NetworkManager's D-Bus API (its reference manual, "D-Bus API").
@@ -76,10 +78,10 @@ func watchManager(ctx context.Context, logf func(string, ...any), managers chan<
 		case <-ctx.Done():
 		}
 	}
+	b := &bus{changed: make(chan struct{}, 1), logf: logf, tell: tell}
+	client := msgbus.Client{Address: msgbus.System, Signal: b.signal, Serve: b.serve}
 	for delay := firstRetry; ctx.Err() == nil; delay = min(2*delay, lastRetry) {
-		if b, err := connect(ctx, logf); err == nil {
-			b.serve(ctx, tell)
-			b.conn.Close()
+		if client.Once(ctx) == msgbus.ErrGone {
 			delay = firstRetry
 		}
 		tell(nil)
@@ -94,11 +96,12 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// bus is a connection to the system bus.
+// bus is what is done with the system bus.
 type bus struct {
 	conn    *dbus.Conn
 	changed chan struct{} // capacity 1
 	logf    func(string, ...any)
+	tell    func(*manager)
 	failed  bool // it was told
 }
 
@@ -106,10 +109,10 @@ type bus struct {
 var interesting = []string{"State", "Connectivity", "Startup", "PrimaryConnection", "ActiveConnections",
 	"Id", "Type", "Devices", "ActiveAccessPoint"}
 
-// DeliverSignal implements dbus.SignalHandler.
-func (b *bus) DeliverSignal(_, name string, s *dbus.Signal) {
-	if name == "PropertiesChanged" && len(s.Body) > 1 {
-		props, _ := s.Body[1].(map[string]dbus.Variant)
+// signal takes a signal of the bus.
+func (b *bus) signal(m *dbus.Message) {
+	if msgbus.Text(m, dbus.FieldMember) == "PropertiesChanged" && len(m.Body) > 1 {
+		props, _ := m.Body[1].(map[string]dbus.Variant)
 		if !slices.ContainsFunc(interesting, func(key string) bool { _, ok := props[key]; return ok }) {
 			return
 		}
@@ -120,42 +123,26 @@ func (b *bus) DeliverSignal(_, name string, s *dbus.Signal) {
 	}
 }
 
-// connect connects to the system bus and asks for NetworkManager's signals.
-func connect(ctx context.Context, logf func(string, ...any)) (*bus, error) {
-	b := &bus{changed: make(chan struct{}, 1), logf: logf}
-	conn, err := dbus.ConnectSystemBus(dbus.WithSignalHandler(b), dbus.WithContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	b.conn = conn
-	matches := [][]dbus.MatchOption{{
-		dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, nmName),
-	}}
+// serve asks for NetworkManager's signals, and tells what it says until the
+// connection ends.
+func (b *bus) serve(conn *dbus.Conn) error {
+	b.conn, b.failed = conn, false
+	rules := map[string]string{msgbus.Rule("sender", msgbus.Driver, "member", "NameOwnerChanged", "arg0", nmName): ""}
 	for _, iface := range []string{nmName, nmActive, nmWifi} {
-		matches = append(matches, []dbus.MatchOption{
-			dbus.WithMatchSender(nmName), dbus.WithMatchMember("PropertiesChanged"), dbus.WithMatchArg(0, iface),
-		})
+		rules[msgbus.Rule("sender", nmName, "member", "PropertiesChanged", "arg0", iface)] = ""
 	}
-	for _, m := range matches {
-		if err := conn.AddMatchSignalContext(ctx, m...); err != nil {
-			conn.Close()
-			return nil, err
-		}
+	for _, err := range msgbus.Rules(conn, nil, rules) {
+		return err
 	}
-	return b, nil
-}
-
-// serve tells until the connection or the context ends.
-func (b *bus) serve(ctx context.Context, tell func(*manager)) {
 	for {
 		var again <-chan time.Time
-		m, err := b.read(ctx)
+		m, err := b.read(conn.Context())
 		switch {
 		case err == nil:
 			b.failed = false
-			tell(m)
-		case b.conn.Context().Err() != nil:
-			return
+			b.tell(m)
+		case conn.Context().Err() != nil:
+			return nil
 		default: // it may have changed meanwhile, or hang
 			if !b.failed && !isGone(err) {
 				b.failed = true
@@ -166,8 +153,8 @@ func (b *bus) serve(ctx context.Context, tell func(*manager)) {
 		select {
 		case <-b.changed:
 		case <-again:
-		case <-b.conn.Context().Done():
-			return
+		case <-conn.Context().Done():
+			return nil
 		}
 	}
 }

@@ -253,7 +253,7 @@ func TestOddNetworkManager(t *testing.T) {
 func TestInterestingProperties(t *testing.T) {
 	b := &bus{changed: make(chan struct{}, 1)}
 	tell := func(name string, body ...any) bool {
-		b.DeliverSignal("", name, &dbus.Signal{Body: body})
+		b.signal(&dbus.Message{Headers: map[dbus.HeaderField]dbus.Variant{dbus.FieldMember: dbus.MakeVariant(name)}, Body: body})
 		select {
 		case <-b.changed:
 			return true
