@@ -26,11 +26,11 @@ type run struct {
 	broken chan struct{}
 	// warned has the warnings about operands as they are now. It and sockets
 	// belong to the goroutine of Run.
-	warned  map[string]bool
-	sockets map[string]*socket // by the key of the spec
-	begun   bool
-	// toldKept: that init keeps no more.
-	toldKept bool
+	warned   map[string]bool
+	sockets  map[string]*socket // by the key of the spec
+	begun    bool
+	toldKept bool // that init keeps no more
+	untold   bool // init could not be told of all
 
 	number atomic.Int64 // of the last connection
 
@@ -60,6 +60,7 @@ type socket struct {
 	due      time.Time
 	retry    time.Duration // before it is tried to be bound again
 	said     string        // the last that was told of it
+	told     bool          // init has its fact
 	shutDown bool          // it has to be made anew
 
 	state   state
@@ -95,8 +96,7 @@ func (r *run) apply(list []eventsources.Condition) time.Duration {
 		}
 	}
 	r.adopt(wanted)
-	opened := r.openAll()
-	if opened || !r.begun {
+	if opened := r.openAll(); opened || r.untold || !r.begun {
 		r.hold()
 	}
 	if !r.begun {
@@ -104,6 +104,9 @@ func (r *run) apply(list []eventsources.Condition) time.Duration {
 		r.store.closeIdle()
 	}
 	next := time.Hour
+	if r.untold {
+		next = lastRetry
+	}
 	for _, s := range r.sockets {
 		if s.fd < 0 {
 			next = min(next, max(0, time.Until(s.due)))
@@ -198,7 +201,7 @@ func raiseLimit(sockets int) {
 	}
 }
 
-// open gets a socket from before, or binds it, and has it polled. Flags of a
+// open gets a socket from before, or binds it. Flags of a
 // socket are not touched later: a job that has it would be surprised.
 func (r *run) open(s *socket) error {
 	h, ok := r.store.take(s.spec)
@@ -219,7 +222,6 @@ func (r *run) open(s *socket) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.byFD[h.fd] = s
-	r.arm(s)
 	return nil
 }
 
@@ -257,17 +259,33 @@ func (r *run) failed(s *socket, err error, look bool) {
 	r.init.Logf("Failed to %s in %s: %s; trying again", err, strings.Join(s.jobs, ", "), text)
 }
 
-// hold tells init which facts are true.
+// hold tells init which facts are true. A socket is polled from then on: a job
+// that its event starts gets it by its fact.
 func (r *run) hold() {
-	var facts []eventsources.Fact
+	var bound []*socket
 	for _, s := range r.sockets {
 		if s.fd >= 0 {
-			facts = append(facts, eventsources.Fact{Name: "socket", Env: s.env, File: s.file})
+			bound = append(bound, s)
 		}
 	}
-	slices.SortFunc(facts, func(a, b eventsources.Fact) int { return slices.Compare(a.Env, b.Env) })
-	if err := r.init.Hold(facts); err != nil && r.ctx.Err() == nil {
-		r.init.Logf("cannot tell init of the sockets: %v", err)
+	slices.SortFunc(bound, func(a, b *socket) int { return slices.Compare(a.env, b.env) })
+	facts := make([]eventsources.Fact, len(bound))
+	for i, s := range bound {
+		facts[i] = eventsources.Fact{Name: "socket", Env: s.env, File: s.file}
+	}
+	err := r.init.Hold(facts)
+	if err != nil && r.ctx.Err() == nil && !r.untold {
+		r.init.Logf("Cannot tell init of all sockets; trying again: %v", err)
+	}
+	r.untold = err != nil
+	for i, s := range bound {
+		if s.told || err != nil && r.init.Assert(facts[i]) != nil {
+			continue
+		}
+		s.told = true
+		r.mu.Lock()
+		r.arm(s)
+		r.mu.Unlock()
 	}
 }
 

@@ -559,3 +559,44 @@ func (f *failing) Conditions() ([]eventsources.Condition, <-chan struct{}) {
 	close(changed)
 	return list, changed
 }
+
+// eager has a client connect before init is told of a socket, and has init
+// refuse one of two.
+type eager struct {
+	*fake
+	dir string
+}
+
+var errRefused = errors.New("refused")
+
+func (e *eager) Hold(facts []eventsources.Fact) error {
+	if len(facts) == 2 {
+		e.dial("unix", e.dir+"/a")
+		e.dial("unix", e.dir+"/b")
+	}
+	return errRefused
+}
+
+func (e *eager) Assert(f eventsources.Fact) error {
+	if strings.HasSuffix(f.Env[1], "/b") {
+		return errRefused
+	}
+	return e.fake.Assert(f)
+}
+
+// TestFactBeforeEvent wants no event of a socket that init has not got: the job
+// would start without it.
+func TestFactBeforeEvent(t *testing.T) {
+	dir := t.TempDir()
+	f := &fake{t: t}
+	begin(t, New(), &eager{f, dir}, "/a: PROTO=unix PATH="+dir+"/a", "/b: PROTO=unix PATH="+dir+"/b")
+	lines := f.await("wait socket")
+	want := "SOCKET_PATH=" + dir + "/a PATH=" + dir + "/a"
+	if len(lines) != 3 || lines[0] != "log Cannot tell init of all sockets; trying again: refused" ||
+		lines[1] != "fact socket PROTO=unix "+want+" +file" || lines[2] != "wait socket PROTO=unix "+want {
+		t.Errorf("told %q", lines)
+	}
+	if f.ask("/b: PROTO=unix PATH=" + dir + "/b"); f.count() != 1 {
+		t.Errorf("%d events", f.count())
+	}
+}
