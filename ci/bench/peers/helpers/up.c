@@ -1,7 +1,8 @@
 /* A service: writes when it ran its first instruction, and its pid, into
-   /bench/up.fifo and stays; with an argument it ends. */
+   /bench/up.fifo and stays; told "once" it ends. */
 #include <fcntl.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +15,6 @@ int main(int argc, char **argv)
 	if (fd < 0 || write(fd, record, sizeof record) != sizeof record)
 		return 1;
 	close(fd);
-	while (argc < 2)
+	while (argc < 2 || strcmp(argv[1], "once"))
 		pause();
 }
