@@ -85,6 +85,7 @@ type machine struct {
 	gone     chan struct{} // closed when init has ended
 	started  time.Time
 	env      []string // of commands beside it
+	made     bool     // stateFolder was
 }
 
 func start(bin, jobs string, user bool) (*machine, error) {
@@ -145,10 +146,11 @@ func (m *machine) prepare(bin string) error {
 		return err
 	}
 	if m.user {
-		m.env = append(m.env, "XDG_RUNTIME_DIR="+m.path("run"), "UPSTART_SESSION=") // the last until it is known
+		m.env = append(m.env, "XDG_RUNTIME_DIR="+m.path("run"), "XDG_STATE_HOME="+m.path("run"), "UPSTART_SESSION=") // the last until it is known
 		return nil
 	}
 	m.env = append(m.env, "UPSTART_SESSION=")
+	m.made = os.Mkdir(stateFolder, 0o755) == nil
 	m.group = makeGroup()
 	return m.collectLog()
 }
@@ -260,6 +262,9 @@ func (m *machine) end() {
 
 func (m *machine) remove() {
 	os.RemoveAll(m.dir)
+	if m.made {
+		os.Remove(stateFolder)
+	}
 	if m.group != nil {
 		removeGroup(m.group.Name())
 	}

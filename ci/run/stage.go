@@ -16,6 +16,10 @@ import (
 // private socket.
 const namespaces = unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
 
+// stateFolder is where timers are remembered, the machine's own of which are
+// not for the examples.
+const stateFolder = "/var/lib/onset"
+
 // stage is process 1 before init: it makes the mounts and executes init. It
 // returns only with an error.
 func stage(dir string, init []string) error {
@@ -25,8 +29,11 @@ func stage(dir string, init []string) error {
 	}{
 		{"none", "/", "", unix.MS_REC | unix.MS_PRIVATE},
 		{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
-		{filepath.Join(dir, "kmsg"), "/dev/kmsg", "", unix.MS_BIND}, // init's messages are not the kernel's here
-		{"/dev/null", "/dev/console", "", unix.MS_BIND},             // nor is the console its own
+		{filepath.Join(dir, "kmsg"), "/dev/kmsg", "", unix.MS_BIND},                 // init's messages are not the kernel's here
+		{"/dev/null", "/dev/console", "", unix.MS_BIND},                             // nor is the console its own
+		{"sysfs", "/sys", "sysfs", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC}, // with the links of here
+		{"run", "/run", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV},                    // udevd and buses tell nothing here
+		{"state", stateFolder, "tmpfs", unix.MS_NOSUID | unix.MS_NODEV},
 	}
 	for _, m := range mounts {
 		if err := unix.Mount(m.source, m.target, m.kind, m.flags, ""); err != nil && !os.IsNotExist(err) {
