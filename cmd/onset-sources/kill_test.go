@@ -18,6 +18,7 @@ var processOf = regexp.MustCompile(`^\S+ start/running, process (\d+)`)
 // its sources tell hold all the time, and it runs at the end. ONSET_SOAK=1 for
 // a minute.
 func TestKillStorm(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	long := 4 * time.Second
 	if os.Getenv("ONSET_SOAK") != "" {
 		long = time.Minute

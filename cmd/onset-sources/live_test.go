@@ -158,6 +158,7 @@ func TestEventsStartJobs(t *testing.T) {
 // TestKilledHost wants facts to outlive the process that asserted them for as
 // long as it takes init to start another, and no longer.
 func TestKilledHost(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	w := newWorld(t)
 	w.say("assert N=7")
 	w.awaitText("the job", "start/running", w.keeper)
