@@ -179,7 +179,9 @@ func TestAFactIsThereUntilEveryOwnerHasLetGo(t *testing.T) {
 func TestADescriptorTakesThePlaceOfThatOfBefore(t *testing.T) {
 	s := store("a", "b")
 	for _, c := range []struct{ file, replaced int }{{4, 0}, {5, 4}, {0, 0}, {6, 5}} {
-		if added, replaced := s.Assert(&Fact{Name: "a", File: c.file}); added || replaced != c.replaced {
+		f := fact("a")
+		f.File = c.file
+		if added, replaced := s.Assert(f); added || replaced != c.replaced {
 			t.Errorf("with %d: added %v, in place of %d, not %d", c.file, added, replaced, c.replaced)
 		}
 	}
