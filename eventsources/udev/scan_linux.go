@@ -88,28 +88,35 @@ func (s system) read(link, subsystem string) (f found, ok bool) {
 	if err != nil {
 		return f, false // gone, or no device
 	}
-	vars := strings.Split(string(text), "\n")
-	f.set(vars)
-	more, err := os.ReadFile(filepath.Join(s.udev, "data", f.id()))
-	f.handled = err == nil || !errors.Is(err, fs.ErrNotExist) || f.get("MAJOR") == "" && f.get("IFINDEX") == ""
-	vars = append(f.vars, "DEVPATH="+f.path, "SUBSYSTEM="+subsystem)
-	f.set(append(vars, recorded(string(more))...))
+	f.set(append(strings.Split(string(text), "\n"), "DEVPATH="+f.path, "SUBSYSTEM="+subsystem))
+	f.handled = s.complete(&f.uevent) || f.get("MAJOR") == "" && f.get("IFINDEX") == ""
 	return f, true
 }
 
+// complete adds what udevd has found out about a device, and reports whether
+// udevd knows it.
+func (s system) complete(u *uevent) bool {
+	text, err := os.ReadFile(filepath.Join(s.udev, "data", u.id()))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	u.set(append(slices.Clone(u.vars), recorded(string(text))...))
+	return true
+}
+
 // id is how udevd calls the device.
-func (f *found) id() string {
-	if index := f.get("IFINDEX"); index != "" && f.subsystem == "net" {
+func (u *uevent) id() string {
+	if index := u.get("IFINDEX"); index != "" && u.subsystem == "net" {
 		return "n" + index
 	}
-	if major := f.get("MAJOR"); major != "" {
+	if major := u.get("MAJOR"); major != "" {
 		kind := "c"
-		if f.subsystem == "block" {
+		if u.subsystem == "block" {
 			kind = "b"
 		}
-		return kind + major + ":" + f.get("MINOR")
+		return kind + major + ":" + u.get("MINOR")
 	}
-	return "+" + f.subsystem + ":" + path.Base(f.path)
+	return "+" + u.subsystem + ":" + path.Base(u.path)
 }
 
 // recorded returns the variables in a file of udevd's database.

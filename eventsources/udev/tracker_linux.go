@@ -63,6 +63,12 @@ func (t *tracker) handle(ctx context.Context, u uevent) error {
 	return t.emit(ctx, u)
 }
 
+// knows reports whether a device is known already.
+func (t *tracker) knows(u uevent) bool {
+	_, known := t.held[u.path]
+	return known
+}
+
 // hold keeps what lasts of a device in mind, and nothing else of its message.
 func (t *tracker) hold(text string) { t.held[lasted(text).path] = text }
 

@@ -240,6 +240,9 @@ func (r *run) read(ctx context.Context) (more bool, err error) {
 			err = r.rescan(ctx, r.udevd.runs)
 		}
 		if ok && err == nil {
+			if r.monitor.group == kernelGroup && r.tracker.knows(u) {
+				r.system.complete(&u) // udevd was here
+			}
 			err = r.tracker.handle(ctx, u)
 		}
 		if err != nil {

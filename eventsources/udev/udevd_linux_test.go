@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,6 +58,12 @@ func TestUdevd(t *testing.T) {
 	w.contains(last(w.await("emit net-device-added KERNEL=a0 ")), " ID_NET_DRIVER=veth ")
 	kill()
 	w.await("log there is no udevd any more")
+	// What the kernel says of a device takes nothing away from its fact.
+	command(t, "udevadm", "trigger", "--action=add", "/sys/class/net/a0")
+	w.contains(last(w.await("emit net-device-added KERNEL=a0 ")), " ID_NET_DRIVER=veth ")
+	if slices.ContainsFunc(w.all, func(l string) bool { return strings.HasPrefix(l, "no fact ") }) {
+		t.Errorf("facts flap: %q", w.all)
+	}
 	command(t, "ip", "link", "add", "c0", "type", "veth", "peer", "name", "d0")
 	w.await("fact net-device KERNEL=c0 ")
 	w.await("emit net-device-added KERNEL=c0 ")
