@@ -2,18 +2,19 @@ package power
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
 
 	"onset/eventsources"
+	"onset/eventsources/msgbus"
 	"onset/platform/suspend"
 )
 
@@ -27,16 +28,21 @@ const (
 	markerName = "onset/suspending"
 )
 
-// sleeper tells of suspends by logind. It belongs to one goroutine.
+// sleeper tells of suspends by logind. It belongs to one goroutine, but for
+// hear.
 type sleeper struct {
 	init    eventsources.Init
 	timeout time.Duration
 	marker  string               // file that is there while a suspend is told
 	clock   func() time.Duration // that grows by what the machine sleeps
 
+	mu    sync.Mutex // of owner and heard
+	owner string     // logind's name of the connection; empty while there is none
+	heard []*dbus.Message
+	more  chan struct{} // heard is not empty; capacity 1
+
 	asleep  *asleep          // nil while there is no suspend
 	giveUp  <-chan time.Time // when a suspend is over of which nothing is heard
-	owner   string           // logind's name of the connection; empty while there is none
 	delay   *os.File         // that holds suspends up; nil if there is none
 	faulted bool             // told that something is wrong with the bus or logind
 }
@@ -48,7 +54,7 @@ type asleep struct {
 }
 
 func newSleeper(init eventsources.Init, timeout time.Duration, run string) *sleeper {
-	return &sleeper{init: init, timeout: timeout, marker: filepath.Join(run, markerName), clock: suspend.Clock}
+	return &sleeper{init: init, timeout: timeout, marker: filepath.Join(run, markerName), clock: suspend.Clock, more: make(chan struct{}, 1)}
 }
 
 // run follows the system bus and logind there, both of which come and go.
@@ -57,11 +63,9 @@ func (s *sleeper) run(ctx context.Context) {
 	if s.recall(); s.asleep != nil {
 		s.giveUp = time.After(sleepOver)
 	}
+	client := msgbus.Client{Address: msgbus.System, Signal: s.hear, Serve: func(conn *dbus.Conn) error { return s.serve(ctx, conn) }}
 	for ctx.Err() == nil {
-		if conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx)); err == nil {
-			s.serve(ctx, conn)
-			conn.Close()
-		}
+		client.Once(ctx)
 		s.detach()
 		select {
 		case <-s.giveUp:
@@ -74,41 +78,61 @@ func (s *sleeper) run(ctx context.Context) {
 }
 
 // serve follows logind until the connection is lost.
-func (s *sleeper) serve(ctx context.Context, conn *dbus.Conn) {
-	signals := make(chan *dbus.Signal, 16)
-	conn.Signal(signals)
-	bus := conn.BusObject()
-	err := errors.Join(
-		conn.AddMatchSignal(dbus.WithMatchSender(bus.Destination()), dbus.WithMatchInterface(bus.Destination()),
-			dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, login)),
-		conn.AddMatchSignal(dbus.WithMatchSender(login), dbus.WithMatchInterface(manager), dbus.WithMatchMember("PrepareForSleep")))
-	if err != nil {
+func (s *sleeper) serve(ctx context.Context, conn *dbus.Conn) error {
+	s.take() // of the connection before
+	rules := map[string]string{
+		msgbus.Rule("sender", msgbus.Driver, "interface", msgbus.Driver, "member", "NameOwnerChanged", "arg0", login): "",
+		msgbus.Rule("sender", login, "interface", manager, "member", "PrepareForSleep"):                               "",
+	}
+	for _, err := range msgbus.Rules(conn, nil, rules) {
 		s.fault("suspends are not noticed: %v", err)
-		return
+		return err
 	}
 	var owner string
-	if bus.Call(bus.Destination()+".GetNameOwner", 0, login).Store(&owner) == nil {
+	if conn.BusObject().Call(msgbus.Driver+".GetNameOwner", 0, login).Store(&owner) == nil {
 		s.attach(ctx, conn, owner)
 	}
 	for {
 		select {
-		case m, ok := <-signals:
-			if !ok {
-				return
+		case <-s.more:
+			for _, m := range s.take() {
+				s.signal(ctx, conn, m)
 			}
-			s.signal(ctx, conn, m)
 		case <-s.giveUp:
 			s.over(ctx)
-		case <-ctx.Done():
-			return
+		case <-conn.Context().Done():
+			return nil
 		}
 	}
 }
 
-// signal takes one from the bus. Anybody may send us any.
-func (s *sleeper) signal(ctx context.Context, conn *dbus.Conn, m *dbus.Signal) {
-	switch {
-	case m.Name == conn.BusObject().Destination()+".NameOwnerChanged" && m.Sender == conn.BusObject().Destination():
+// hear takes a signal. Anybody may send us any.
+func (s *sleeper) hear(m *dbus.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sender := msgbus.Text(m, dbus.FieldSender); sender != msgbus.Driver && sender != s.owner {
+		return
+	}
+	s.heard = append(s.heard, m)
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what was heard.
+func (s *sleeper) take() (heard []*dbus.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	heard, s.heard = s.heard, nil
+	return heard
+}
+
+// signal takes one of the bus or of logind, who may have gone since.
+func (s *sleeper) signal(ctx context.Context, conn *dbus.Conn, m *dbus.Message) {
+	sender := msgbus.Text(m, dbus.FieldSender)
+	switch member := msgbus.Text(m, dbus.FieldMember); {
+	case member == "NameOwnerChanged" && sender == msgbus.Driver:
 		var name, old, owner string
 		if dbus.Store(m.Body, &name, &old, &owner) != nil || name != login {
 			return
@@ -116,7 +140,7 @@ func (s *sleeper) signal(ctx context.Context, conn *dbus.Conn, m *dbus.Signal) {
 		if s.detach(); owner != "" {
 			s.attach(ctx, conn, owner)
 		}
-	case m.Name == manager+".PrepareForSleep" && m.Sender == s.owner:
+	case member == "PrepareForSleep" && sender == s.owner:
 		var begins bool
 		if dbus.Store(m.Body, &begins) != nil {
 			return
@@ -126,14 +150,15 @@ func (s *sleeper) signal(ctx context.Context, conn *dbus.Conn, m *dbus.Signal) {
 			return
 		}
 		s.over(ctx)
-		s.inhibit(conn)
+		s.inhibit(ctx)
 	}
 }
 
 // attach begins with a logind that is there: suspends wait for us from now on.
 func (s *sleeper) attach(ctx context.Context, conn *dbus.Conn, owner string) {
-	s.owner, s.giveUp = owner, nil
-	s.inhibit(conn)
+	s.setOwner(owner)
+	s.giveUp = nil
+	s.inhibit(ctx)
 	switch going, err := conn.Object(login, loginPath).GetProperty(manager + ".PreparingForSleep"); {
 	case err == nil && going.Value() == true:
 		s.begin(ctx, conn)
@@ -148,21 +173,42 @@ func (s *sleeper) detach() {
 	if s.owner != "" && s.asleep != nil {
 		s.giveUp = time.After(sleepOver)
 	}
-	s.owner = ""
+	s.setOwner("")
 	s.release()
 }
 
+func (s *sleeper) setOwner(owner string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owner = owner
+}
+
 // inhibit has the next suspend wait for us.
-func (s *sleeper) inhibit(conn *dbus.Conn) {
+func (s *sleeper) inhibit(ctx context.Context) {
 	s.release()
-	var fd dbus.UnixFD
-	err := conn.Object(login, loginPath).Call(manager+".Inhibit", 0, "sleep", "Onset", "Jobs get ready", "delay").Store(&fd)
-	if err == nil {
-		s.delay, s.faulted = os.NewFile(uintptr(fd), "inhibitor"), false
-		unix.CloseOnExec(int(fd))
+	file, err := inhibitor(ctx)
+	if err != nil {
+		s.fault("suspends do not wait for jobs: %v", err)
 		return
 	}
-	s.fault("suspends do not wait for jobs: %v", err)
+	s.delay, s.faulted = file, false
+}
+
+// inhibitor asks logind for what delays suspends. The connection for that lasts
+// no longer: it is the one on which anybody could send us descriptors.
+func inhibitor(ctx context.Context) (*os.File, error) {
+	conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	var fd dbus.UnixFD
+	err = conn.Object(login, loginPath).Call(manager+".Inhibit", 0, "sleep", "Onset", "Jobs get ready", "delay").Store(&fd)
+	if err != nil {
+		return nil, err
+	}
+	unix.CloseOnExec(int(fd))
+	return os.NewFile(uintptr(fd), "inhibitor"), nil
 }
 
 // fault tells of what lasts, once.
