@@ -20,6 +20,7 @@ import (
 	"syscall"
 
 	"onset/eventsources"
+	"onset/eventsources/kept"
 )
 
 func main() {
@@ -77,6 +78,7 @@ func serve(o *options) error {
 	if o.daemon {
 		defer o.writePID(logf)()
 	}
+	kept.Receive()
 	host := &eventsources.Host{Address: o.address, Sources: sources(o), Named: o.named, Running: notify, Logf: logf}
 	err := host.Run(ctx)
 	if o.bridge && errors.Is(err, eventsources.ErrNoInit) {

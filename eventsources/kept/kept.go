@@ -2,10 +2,16 @@
 // gives them to the next one that it starts for the job (FDSTORE of
 // sd_pid_notify_with_fds(3), sd_listen_fds(3)). Without such an init nothing is
 // kept, which is no error.
+//
+// What this process was given is there to be taken for a minute. Then the rest
+// is closed, since no condition is about it any more.
 package kept
 
 import (
+	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,47 +21,110 @@ import (
 )
 
 const (
-	first = 3               // SD_LISTEN_FDS_START
-	wait  = 5 * time.Second // for room in the socket of notifications
+	first     = 3               // SD_LISTEN_FDS_START
+	most      = 256             // what init keeps of a job
+	wait      = 5 * time.Second // for room in the socket of notifications
+	unclaimed = time.Minute
 )
 
-// environment is that of the start: others take these variables out of it.
-var environment = struct{ pid, count, names, address string }{
-	os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES"), os.Getenv("NOTIFY_SOCKET")}
+// ErrFull is the error of one descriptor too many.
+var ErrFull = fmt.Errorf("init keeps no more than %d", most)
 
-var (
+// store is what init has of this process, and had of the one before it.
+type store struct {
+	address string // where init hears of it; empty: nobody keeps anything
+
 	mu    sync.Mutex
-	taken = map[int]bool{}
-)
-
-// Take returns a descriptor that was kept by that name, once.
-func Take(name string) (fd int, ok bool) {
-	count, _ := strconv.Atoi(environment.count)
-	if environment.pid != strconv.Itoa(os.Getpid()) {
-		return -1, false
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	for i, n := range strings.Split(environment.names, ":") {
-		if n == name && i < count && !taken[first+i] {
-			taken[first+i] = true
-			unix.CloseOnExec(first + i)
-			return first + i, true
-		}
-	}
-	return -1, false
+	given map[string][]int // by name, as long as nobody has taken them
+	kept  map[string]bool
 }
 
+var here = sync.OnceValue(func() *store {
+	return receive(os.Getenv("NOTIFY_SOCKET"), os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES"))
+})
+
+// receive takes what init gives, out of the environment too.
+func receive(address, pid, count, names string) *store {
+	s := &store{address: address, given: map[string][]int{}, kept: map[string]bool{}}
+	if pid != strconv.Itoa(os.Getpid()) {
+		return s
+	}
+	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
+		os.Unsetenv(name)
+	}
+	n, _ := strconv.Atoi(count)
+	for i, name := range strings.Split(names, ":") {
+		if i < n {
+			unix.CloseOnExec(first + i)
+			s.given[name] = append(s.given[name], first+i)
+			s.kept[name] = true
+		}
+	}
+	if len(s.given) > 0 {
+		time.AfterFunc(unclaimed, func() { s.closeGiven("") })
+	}
+	return s
+}
+
+// Receive begins the minute, if no other function has.
+func Receive() { here() }
+
+// Take returns a descriptor that was kept by that name, once.
+func Take(name string) (fd int, ok bool) { return here().take(name) }
+
 // Keep has init keep a copy of a descriptor.
-func Keep(name string, fd int) error { return tell("FDSTORE=1\nFDNAME="+name, unix.UnixRights(fd)) }
+func Keep(name string, fd int) error { return here().keep(name, fd) }
 
 // Drop has init keep what has that name no more.
-func Drop(name string) error { return tell("FDSTOREREMOVE=1\nFDNAME="+name, nil) }
+func Drop(name string) error { return here().drop(name) }
 
-func tell(text string, rights []byte) error {
-	if environment.address == "" {
+// CloseGiven closes what nobody has taken of names that begin so.
+func CloseGiven(prefix string) { here().closeGiven(prefix) }
+
+// Outlives reports whether there is an init that keeps anything.
+func Outlives() bool { return here().address != "" }
+
+func (s *store) take(name string) (fd int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.given[name]
+	if len(list) == 0 {
+		return -1, false
+	}
+	if s.given[name] = list[1:]; len(list) == 1 {
+		delete(s.given, name)
+	}
+	return list[0], true
+}
+
+func (s *store) keep(name string, fd int) error {
+	if s.address == "" {
 		return nil
 	}
+	s.mu.Lock()
+	full := len(s.kept) >= most && !s.kept[name]
+	if !full {
+		s.kept[name] = true
+	}
+	s.mu.Unlock()
+	if full {
+		return ErrFull
+	}
+	return s.tell("FDSTORE=1\nFDNAME="+name, unix.UnixRights(fd))
+}
+
+func (s *store) drop(name string) error {
+	s.mu.Lock()
+	kept := s.kept[name]
+	delete(s.kept, name)
+	s.mu.Unlock()
+	if !kept {
+		return nil
+	}
+	return s.tell("FDSTOREREMOVE=1\nFDNAME="+name, nil)
+}
+
+func (s *store) tell(text string, rights []byte) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -65,5 +134,31 @@ func tell(text string, rights []byte) error {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &timeout); err != nil {
 		return err
 	}
-	return unix.Sendmsg(fd, []byte(text), rights, &unix.SockaddrUnix{Name: environment.address}, 0)
+	return unix.Sendmsg(fd, []byte(text), rights, &unix.SockaddrUnix{Name: s.address}, 0)
+}
+
+func (s *store) closeGiven(prefix string) {
+	s.mu.Lock()
+	names := slices.Collect(maps.Keys(s.given))
+	s.mu.Unlock()
+	for _, name := range names {
+		if !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		for fd, ok := s.take(name); ok; fd, ok = s.take(name) {
+			RemoveFile(fd)
+			unix.Close(fd)
+		}
+		s.drop(name)
+	}
+}
+
+// RemoveFile removes the file of a Unix socket.
+func RemoveFile(fd int) {
+	sa, err := unix.Getsockname(fd)
+	if u, ok := sa.(*unix.SockaddrUnix); err == nil && ok && strings.HasPrefix(u.Name, "/") {
+		if info, err := os.Lstat(u.Name); err == nil && info.Mode()&os.ModeSocket != 0 {
+			os.Remove(u.Name)
+		}
+	}
 }

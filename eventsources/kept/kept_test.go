@@ -1,6 +1,7 @@
 package kept
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,13 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pretend changes what init is said to have told at the start.
-func pretend(t *testing.T, pid int, count, names, address string) {
-	before := environment
-	environment.pid, environment.count, environment.names, environment.address = strconv.Itoa(pid), count, names, address
-	t.Cleanup(func() { environment = before })
-}
-
 func TestInitIsTold(t *testing.T) {
 	address := filepath.Join(t.TempDir(), "notify")
 	init, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
@@ -24,15 +18,15 @@ func TestInitIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer init.Close()
-	pretend(t, os.Getpid(), "", "", address)
+	s := receive(address, "", "", "")
 	text, control := make([]byte, 100), make([]byte, 100)
 	for _, c := range []struct {
 		tell  func() error
 		want  string
 		files bool
 	}{
-		{func() error { return Keep("a.1", int(os.Stdin.Fd())) }, "FDSTORE=1\nFDNAME=a.1", true},
-		{func() error { return Drop("a.1") }, "FDSTOREREMOVE=1\nFDNAME=a.1", false},
+		{func() error { return s.keep("a.1", int(os.Stdin.Fd())) }, "FDSTORE=1\nFDNAME=a.1", true},
+		{func() error { return s.drop("a.1") }, "FDSTOREREMOVE=1\nFDNAME=a.1", false},
 	} {
 		if err := c.tell(); err != nil {
 			t.Fatal(err)
@@ -51,9 +45,11 @@ func TestInitIsTold(t *testing.T) {
 }
 
 func TestNobodyKeepsAnything(t *testing.T) {
-	pretend(t, os.Getpid(), "", "", "")
-	if err := Keep("a", 0); err != nil {
-		t.Error(err)
+	s := receive("", "", "", "")
+	for range most + 1 {
+		if err := errors.Join(s.keep("a", 0), s.drop("a")); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -69,10 +65,9 @@ func TestEachIsTakenOnce(t *testing.T) {
 		{os.Getpid(), "many", "a", []int{-1}},
 		{os.Getpid() + 1, "1", "a", []int{-1}},
 	} {
-		pretend(t, c.pid, c.count, c.names, "")
-		clear(taken)
+		s := receive("", strconv.Itoa(c.pid), c.count, c.names)
 		for _, want := range c.want {
-			if fd, ok := Take("a"); fd != want || ok != (want >= 0) {
+			if fd, ok := s.take("a"); fd != want || ok != (want >= 0) {
 				t.Errorf("%+v: took %d, %v, want %d", c, fd, ok, want)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onset/eventsources"
+	"onset/eventsources/kept"
 )
 
 // run is a run of the source.
@@ -211,7 +212,7 @@ func (r *run) open(s *socket) error {
 			return err
 		}
 		h.fd = fd
-		if err := r.store.keep(s.spec, fd); err != nil {
+		if err := kept.Keep(keptName(s.spec), fd); err != nil {
 			r.unkept(s, err)
 		}
 	}
@@ -228,7 +229,7 @@ func (r *run) open(s *socket) error {
 // unkept tells that a socket will not outlive this process; once if it is one of
 // many.
 func (r *run) unkept(s *socket, err error) {
-	if errors.Is(err, errKept) {
+	if errors.Is(err, kept.ErrFull) {
 		if r.toldKept {
 			return
 		}
@@ -295,7 +296,7 @@ func (r *run) close(s *socket) {
 		return
 	}
 	r.forget(s)
-	r.store.drop(storeName(s.spec))
+	kept.Drop(keptName(s.spec))
 	if s.isFile() {
 		os.Remove(s.path)
 	}
@@ -316,7 +317,7 @@ func (r *run) forget(s *socket) {
 // else leaves them to the next run or process.
 func (r *run) end(lastOfProcess bool) {
 	list, _ := r.init.Conditions()
-	over := len(list) == 0 || lastOfProcess && r.store.address == ""
+	over := len(list) == 0 || lastOfProcess && !kept.Outlives()
 	if over {
 		r.init.Hold(nil)
 	}

@@ -24,48 +24,28 @@ package socket
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"onset/eventsources"
 )
 
 // Source is the source of sockets.
-type Source struct {
-	store *store
-	runs  atomic.Int32
-}
+type Source struct{ store *store }
 
-// unclaimed is how long sockets of the process before this one wait for a
-// condition.
-const unclaimed = time.Minute
-
-// New returns the source, with the sockets that init kept for it.
-func New() *Source {
-	s := &Source{store: newStore()}
-	if len(s.store.idle) > 0 {
-		time.AfterFunc(unclaimed, func() {
-			if s.runs.Load() == 0 {
-				s.store.closeIdle()
-			}
-		})
-	}
-	return s
-}
+// New returns the source.
+func New() Source { return Source{&store{idle: map[string]handle{}}} }
 
 // Name implements eventsources.Source.
-func (*Source) Name() string { return "socket" }
+func (Source) Name() string { return "socket" }
 
 // Concerns implements eventsources.Source. What only asks for the fact makes
 // no socket, since it does not get it.
-func (*Source) Concerns(c eventsources.Condition) bool {
+func (Source) Concerns(c eventsources.Condition) bool {
 	return c.Operand.Name == "socket" && !c.Fact
 }
 
 // Run implements eventsources.Source.
-func (s *Source) Run(ctx context.Context, init eventsources.Init) error {
-	s.runs.Add(1)
-	defer s.runs.Add(-1)
+func (s Source) Run(ctx context.Context, init eventsources.Init) error {
 	poll, err := newPoller()
 	if err != nil {
 		return err

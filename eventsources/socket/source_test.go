@@ -115,7 +115,7 @@ func (f *fake) listener(env string) net.Listener {
 }
 
 // start runs a source; stop ends it, as does the test.
-func start(t *testing.T, s *Source, operands ...string) (f *fake, stop func()) {
+func start(t *testing.T, s Source, operands ...string) (f *fake, stop func()) {
 	t.Helper()
 	f = &fake{t: t}
 	return f, begin(t, s, f, operands...)
@@ -127,7 +127,7 @@ type asked interface {
 	ask(operands ...string)
 }
 
-func begin(t *testing.T, s *Source, f asked, operands ...string) (stop func()) {
+func begin(t *testing.T, s Source, f asked, operands ...string) (stop func()) {
 	f.ask(operands...)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -43,19 +42,7 @@ func takeOver(preferred group) *monitor {
 	return m
 }
 
-// leftFor is how long a process lets the socket of the one before it fill up.
-const leftFor = time.Minute
-
-// A run that nothing concerns any more takes over no socket.
-func init() {
-	time.AfterFunc(leftFor, func() {
-		if m := takeOver(kernelGroup); m != nil {
-			m.close()
-		}
-	})
-}
-
-// listen makes a socket, and has init keep it.
+// listen makes a socket.
 func listen(g group, room int) (*monitor, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
@@ -72,13 +59,11 @@ func listen(g group, room int) (*monitor, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("cannot listen for uevents: %w", err)
 	}
-	m := &monitor{group: g, fd: fd, buffer: make([]byte, maxMessage)}
-	if err := kept.Keep(g.keptName(), fd); err != nil {
-		m.close()
-		return nil, fmt.Errorf("cannot have init keep a socket: %w", err)
-	}
-	return m, nil
+	return &monitor{group: g, fd: fd, buffer: make([]byte, maxMessage)}, nil
 }
+
+// keep has init keep the socket.
+func (m *monitor) keep() error { return kept.Keep(m.group.keptName(), m.fd) }
 
 // receive returns the variables of the next message, until it is called again.
 // They are nil if it is none of the kernel's or of root's udevd. The error is

@@ -59,7 +59,7 @@ func (r *run) begin(ctx context.Context) (err error) {
 	}
 	r.udevd.look()
 	if r.monitor = takeOver(r.group()); r.monitor == nil {
-		r.monitor, err = listen(r.group(), r.system.room)
+		r.monitor, err = r.listen()
 	}
 	if err != nil {
 		return err
@@ -115,6 +115,18 @@ func (r *run) close() {
 	if r.wake >= 0 {
 		unix.Close(r.wake)
 	}
+}
+
+// listen makes a socket for the messages of the group that tells most, which
+// init keeps for the next process.
+func (r *run) listen() (*monitor, error) {
+	m, err := listen(r.group(), r.system.room)
+	if err == nil {
+		if err := m.keep(); err != nil {
+			r.init.Logf("devices that come or go while no onset-sources runs will be told of late: init does not keep the socket: %v", err)
+		}
+	}
+	return m, err
 }
 
 // group is the one that tells most.
@@ -273,7 +285,7 @@ func (r *run) rescan(ctx context.Context, sure bool) error {
 
 // changeOver goes on with the messages of the other group.
 func (r *run) changeOver(ctx context.Context) error {
-	next, err := listen(r.group(), r.system.room)
+	next, err := r.listen()
 	if err != nil {
 		return err
 	}
