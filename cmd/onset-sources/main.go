@@ -11,13 +11,14 @@ import (
 	"fmt"
 	"io"
 	"log/syslog"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
 
 	"onset/eventsources"
 	"onset/eventsources/kept"
@@ -105,14 +106,5 @@ func notify(names []string) {
 	if started != nil {
 		started.tell(nil)
 	}
-	name := os.Getenv("NOTIFY_SOCKET")
-	if name == "" {
-		return
-	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "READY=1\nSTATUS=%s", cmp.Or(strings.Join(names, " "), "no source is asked for"))
+	daemon.SdNotify(false, "READY=1\nSTATUS="+cmp.Or(strings.Join(names, " "), "no source is asked for"))
 }
