@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"onset/core/control"
@@ -53,8 +54,9 @@ type hosting struct {
 	client *client
 	watch  watchers
 	ports  []*port
-	fatal  chan error // capacity: one a port
-	told   []string   // by Running; nil before
+	fatal  chan error    // capacity: one a port
+	absent chan struct{} // capacity 1: a source turned out not to be of this system
+	told   []string      // by Running; nil before
 }
 
 // Run serves init until the context is done, and returns nil then. An error is
@@ -71,7 +73,7 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 	end := ctx
 	ctx, cancel := context.WithCancel(ctx)
-	r := &hosting{Host: h, client: newClient(ctx, h.Logf)}
+	r := &hosting{Host: h, client: newClient(ctx, h.Logf), absent: make(chan struct{}, 1)}
 	for _, s := range h.Sources {
 		if len(h.Named) == 0 || slices.Contains(h.Named, s.Name()) {
 			r.ports = append(r.ports, newPort(r, s))
@@ -156,6 +158,7 @@ func (r *hosting) serve(ctx context.Context, k *conn) error {
 		r.review(ctx)
 		select {
 		case <-changes.some:
+		case <-r.absent:
 		case <-k.gone:
 			return nil
 		case err := <-r.fatal:
@@ -169,7 +172,7 @@ func (r *hosting) serve(ctx context.Context, k *conn) error {
 // review starts the sources that conditions concern, and stops the others.
 func (r *hosting) review(ctx context.Context) {
 	for _, p := range r.ports {
-		switch wanted := p.publish() || len(r.Named) > 0; {
+		switch wanted := (p.publish() || len(r.Named) > 0) && !p.absent.Load(); {
 		case wanted && p.stop == nil:
 			p.start(ctx)
 		case !wanted && p.stop != nil:
@@ -202,7 +205,8 @@ func (r *hosting) rest() {
 type port struct {
 	host   *hosting
 	source Source
-	runs   int // so far, with the present one
+	runs   int         // so far, with the present one
+	absent atomic.Bool // this system has nothing of it
 	// stop ends the runs; nil while the source rests. ended is closed after the
 	// last. Both belong to the goroutine of the host.
 	stop  context.CancelFunc
@@ -244,8 +248,13 @@ func (p *port) keepRunning(ctx context.Context) {
 		case errors.Is(err, ErrUnsupported):
 			if len(p.host.Named) > 0 {
 				p.host.fatal <- fmt.Errorf("%s: %w", p.source.Name(), err)
+				return
 			}
-			<-ctx.Done()
+			p.absent.Store(true)
+			select {
+			case p.host.absent <- struct{}{}:
+			default:
+			}
 			return
 		case err == nil:
 			err = errors.New("it returned")

@@ -52,13 +52,15 @@ func (l *log) has(text string) bool {
 // started is a host that runs until the test ends.
 type started struct {
 	log
-	end  context.CancelFunc
-	done chan error
+	running atomic.Pointer[[]string]
+	end     context.CancelFunc
+	done    chan error
 }
 
 func start(t *testing.T, init *sourcetest.Init, grace time.Duration, named []string, sources ...eventsources.Source) *started {
 	s := &started{done: make(chan error, 1)}
-	h := &eventsources.Host{Address: init.Address, Sources: sources, Named: named, Logf: s.Logf}
+	h := &eventsources.Host{Address: init.Address, Sources: sources, Named: named, Logf: s.Logf,
+		Running: func(names []string) { s.running.Store(&names) }}
 	h.SetTimes(grace, time.Millisecond, long)
 	var ctx context.Context
 	ctx, s.end = context.WithCancel(context.Background())
@@ -72,6 +74,14 @@ func start(t *testing.T, init *sourcetest.Init, grace time.Duration, named []str
 		<-ended
 	})
 	return s
+}
+
+// names returns those that were told to run; nil before.
+func (s *started) names() []string {
+	if list := s.running.Load(); list != nil {
+		return *list
+	}
+	return nil
 }
 
 const long = time.Hour
@@ -240,6 +250,22 @@ func TestNamedSourceThatCannotBe(t *testing.T) {
 	}
 }
 
+func TestSourceOfAnotherSystemRests(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	none := &source{"none", func(context.Context, eventsources.Init) error { return eventsources.ErrUnsupported }}
+	init.SetJob("a", map[string][][]string{"while": on("none")})
+	init.SetJob("b", map[string][][]string{"while": on("x")})
+	s := start(t, init, long, nil, none, holding("x", fact("x", "A=1")))
+	for end := time.Now().Add(20 * time.Second); !slices.Equal(s.names(), []string{"x"}); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%q run", s.names())
+		}
+	}
+	if s.has("again in") {
+		t.Errorf("it was tried again: %q", s.lines)
+	}
+}
+
 func TestConditionsReachTheSource(t *testing.T) {
 	init := sourcetest.NewInit(t)
 	tell := &source{"x", func(ctx context.Context, init eventsources.Init) error {
@@ -403,20 +429,22 @@ func TestInitIsSlow(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	init := sourcetest.NewInit(t)
 	init.Refuse(true)
-	allowed := make(chan bool)
+	allowed, answered := make(chan bool), make(chan bool, 1)
 	closeAllowed := sync.OnceFunc(func() { close(allowed) })
 	defer closeAllowed() // for the source to end
 	s := start(t, init, long, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
 		for n := range 100 {
 			in.Assert(fact("x", fmt.Sprint("N=", n)))
 		}
-		in.Emit(ctx, eventsources.Event{Name: "asserted"})
+		in.EmitWait(ctx, eventsources.Event{Name: "asserted"}) // answered after the refusals
+		answered <- true
 		<-allowed
 		in.Assert(fact("x", "N=7"))
 		<-ctx.Done()
 		return nil
 	}})
 	init.Await("all refusals", emitted("asserted"))
+	<-answered
 	init.Refuse(false)
 	closeAllowed()
 	init.Await("the fact", is("x N=7"))

@@ -30,25 +30,25 @@ func parseCron(text string) (cron, error) {
 	expr := text
 	if strings.HasPrefix(text, "@") {
 		if expr = descriptors[strings.ToLower(text)]; expr == "" {
-			return cron{}, fmt.Errorf("CRON=%s is not known", text)
+			return cron{}, errors.New("it is not known")
 		}
 	}
 	fields := strings.Fields(expr)
 	if len(fields) != 5 {
-		return cron{}, fmt.Errorf("CRON=%q has not five fields", text)
+		return cron{}, errors.New("it has not five fields")
 	}
 	for i, field := range fields {
 		for item := range strings.SplitSeq(field, ",") {
 			// Each alone, since the library does not look at all of a list.
 			alone := []string{"*", "*", "*", "*", "*"}
 			if alone[i] = item; !validItem(item) || !gronx.IsValid(strings.Join(alone, " ")) {
-				return cron{}, fmt.Errorf("CRON=%q: %q is not valid there", text, item)
+				return cron{}, fmt.Errorf("%q is not valid there", item)
 			}
 		}
 	}
 	c := cron{strings.Join(fields, " "), fields[0][0] == '*' || fields[1][0] == '*'}
 	if _, ok := c.wallAfter(time.Now().UTC()); !ok {
-		return cron{}, fmt.Errorf("CRON=%q is never", text)
+		return cron{}, errors.New("it is never")
 	}
 	return c, nil
 }

@@ -37,7 +37,7 @@ func (r *run) reconcile(list []eventsources.Condition) error {
 		}
 		switch {
 		case err != nil:
-			r.complain(complaints, "job %s: %s %s: %v", job, c.Operand.Name, written(c.Operand.Args), err)
+			r.complain(complaints, "job %s: %s: %v", job, strings.TrimSpace(c.Operand.Name+" "+written(c.Operand.Args)), err)
 		case !c.Fact && !slices.Contains(jobs[key], job):
 			jobs[key] = append(jobs[key], job)
 		}

@@ -95,10 +95,10 @@ func parse(args []string, find zones) (s spec, err error) {
 		case slices.Contains(names, key):
 			return s, fmt.Errorf("%s is there twice", key)
 		case strings.Contains(value, "$"):
-			return s, fmt.Errorf("%s has a variable in it", arg)
+			return s, fmt.Errorf("%s has a variable in it", key)
 		}
 		if err := set(&s, value, find); err != nil {
-			return s, fmt.Errorf("%s: %w", arg, err)
+			return s, fmt.Errorf("%s: %w", key, err)
 		}
 		names = append(names, key)
 	}

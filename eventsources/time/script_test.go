@@ -288,7 +288,7 @@ var scripts = []struct{ why, from, script string }{
 		> log CRON="0 4 * * *" TZ=UTC of job e starts job c too, which has CRON="0 4 * * *": give each a NAME`},
 	{"what is wrong is told once, and the rest goes on", "2026-11-20T12:00:00Z", `
 		job bad EVERY=soon
-		> log job bad: time EVERY=soon: EVERY=soon: it is not a time as 90, 10m or 1h30m
+		> log job bad: time EVERY=soon: EVERY: it is not a time as 90, 10m or 1h30m
 		job good EVERY=1m
 		pass 1m
 		> 2026-11-20T12:01:00Z EVERY=1m`},

@@ -41,7 +41,7 @@ func parseWindow(args []string, find zones) (w window, err error) {
 			err = errors.New("it is there twice")
 		}
 		if err != nil {
-			return w, fmt.Errorf("%s: %w", arg, err)
+			return w, fmt.Errorf("%s: %w", key, err)
 		}
 		names = append(names, key)
 	}
