@@ -27,7 +27,7 @@ func (d *device) env(action string) []string {
 			v.value = "/dev/" + v.value
 		}
 		if v.value != "" {
-			env = append(env, v.key+"="+clean(v.value))
+			env = append(env, v.key+"="+eventsources.Printable(v.value))
 		}
 	}
 	return append(env, d.more...)
@@ -38,11 +38,11 @@ var verbs = map[string]string{"add": "added", "remove": "removed", "change": "ch
 
 // event is what happened to it; more is said of this event only.
 func (d *device) event(action string, more ...string) eventsources.Event {
-	return eventsources.Event{Name: clean(d.subsystem) + "-device-" + verbs[action], Env: append(d.env(action), more...)}
+	return eventsources.Event{Name: eventsources.Printable(d.subsystem) + "-device-" + verbs[action], Env: append(d.env(action), more...)}
 }
 
 func (d *device) fact() eventsources.Fact {
-	return eventsources.Fact{Name: clean(d.subsystem) + "-device", Env: d.env("")}
+	return eventsources.Fact{Name: eventsources.Printable(d.subsystem) + "-device", Env: d.env("")}
 }
 
 // buses are the drivers of buses that udev has another name for.
@@ -108,7 +108,7 @@ func (t tree) attached(name, parent string, said record) *device {
 	}
 	d := &device{subsystem: subsystem, kernel: name, path: path}
 	if name != "" {
-		d.more = append(d.more, "DRIVER="+clean(unitless(name)))
+		d.more = append(d.more, "DRIVER="+eventsources.Printable(unitless(name)))
 	}
 	d.more = append(d.more, said.env()...)
 	return d
@@ -120,7 +120,7 @@ func (t tree) network(name string) *device {
 	if t[name] != "" {
 		path = t.path(name) + path
 	}
-	return &device{subsystem: "net", kernel: name, path: path, more: []string{"INTERFACE=" + clean(name)}}
+	return &device{subsystem: "net", kernel: name, path: path, more: []string{"INTERFACE=" + eventsources.Printable(name)}}
 }
 
 // node is a device of /dev; nil if it has no part in this.
@@ -142,7 +142,7 @@ func disk(name, class string) *device {
 	case "DISK", "MD":
 		d.more = []string{"DEVTYPE=disk"}
 	default:
-		d.more = []string{"DEVTYPE=" + clean(strings.ToLower(class))}
+		d.more = []string{"DEVTYPE=" + eventsources.Printable(strings.ToLower(class))}
 	}
 	return d
 }

@@ -1,6 +1,10 @@
 package devctl
 
-import "strings"
+import (
+	"strings"
+
+	"onset/eventsources"
+)
 
 // record is what the kernel tells in one read (devctl(4)).
 type record struct {
@@ -112,22 +116,11 @@ func unquote(s string) (value, rest string) {
 	return b.String(), ""
 }
 
-// clean leaves out what is not printable, as the texts of devices go into
-// environments (UPSTART §9.1).
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return -1
-		}
-		return r
-	}, s)
-}
-
 // env returns the variables as those of an event. Their names have a prefix of
 // their own: a device that lies may so not set PATH in a job.
 func (r *record) env() (env []string) {
 	for _, v := range r.vars {
-		env = append(env, "DEV_"+envName(v.key)+"="+clean(v.value))
+		env = append(env, "DEV_"+envName(v.key)+"="+eventsources.Printable(v.value))
 	}
 	return env
 }

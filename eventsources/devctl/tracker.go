@@ -225,7 +225,7 @@ func (t *tracker) tell(ctx context.Context, r *record) error {
 // other is for what has no counterpart.
 func (t *tracker) other(ctx context.Context, r *record) error {
 	return t.init.Emit(ctx, eventsources.Event{Name: "devctl", Env: append([]string{
-		"SYSTEM=" + clean(r.system), "SUBSYSTEM=" + clean(r.subsystem), "TYPE=" + clean(r.what)}, r.env()...)})
+		"SYSTEM=" + eventsources.Printable(r.system), "SUBSYSTEM=" + eventsources.Printable(r.subsystem), "TYPE=" + eventsources.Printable(r.what)}, r.env()...)})
 }
 
 func (t *tracker) network(ctx context.Context, r *record) error {
@@ -299,9 +299,9 @@ func (t *tracker) usb(ctx context.Context, r *record) error {
 
 // acpi tells of buttons, the lid and power (EXTENSIONS §7, source power).
 func (t *tracker) acpi(ctx context.Context, r *record) error {
-	notify := clean(r.get("notify"))
+	notify := eventsources.Printable(r.get("notify"))
 	err := t.init.Emit(ctx, eventsources.Event{Name: "acpi", Env: []string{
-		"CLASS=" + clean(r.subsystem), "DEVICE=" + clean(r.what), "NOTIFY=" + notify}})
+		"CLASS=" + eventsources.Printable(r.subsystem), "DEVICE=" + eventsources.Printable(r.what), "NOTIFY=" + notify}})
 	if err != nil {
 		return err
 	}

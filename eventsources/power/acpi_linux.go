@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"onset/eventsources"
 )
 
 // notification is what ACPI tells, in acpid's words.
@@ -31,7 +33,7 @@ func (n *notification) env() []string {
 //	button/power LNXPWRBN:00 00000080 00000001
 //	button/lid LID open
 func parseLine(line string) (n notification, ok bool) {
-	words := strings.Fields(clean(line))
+	words := strings.Fields(eventsources.Printable(line))
 	if len(words) < 3 {
 		return n, false
 	}
@@ -40,17 +42,6 @@ func parseLine(line string) (n notification, ok bool) {
 		n.data = words[3]
 	}
 	return n, true
-}
-
-// clean leaves out what is not printable, as all that goes into environments
-// (UPSTART §9.1).
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return -1
-		}
-		return r
-	}, s)
 }
 
 // The kernel's drivers/acpi/event.c.
@@ -96,7 +87,7 @@ func parseNotifications(b []byte, family uint16) (list []notification) {
 // text is a string of C, without blanks.
 func text(b []byte) string {
 	b, _, _ = bytes.Cut(b, []byte{0})
-	return strings.ReplaceAll(clean(string(b)), " ", "")
+	return strings.ReplaceAll(eventsources.Printable(string(b)), " ", "")
 }
 
 // message is one of netlink's (netlink(7)).

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"onset/eventsources"
 )
 
 // supply is one of the kernel's power supplies
@@ -35,7 +37,7 @@ func readSupplies(dir string) (list []supply, err error) {
 		if get("scope") == "Device" || get("present") == "0" {
 			continue
 		}
-		s := supply{name: clean(e.Name()), kind: get("type"), online: strings.Trim(get("online"), "0") != "", status: get("status"),
+		s := supply{name: eventsources.Printable(e.Name()), kind: get("type"), online: strings.Trim(get("online"), "0") != "", status: get("status"),
 			level: get("capacity_level"), capacity: -1, alert: alertDefault}
 		if n, err := strconv.Atoi(get("capacity")); err == nil {
 			s.capacity = n

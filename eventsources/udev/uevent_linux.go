@@ -160,7 +160,7 @@ func (u *uevent) env(strip bool) []string {
 	env := make([]string, 0, len(u.vars)+2)
 	add := func(v string) {
 		if strip {
-			v = printable(v)
+			v = eventsources.Printable(v)
 		}
 		if key(v) != "" {
 			env = append(env, v)
@@ -195,33 +195,14 @@ func passing(key string) bool {
 	return strings.HasPrefix(key, "SYNTH_")
 }
 
-// printable leaves out bytes that are neither printable nor blank.
-func printable(s string) string {
-	bad := func(c byte) bool { return (c < ' ' || c > '~') && c != '\t' }
-	i := 0
-	for i < len(s) && !bad(s[i]) {
-		i++
-	}
-	if i == len(s) {
-		return s
-	}
-	b := []byte(s[:i])
-	for ; i < len(s); i++ {
-		if !bad(s[i]) {
-			b = append(b, s[i])
-		}
-	}
-	return string(b)
-}
-
 // event is the one that tells of it.
 func (u *uevent) event(strip bool) eventsources.Event {
 	name := u.subsystem + eventInfix + verb(u.action)
-	return eventsources.Event{Name: printable(name), Env: u.env(strip)}
+	return eventsources.Event{Name: eventsources.Printable(name), Env: u.env(strip)}
 }
 
 // factOf is the one that holds while a device is there, of which this lasts.
 func factOf(text string, strip bool) eventsources.Fact {
 	u := lasted(text)
-	return eventsources.Fact{Name: printable(u.subsystem + factSuffix), Env: u.env(strip)}
+	return eventsources.Fact{Name: eventsources.Printable(u.subsystem + factSuffix), Env: u.env(strip)}
 }
