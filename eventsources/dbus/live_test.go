@@ -1,7 +1,6 @@
 package dbus
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,7 +12,6 @@ import (
 
 	wire "github.com/godbus/dbus/v5"
 
-	"onset/eventsources"
 	"onset/eventsources/sourcetest"
 )
 
@@ -97,21 +95,6 @@ func connect(t *testing.T, address string) *wire.Conn {
 	}
 }
 
-// serve has a source tell an init until the test ends.
-func serve(t *testing.T, s *sourcetest.Session, buses ...Bus) {
-	t.Helper()
-	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{Source{Buses: buses}}, Logf: t.Logf}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- host.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // TestExamples runs the jobs of docs/SOURCES.md on a real init.
 func TestExamples(t *testing.T) {
 	bus := newActivatingBus(t, activatingBus)
@@ -128,7 +111,7 @@ func TestExamples(t *testing.T) {
 	jobs["hello.conf"] = strings.Replace(jobs["hello.conf"], "expect dbus org.example.Hello\n", "", 1) // the bus is not init's
 	jobs["bad.conf"] = "start on dbus-activation UNIT=bad.service\ntask\nexec false\n"
 	s := sourcetest.NewSession(t, jobs)
-	serve(t, s, bus)
+	s.Host(Source{Buses: []Bus{bus}})
 	owner(t, conn, activatorName)
 
 	ping := func(name string) error {

@@ -39,16 +39,8 @@ func TestExamples(t *testing.T) {
 		t.Fatalf("%d examples", len(jobs))
 	}
 	s := sourcetest.NewSession(t, jobs)
-	records, done := make(chan string), make(chan error, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{replayed{records: records}}, Logf: t.Logf}
-	go func() { done <- host.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	records := make(chan string)
+	s.Host(replayed{records: records})
 	for _, line := range []string{
 		"!system=IFNET subsystem=em0 type=LINK_UP", "!system=IFNET subsystem=lo0 type=LINK_UP",
 		"!system=GEOM subsystem=DEV type=CREATE cdev=ada0",

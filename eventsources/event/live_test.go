@@ -1,7 +1,6 @@
 package event
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	"onset/eventsources"
 	"onset/eventsources/sourcetest"
 )
 
@@ -52,16 +50,7 @@ func TestSystemToSession(t *testing.T) {
 	bus := sourcetest.NewBus(t)
 	session := sourcetest.NewSession(t, sourcetest.Examples(t, "event"))
 	initctl := startSystem(t, session, bus.Address, map[string]string{"printer.conf": "start on plug\nexec sleep 1000000\n"})
-	host := eventsources.Host{Address: session.Address, Sources: []eventsources.Source{Source{Address: bus.Address}}, Logf: t.Logf}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- host.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	session.Host(Source{Address: bus.Address})
 	session.Await("a job of the session", func() bool {
 		initctl("stop", "printer")
 		initctl("start", "printer")

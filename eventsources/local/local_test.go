@@ -185,16 +185,7 @@ func TestConcerns(t *testing.T) {
 func TestExample(t *testing.T) {
 	s := sourcetest.NewSession(t, sourcetest.Examples(t, "local"))
 	path := s.Path("socket")
-	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{Source{Event: "message", Path: path}}, Logf: t.Logf}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- host.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	s.Host(Source{Event: "message", Path: path})
 	conn := dial(t, path)
 	fmt.Fprint(conn, "colour=blue\nshape=round\n")
 	s.Await("the job", func() bool { return s.Log("paint-blue") == "blue\n" })

@@ -35,16 +35,7 @@ func TestExamples(t *testing.T) {
 	keyboard := m.input("event0", keyboardKeys)
 	lid := m.input("event1", lidSwitch)
 	s := sourcetest.NewSession(t, jobs)
-	ctx, cancel := context.WithCancel(t.Context())
-	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{onFiles{at: m.places()}}, Logf: t.Logf}
-	done := make(chan error, 1)
-	go func() { done <- host.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	s.Host(onFiles{at: m.places()})
 	low := func(last string) func() bool {
 		return func() bool {
 			return strings.HasSuffix(s.Log("low"), "somebody should shut down: "+last+"\n") && strings.Contains(s.Initctl("status", "low"), "stop/waiting")

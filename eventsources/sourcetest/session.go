@@ -1,6 +1,7 @@
 package sourcetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onset/eventsources"
 )
 
 // Session is the real init of a session, with its own jobs.
@@ -25,6 +28,20 @@ type Session struct {
 }
 
 // NewSession starts init with job files by name, in which PATH/ is the folder
+// Host runs sources for the session until the test ends.
+func (s *Session) Host(sources ...eventsources.Source) {
+	host := eventsources.Host{Address: s.Address, Sources: sources, Logf: s.t.Logf}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- host.Run(ctx) }()
+	s.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Error(err)
+		}
+	})
+}
+
 // Path names. It ends with the test. Without the programs the test is skipped.
 func NewSession(t testing.TB, jobs map[string]string) *Session {
 	t.Helper()

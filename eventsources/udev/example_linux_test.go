@@ -41,16 +41,8 @@ func TestExamples(t *testing.T) {
 		t.Fatalf("%d examples", len(jobs))
 	}
 	s := sourcetest.NewSession(t, jobs)
-	messages, done := make(chan uevent), make(chan error, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{replayed{messages: messages}}, Logf: t.Logf}
-	go func() { done <- host.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	messages := make(chan uevent)
+	s.Host(replayed{messages: messages})
 	say := func(action, path, subsystem string, more ...string) {
 		messages <- message(action, path, subsystem, more...)
 	}
