@@ -9,7 +9,7 @@
 # bench  budgets, docs/PERFORMANCE.md     cover  coverage of core
 # HACKING.md says more of each.
 
-FUZZTIME ?= $(if $(filter true,$(CI)),30s,5s)
+FUZZTIME ?= $(if $(filter true,$(CI)),15s,5s)
 SEEDS ?= 1000000
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
