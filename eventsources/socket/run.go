@@ -254,10 +254,20 @@ func (r *run) failed(s *socket, err error, look bool) {
 	if errors.Is(reason, unix.EADDRINUSE) {
 		text = s.address() + " is in use"
 		if look {
-			text += s.holder()
+			text += r.holder(s)
 		}
 	}
 	r.init.Logf("Failed to %s in %s: %s; trying again", err, strings.Join(s.jobs, ", "), text)
+}
+
+// holder tells who has the address of a socket: other operands, or a process.
+func (r *run) holder(s *socket) string {
+	for _, other := range r.sockets {
+		if other.fd >= 0 && other.kind == s.kind && other.address() == s.address() {
+			return " by the socket of " + strings.Join(other.jobs, ", ")
+		}
+	}
+	return s.spec.holder()
 }
 
 // hold tells init which facts are true. A socket is polled from then on: a job

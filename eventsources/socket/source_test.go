@@ -332,6 +332,17 @@ func TestInUse(t *testing.T) {
 	}
 }
 
+// TestInUseByUs wants the other job named, not init, which has the socket too.
+func TestInUseByUs(t *testing.T) {
+	operand := ": PROTO=inet ADDR=127.0.0.1 PORT=" + freePort(t)
+	f, _ := start(t, New(), "/jobs/web"+operand)
+	f.await("fact socket")
+	f.ask("/jobs/web"+operand, "/jobs/echo"+operand+" ACCEPT=yes")
+	if line := f.await("log ")[0]; !strings.HasSuffix(line, " is in use by the socket of /jobs/web; trying again") {
+		t.Errorf("told %q", line)
+	}
+}
+
 // TestStaleFile wants the file of a dead owner replaced, and no other.
 func TestStaleFile(t *testing.T) {
 	dir := t.TempDir()
