@@ -71,6 +71,10 @@ func TestStorm(t *testing.T) {
 	if answers == 0 {
 		t.Error("no answer beside the storm")
 	}
+	if raceEnabled {
+		t.Log("memory is not compared: the race detector multiplies it")
+		return
+	}
 	for name, kb := range most {
 		if kb > before[name]+grown {
 			t.Errorf("%s: %d kB before, %d kB in the storm", name, before[name], kb)
