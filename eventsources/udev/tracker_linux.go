@@ -18,10 +18,17 @@ type tracker struct {
 	last uint64 // SEQNUM of the latest message
 	told uint64 // the other group has told what is not later
 	seen uint64 // the last look at what exists saw what is not later
+	// gone has what a look found gone, which may have been told without messages
+	// that are yet to come, not later than these.
+	gone map[string]uint64
 }
 
+// order is how many messages of other devices a message may be behind: udevd
+// handles devices side by side.
+const order = 1000
+
 func newTracker(init eventsources.Init, source Source) *tracker {
-	return &tracker{init: init, strip: !source.NoStrip, want: wants{all: source.All}, held: map[string]string{}}
+	return &tracker{init: init, strip: !source.NoStrip, want: wants{all: source.All}, held: map[string]string{}, gone: map[string]uint64{}}
 }
 
 // begin takes what was found of subsystems that are wanted anew for known, and
@@ -46,8 +53,11 @@ func (t *tracker) begin(w wants, anew []found) error {
 // handle tells of a message, unless that is a repetition.
 func (t *tracker) handle(ctx context.Context, u uevent) error {
 	_, known := t.held[u.path]
-	repeats := u.seq > 0 && (u.seq <= t.told || u.seq <= t.seen && (u.action == "add" && known || u.action == "remove" && !known))
-	t.last = max(t.last, u.seq)
+	repeats := u.seq > 0 && (u.seq <= t.told || u.seq <= t.gone[u.path] ||
+		u.seq <= t.seen && (u.action == "add" && known || u.action == "remove" && !known))
+	if t.last = max(t.last, u.seq); t.last > t.seen+order {
+		clear(t.gone)
+	}
 	if repeats && (!known || u.action == "remove") {
 		return nil // it may be long gone, or have come again
 	}
@@ -120,10 +130,11 @@ func (t *tracker) emit(ctx context.Context, u uevent) error {
 	return t.init.Emit(ctx, u.event(t.strip))
 }
 
-// compare tells the differences to what was found. Messages up to seen that say
-// no more than this will be repetitions. What udevd has not handled may be left
-// to its messages.
-func (t *tracker) compare(ctx context.Context, all []found, leave bool, seen uint64) error {
+// compare tells the differences to what was found, by a look that began after
+// one message and ended after another. Messages up to then that say no more
+// than this will be repetitions. What udevd has not handled may be left to its
+// messages.
+func (t *tracker) compare(ctx context.Context, all []found, leave bool, began, seen uint64) error {
 	t.seen = seen
 	exists := map[string]bool{}
 	for _, f := range all {
@@ -134,7 +145,7 @@ func (t *tracker) compare(ctx context.Context, all []found, leave bool, seen uin
 			continue
 		}
 		u := lasted(t.held[path])
-		u.action = "remove"
+		u.action, t.gone[path] = "remove", began
 		err := t.forget(path)
 		if err == nil {
 			err = t.emit(ctx, u)

@@ -80,7 +80,7 @@ func TestNothingIsToldTwice(t *testing.T) {
 	handle(t, tr, message("add", "/d/a", "net", "SEQNUM=5"), message("add", "/d/b", "net", "SEQNUM=6"))
 	init.Take()
 	there := func(path string) found { return found{uevent: message("add", path, "net"), handled: true} }
-	if err := tr.compare(t.Context(), []found{there("/d/a"), there("/d/c"), {uevent: message("add", "/d/late", "net")}}, true, 10); err != nil {
+	if err := tr.compare(t.Context(), []found{there("/d/a"), there("/d/c"), {uevent: message("add", "/d/late", "net")}}, true, 10, 10); err != nil {
 		t.Fatal(err)
 	}
 	told(t, init, "emit net-device-removed KERNEL=b DEVPATH=/d/b SUBSYSTEM=net ACTION=remove",
@@ -93,6 +93,33 @@ func TestNothingIsToldTwice(t *testing.T) {
 	tr.told = tr.last // the other group told so far
 	handle(t, tr, message("add", "/d/x", "net", "SEQNUM=11"), message("remove", "/d/c", "net", "SEQNUM=12"), message("change", "/d/c", "net", "SEQNUM=12"), message("change", "/d/c", "net", "SEQNUM=13"))
 	told(t, init, "emit net-device-changed KERNEL=c DEVPATH=/d/c SUBSYSTEM=net ACTION=change SEQNUM=13")
+}
+
+// TestLooksAreAheadOfMessages wants what looks found coming and going told once,
+// and what comes again told once more.
+func TestLooksAreAheadOfMessages(t *testing.T) {
+	tr, init := newTest(t, "net-device-added", "net-device-removed")
+	look := func(began, seen uint64, all ...found) {
+		if err := tr.compare(t.Context(), all, false, began, seen); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look(1, 1, found{uevent: message("add", "/d/a", "net")})
+	look(4, 5)
+	told(t, init, "emit net-device-added KERNEL=a DEVPATH=/d/a SUBSYSTEM=net ACTION=add",
+		"emit net-device-removed KERNEL=a DEVPATH=/d/a SUBSYSTEM=net ACTION=remove")
+	handle(t, tr, message("add", "/d/a", "net", "SEQNUM=1"), message("remove", "/d/a", "net", "SEQNUM=2"))
+	told(t, init)
+	handle(t, tr, message("add", "/d/b", "net", "SEQNUM=3"), message("remove", "/d/b", "net", "SEQNUM=4"), message("add", "/d/a", "net", "SEQNUM=5"))
+	told(t, init, "emit net-device-added KERNEL=b DEVPATH=/d/b SUBSYSTEM=net ACTION=add SEQNUM=3",
+		"emit net-device-removed KERNEL=b DEVPATH=/d/b SUBSYSTEM=net ACTION=remove SEQNUM=4",
+		"emit net-device-added KERNEL=a DEVPATH=/d/a SUBSYSTEM=net ACTION=add SEQNUM=5")
+	if tr.compare(t.Context(), nil, false, 5, 5); len(tr.gone) == 0 {
+		t.Error("nothing is remembered")
+	}
+	if handle(t, tr, message("add", "/d/c", "net", "SEQNUM=9999")); len(tr.gone) > 0 {
+		t.Errorf("%d are remembered for ever", len(tr.gone))
+	}
 }
 
 func TestAllIsForwarded(t *testing.T) {

@@ -279,8 +279,9 @@ func (r *run) lose() {
 // come, which may have missed it.
 func (r *run) rescan(ctx context.Context, sure bool) error {
 	r.lost = false
+	began := r.system.last()
 	all := r.system.scan(r.tracker.want)
-	return r.tracker.compare(ctx, all, sure, r.system.last())
+	return r.tracker.compare(ctx, all, sure, began, r.system.last())
 }
 
 // changeOver goes on with the messages of the other group.
