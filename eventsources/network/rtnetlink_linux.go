@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -18,7 +19,11 @@ func attributes(m *syscall.NetlinkMessage, size int) ([]syscall.NetlinkRouteAttr
 	if len(m.Data) < size {
 		return nil, errShort
 	}
-	return syscall.ParseNetlinkRouteAttr(m)
+	padded := *m // the parser steps to the end of the last one's padding
+	for len(padded.Data)%unix.NLA_ALIGNTO != 0 {
+		padded.Data = append(slices.Clip(padded.Data), 0)
+	}
+	return syscall.ParseNetlinkRouteAttr(&padded)
 }
 
 // parseLink reads RTM_NEWLINK and RTM_DELLINK. Messages of bridges about their
