@@ -197,23 +197,29 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// openGiven makes a file to be given to jobs.
+func openGiven(t *testing.T, dir string) *os.File {
+	t.Helper()
+	name := filepath.Join(dir, "given")
+	if err := os.WriteFile(name, []byte("the file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 // TestFileOfEvent kills the manager while it holds a file that came with an
 // event: the job that the event starts in the end gets it.
 func TestFileOfEvent(t *testing.T) {
 	m := startMachine(t, map[string]string{
 		"take.conf": "start on give and go\ntask\nscript\n\tcat /proc/self/fd/$UPSTART_FDS >DIR/taken\nend script\n",
 	})
-	file := filepath.Join(m.dir, "given")
-	if err := os.WriteFile(file, []byte("the file"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	conn := m.dial()
+	conn, f := m.dial(), openGiven(t, m.dir)
 	defer conn.Close()
+	defer f.Close()
 	init := conn.Object("com.ubuntu.Upstart", "/com/ubuntu/Upstart")
 	call := init.Call("com.ubuntu.Upstart0_6.EmitEventWithFile", 0, "give", []string{}, false, dbus.UnixFD(f.Fd()))
 	if call.Err != nil {
@@ -237,17 +243,9 @@ func TestFileOfFact(t *testing.T) {
 	m := startMachine(t, map[string]string{
 		"take.conf": "start on give A=1\ntask\nscript\n\techo $(cat /proc/self/fd/$UPSTART_FDS) $LISTEN_FDS $LISTEN_FDNAMES $((LISTEN_PID - $$)) >>DIR/taken\nend script\n",
 	})
-	file := filepath.Join(m.dir, "given")
-	if err := os.WriteFile(file, []byte("the file"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	conn := m.dial()
+	conn, f := m.dial(), openGiven(t, m.dir)
 	defer conn.Close()
+	defer f.Close()
 	init := conn.Object("com.ubuntu.Upstart", "/com/ubuntu/Upstart")
 	vars := []string{"A=1", "FDNAME=gift"}
 	if err := init.Call("com.ubuntu.Upstart0_6.AssertFactWithFile", 0, "give", vars, dbus.UnixFD(f.Fd())).Err; err != nil {
