@@ -74,20 +74,31 @@ func (w *world) await(want ...string) (told []string) {
 	}
 }
 
-// ready waits until a source listens: a signal that it waits for is told.
-func (w *world) ready(conn *wire.Conn, busName string) {
+// hear waits until a signal of an interface is told.
+func (w *world) hear(conn *wire.Conn, iface string) {
 	w.t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		if err := conn.Emit("/", "test.Ready.Ready"); err != nil {
+		if err := conn.Emit("/", iface+".Ready"); err != nil {
 			w.t.Fatal(err)
 		}
-		if lines := w.Take(); slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "SIGNAL=Ready") }) {
-			break
+		if lines := w.Take(); slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "INTERFACE="+iface+" ") }) {
+			return
 		}
 		if time.Now().After(end) {
-			w.t.Fatal("the source does not listen")
+			w.t.Fatalf("the source does not listen to %s", iface)
 		}
 	}
+}
+
+// ready waits until a source listens. It adds the rules of a list one after the
+// other, and those of the next when it is done with this.
+func (w *world) ready(conn *wire.Conn, busName string) {
+	w.t.Helper()
+	w.hear(conn, "test.Ready")
+	list, _ := w.Conditions()
+	next := fmt.Sprintf("test.Next%d", len(list))
+	w.SetConditions(append(list, on("dbus INTERFACE="+next)...))
+	w.hear(conn, next)
 	if err := conn.Emit("/", "test.Ready.Ready", "last"); err != nil {
 		w.t.Fatal(err)
 	}

@@ -30,12 +30,13 @@ type world struct {
 	t      *testing.T
 	bus    *sourcetest.Bus
 	system *dbus.Conn
+	lists  int
+	last   string // an event that the source listens to last
 }
 
 func newWorld(t *testing.T, always bool, operands ...string) *world {
 	w := &world{t: t, bus: sourcetest.NewBus(t)}
 	w.join()
-	w.SetConditions(on(append(operands, ":sys:ready")...))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- Source{Always: always, Address: w.bus.Address}.Run(ctx, w) }()
@@ -45,8 +46,24 @@ func newWorld(t *testing.T, always bool, operands ...string) *world {
 			t.Error(err)
 		}
 	})
-	w.ready()
+	w.listen(operands...)
 	return w
+}
+
+// listen waits until the source listens for these. It adds the rules of a list
+// one after the other, and those of the next when it is done with this.
+func (w *world) listen(operands ...string) {
+	w.t.Helper()
+	for range 2 {
+		w.lists++
+		w.last = fmt.Sprintf("list%d", w.lists)
+		w.SetConditions(on(append(operands, ":sys:"+w.last)...))
+		for end := time.Now().Add(20 * time.Second); !slices.Contains(w.Take(), "emit :sys:"+w.last); time.Sleep(time.Millisecond) {
+			if w.tell(w.system, w.last); time.Now().After(end) {
+				w.t.Fatal("the source does not listen")
+			}
+		}
+	}
 }
 
 // join puts the init on the bus.
@@ -67,27 +84,17 @@ func (w *world) tell(conn *dbus.Conn, name string, env ...string) {
 	}
 }
 
-// ready waits until the source listens.
-func (w *world) ready() {
-	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !slices.Contains(w.Take(), "emit :sys:ready"); time.Sleep(time.Millisecond) {
-		if w.tell(w.system, "ready"); time.Now().After(end) {
-			w.t.Fatal("the source does not listen")
-		}
-	}
-}
-
 // expect wants this to be told, and no more.
 func (w *world) expect(want ...string) {
 	w.t.Helper()
-	w.tell(w.system, "ready", "end=yes")
+	w.tell(w.system, w.last, "end=yes")
 	var got []string
-	for end := time.Now().Add(20 * time.Second); !slices.Contains(got, "emit :sys:ready end=yes"); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !slices.Contains(got, "emit :sys:"+w.last+" end=yes"); time.Sleep(time.Millisecond) {
 		if got = append(got, w.Take()...); time.Now().After(end) {
 			w.t.Fatalf("waited in vain; told %q", got)
 		}
 	}
-	got = slices.DeleteFunc(got, func(l string) bool { return strings.HasPrefix(l, "emit :sys:ready") })
+	got = slices.DeleteFunc(got, func(l string) bool { return strings.HasPrefix(l, "emit :sys:list") })
 	if !slices.Equal(got, want) {
 		w.t.Errorf("told\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
@@ -106,16 +113,9 @@ func TestEvents(t *testing.T) {
 	}
 	w.expect("emit :sys:restarted")
 
-	w.SetConditions(on(":sys:ready", ":sys:more"))
-	w.ready()
-	for told := false; !told; { // the bus hears of it after the source
-		w.tell(w.system, "more")
-		w.tell(w.system, "ready", "end=yes")
-		for seen := ""; !strings.Contains(seen, "end=yes"); {
-			seen += strings.Join(w.Take(), "\n")
-			told = told || strings.Contains(seen, "emit :sys:more")
-		}
-	}
+	w.listen(":sys:more")
+	w.tell(w.system, "more")
+	w.expect("emit :sys:more")
 }
 
 // TestAlways wants all events, but for those that came from here.
@@ -157,7 +157,7 @@ func TestBusComesBack(t *testing.T) {
 	w.bus.Stop()
 	w.bus.Start()
 	w.join()
-	w.ready()
+	w.listen(":sys:x")
 	w.tell(w.system, "x")
 	w.expect("emit :sys:x")
 }
