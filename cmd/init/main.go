@@ -107,13 +107,21 @@ func demandProcessOne(log *manager.Logger) {
 // run is the life of one image: it ends when a session ends, and is replaced
 // by the next image at a re-exec.
 func run(o options, mode engine.Mode, prog string, log *manager.Logger, claimed *manager.Signals, kept *keeper.Client) error {
-	warn := func(text string) { log.Log(engine.Warn, text) }
+	again := o.restart || kept != nil && kept.Life > 1 // what is missing here was told
+	warn := func(text string) {
+		if !again {
+			log.Log(engine.Warn, text)
+		}
+	}
 	state, err := readState(o.stateFD)
 	if err != nil {
 		log.Log(engine.Error, "Failed to read serialisation data - reverting to stateless re-exec")
 	}
 	if kept != nil {
-		prepare(o, kept, state, warn)
+		if state == nil {
+			manager.PutBack(kept.Stored, func(text string) { log.Log(engine.Warn, text) })
+		}
+		prepareMachine(!again, warn)
 	}
 	c, err := config(o, mode, prog)
 	if err != nil {
@@ -147,26 +155,16 @@ func run(o options, mode engine.Mode, prog string, log *manager.Logger, claimed 
 		return err
 	}
 	if kept != nil {
-		posix.LeaveConsole()
 		if write, err := systemLog(); err != nil {
-			warn("cannot log to the system: " + err.Error())
+			log.ToSystem(posix.LogToStandard)
+			warn("cannot log to the system, so messages stay here: " + err.Error())
 		} else {
+			posix.LeaveConsole()
 			log.ToSystem(write)
 		}
 	}
+	again = false
 	return serve(m, prog, log, kept)
-}
-
-// prepare makes a machine of what the kernel, or the manager before, left.
-func prepare(o options, kept *keeper.Client, state []byte, warn func(string)) {
-	if state == nil {
-		manager.PutBack(kept.Stored, warn)
-	}
-	if o.restart || kept.Life > 1 { // what is missing was told
-		prepareMachine(false, func(string) {})
-		return
-	}
-	prepareMachine(true, warn)
 }
 
 // serve runs the manager until there is nothing more to do.

@@ -33,18 +33,18 @@ var machineSteps = []struct {
 	what string
 	do   func() error
 }{
-	{"Unable to mount /dev filesystem", mountDevices},
-	{"Unable to mount /dev/pts filesystem", func() error {
-		os.Mkdir("/dev/pts", 0o755)
-		return mount("devpts", "/dev/pts", unix.MS_NOEXEC|unix.MS_NOSUID, "gid=5,mode=0620,ptmxmode=0666")
-	}},
-	{"Unable to make devices", makeDevices},
 	{"Unable to mount /proc filesystem", func() error {
 		return mount("proc", "/proc", unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, "")
 	}},
 	{"Unable to mount /sys filesystem", func() error {
 		return mount("sysfs", "/sys", unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOSUID, "")
 	}},
+	{"Unable to mount /dev filesystem", mountDevices},
+	{"Unable to mount /dev/pts filesystem", func() error {
+		os.Mkdir("/dev/pts", 0o755)
+		return mount("devpts", "/dev/pts", unix.MS_NOEXEC|unix.MS_NOSUID, "gid=5,mode=0620,ptmxmode=0666")
+	}},
+	{"Unable to make devices", makeDevices},
 	{"Unable to share mounts with jobs", shareMounts},
 	{"Unable to have the kernel keep all messages", keepMessages},
 }
@@ -105,22 +105,31 @@ func isMountPoint(dir string) (bool, error) {
 	return own.Dev != parent.Dev, nil
 }
 
+// machineOnly is the mode of devices that are the machine's alone.
+const machineOnly = 0o600
+
 var devices = []struct {
 	path         string
 	mode         uint32
 	major, minor uint32
 }{
 	{"/dev/ptmx", 0o666, 5, 2}, {"/dev/null", 0o666, 1, 3}, {"/dev/tty", 0o666, 5, 0},
-	{"/dev/console", 0o600, 5, 1}, {"/dev/kmsg", 0o600, 1, 11},
+	{"/dev/console", machineOnly, 5, 1}, {"/dev/kmsg", machineOnly, 1, 11},
 }
 
 // makeDevices makes those that are not there; one that fails stops no other.
+// In a container the console and the log would be those of the machine around
+// it, which are for its maker to give.
 func makeDevices() error {
 	old := unix.Umask(0)
 	defer unix.Umask(old)
 	var failed []string
 	var last error
+	inside := InContainer()
 	for _, d := range devices {
+		if inside && d.mode == machineOnly {
+			continue
+		}
 		err := unix.Mknod(d.path, unix.S_IFCHR|d.mode, int(unix.Mkdev(d.major, d.minor)))
 		if err != nil && err != unix.EEXIST {
 			failed, last = append(failed, d.path), err
@@ -152,10 +161,15 @@ func AppArmorUsable() bool {
 
 // InContainer reports whether process 1 of the machine is another one's: the
 // number of the first PID namespace never changes (include/linux/proc_ns.h).
+// Where /proc cannot tell, the machine's own process 1 could mount it.
 func InContainer() bool {
 	if os.Getenv("container") != "" {
 		return true
 	}
 	name, err := os.Readlink("/proc/self/ns/pid")
-	return err == nil && name != "pid:[4026531836]"
+	if err != nil {
+		may, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_ADMIN, 0, 0, 0)
+		return err == nil && may == 0
+	}
+	return name != "pid:[4026531836]"
 }

@@ -31,8 +31,8 @@ type Processes struct {
 	posix.Ledger
 	o      Options
 	maker  posix.Maker
-	binary int // the own program, so that an upgrade cannot mix versions
-	relay  int // see posix.Relay; -1 without one
+	binary string // the own program, so that an upgrade cannot mix versions
+	relay  int    // see posix.Relay; -1 without one
 
 	privileged bool // to make namespaces
 
@@ -62,12 +62,15 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	binary, err := openBinary()
 	if err != nil {
 		unix.Close(null)
-		return nil, &os.PathError{Op: "open", Path: "/proc/self/exe", Err: err}
+		return nil, err
 	}
 	if err := unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		o.Warn("cannot keep descriptors from jobs: " + err.Error())
 	}
 	maker := posix.NewMaker(o.Umask, o.Console, null)
+	if o.Alone && InContainer() && !hasConsole(maker.Console) {
+		maker.Console = ""
+	}
 	setgroups, _ := os.ReadFile("/proc/self/setgroups")
 	maker.NoGroup = maker.NoGroup || string(setgroups) == "deny\n"
 	all := &Processes{
@@ -76,11 +79,22 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 		traced: map[int]*tracee{},
 	}
 	if all.relay, err = posix.Relay(); err == nil {
-		all.maker.Relays = true
+		_, err = os.Stat("/proc/self/fd")
+		all.maker.Relays = err == nil
 	}
 	all.cgroups = newCgroups(p, o, all.Emptied)
 	all.limits = newLimits(all.cgroups, all.o)
 	return all, nil
+}
+
+// hasConsole reports whether a console is there to be opened.
+func hasConsole(path string) bool {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
 }
 
 // openNull opens the null device. Where there is none, an empty file stands
@@ -97,13 +111,15 @@ func openNull(warn func(string)) (int, error) {
 	return fd, err
 }
 
-// openBinary pins the program that is running.
-func openBinary() (int, error) {
+// openBinary pins the program that is running and returns what to execute it
+// by. Without /proc that is its path, which is pinned by nothing.
+func openBinary() (string, error) {
 	fd, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, err
+		return OwnBinary()
 	}
-	return posix.DupOwn(fd)
+	fd, err = posix.DupOwn(fd)
+	return "/proc/self/fd/" + itoa(fd), err
 }
 
 // Counts returns how many processes were started by either path.

@@ -1,8 +1,6 @@
 package linux
 
 import (
-	"strconv"
-
 	"golang.org/x/sys/unix"
 
 	"onset/core/job"
@@ -29,11 +27,10 @@ func (p *Processes) stage(n *newcomer) (platform.Started, error) {
 func (p *Processes) forkStage(n *newcomer, plan *posix.Plan, birth *posix.Birth) (int, error) {
 	sys := p.attributes(n)
 	p.birth(sys, plan.Isolation.Namespaces)
-	path := "/proc/self/fd/" + strconv.Itoa(p.binary)
-	pid, err := birth.Fork(path, n.Newcomer, plan, sys)
+	pid, err := birth.Fork(p.binary, n.Newcomer, plan, sys)
 	if err != nil && sys.UseCgroupFD && err != unix.EAGAIN && err != unix.ENOMEM {
 		sys.UseCgroupFD = false // a kernel or a hierarchy that refuses it
-		pid, err = birth.Fork(path, n.Newcomer, plan, sys)
+		pid, err = birth.Fork(p.binary, n.Newcomer, plan, sys)
 	}
 	return pid, err
 }

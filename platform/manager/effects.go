@@ -3,6 +3,7 @@ package manager
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -112,11 +113,12 @@ func (m *Manager) spawn(e engine.Spawn) []engine.Msg {
 	}
 	io := platform.Streams{Log: -1, Files: spec.Files}
 	if spec.Attrs.Console == job.ConsoleLog {
-		slave, err := m.logs.Open(e.Token, spec.LogPath)
-		if err != nil {
+		io.Log, err = m.logs.Open(e.Token, spec.LogPath)
+		if slices.ContainsFunc(shortages, func(e error) bool { return errors.Is(err, e) }) {
 			return failed(e.Token, fmt.Sprintf("unable to open pty: %s", err), true)
+		} else if err != nil {
+			m.withoutLogs(err)
 		}
-		io.Log = slave
 	}
 	if io.Sign, err = m.openSign(e.Token, spec); err != nil {
 		m.logs.Failed(e.Token)
@@ -144,6 +146,18 @@ func (m *Manager) spawn(e engine.Spawn) []engine.Msg {
 		msgs = append(msgs, engine.Ready{Token: e.Token})
 	}
 	return msgs
+}
+
+// shortages of ptys may pass.
+var shortages = []error{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE, unix.ENOSPC}
+
+// withoutLogs says once why jobs run without logs (UPSTART §4.2 step 4).
+func (m *Manager) withoutLogs(why error) {
+	text := fmt.Sprintf("Failed to create pty - disabling logging for jobs: %s", why)
+	if !m.remarks[text] {
+		m.remarks[text] = true
+		m.warn("%s", text)
+	}
 }
 
 // awaitName waits for the owner of a name on the message bus.

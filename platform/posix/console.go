@@ -7,25 +7,36 @@ import (
 )
 
 // OpenConsole makes the console the standard descriptors of process 1 or its
-// manager, with a line as of UPSTART §8.2 step 5 if it is reset. Without a
-// console the null device stands in; what fails is told to warn.
+// manager, with a line as of UPSTART §8.2 step 5 if it is reset. Where there is
+// none to open they stay what they were given, which is what a container shows
+// of its process 1 (Go puts the null device in place of closed ones). What
+// fails is told to warn.
 func OpenConsole(reset bool, warn func(string)) {
-	err := standard("/dev/console")
-	if err == nil && reset {
-		err = resetLine(0)
-	}
-	if err == nil {
+	if err := standard("/dev/console"); err != nil {
+		warn("Unable to initialize console, will use standard output: " + err.Error())
 		return
 	}
-	warn("Unable to initialize console, will try /dev/null: " + err.Error())
-	if err := LeaveConsole(); err != nil {
-		warn("Unable to open /dev/null: " + err.Error())
+	if !reset {
+		return
+	}
+	if err := resetLine(0); err != nil && err != unix.ENOTTY { // a container may have anything for a console
+		warn("Unable to initialize console: " + err.Error())
 	}
 }
 
 // LeaveConsole makes the null device the standard descriptors, so that what
 // init prints by mistake disturbs nobody.
 func LeaveConsole() error { return standard(os.DevNull) }
+
+// LogToStandard logs a line on standard error. It never waits: what its reader
+// does not take is lost.
+func LogToStandard(_ int, line string) {
+	const atOnce = 4095 // what a pipe takes that is ready to be written
+	p := []unix.PollFd{{Fd: 2, Events: unix.POLLOUT}}
+	if unix.Poll(p, 0); p[0].Revents&unix.POLLOUT != 0 {
+		unix.Write(2, []byte(line[:min(len(line), atOnce)]+"\n"))
+	}
+}
 
 // standard makes a device the standard descriptors.
 func standard(path string) error {

@@ -14,7 +14,7 @@ import (
 // Maker is what makes processes: this init, as far as they take after it.
 type Maker struct {
 	Umask   int    // the default of jobs
-	Console string // path
+	Console string // path; empty: there is none, and output to it goes where this init's goes
 	Null    int    // descriptor of the null device
 	UID     int
 	GID     int
@@ -82,8 +82,11 @@ func (n *Newcomer) Close() {
 func (m *Maker) files(n *Newcomer, io platform.Streams) []uintptr {
 	null := uintptr(m.Null)
 	files := []uintptr{null, null, null}
-	if n.Spec.Attrs.Console == job.ConsoleLog && io.Log >= 0 {
+	switch console := n.Spec.Attrs.Console; {
+	case console == job.ConsoleLog && io.Log >= 0:
 		files[1], files[2] = uintptr(io.Log), uintptr(io.Log)
+	case console == job.ConsoleOutput && m.Console == "":
+		files[1], files[2] = 1, 2
 	}
 	for _, fd := range io.Files {
 		files = append(files, uintptr(fd))
@@ -101,7 +104,7 @@ func (m *Maker) files(n *Newcomer, io platform.Streams) []uintptr {
 // where the kernel's own attributes are enough for its spec; else "".
 func (m *Maker) Simple(n *Newcomer, attr *syscall.ProcAttr) (path string) {
 	s, a := n.Spec, &n.Spec.Attrs
-	if len(n.Program.Argv) == 0 || a.Console == job.ConsoleOutput || a.Console == job.ConsoleOwner || s.Debug || n.Tracked() || n.Listens() || len(n.Join) > 0 || len(s.ListenNames) > 0 && !m.Relays {
+	if len(n.Program.Argv) == 0 || a.Console == job.ConsoleOutput && m.Console != "" || a.Console == job.ConsoleOwner || s.Debug || n.Tracked() || n.Listens() || len(n.Join) > 0 || len(s.ListenNames) > 0 && !m.Relays {
 		return ""
 	}
 	name := n.Program.Argv[0]

@@ -20,6 +20,9 @@ func (m *Maker) Plan(n *Newcomer) *Plan {
 		Root: s.Root, Chroot: a.Chroot, Dir: directory(s), Setuid: a.Setuid, Setgid: a.Setgid,
 		Tmpfiles: a.Tmpfiles, Listen: n.Listens(), ListenNames: s.ListenNames, Cgroups: n.Join,
 	}
+	if a.Console == job.ConsoleOutput && m.Console == "" {
+		plan.Console = job.ConsoleNone // it has this init's standard output
+	}
 	copy(plan.Limits[:], a.Limits)
 	if a.Isolation != nil && !plan.Bare {
 		plan.Isolation = *a.Isolation
