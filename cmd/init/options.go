@@ -86,8 +86,10 @@ func (o *options) valued(name string) func(string) error {
 	case "--state-fd":
 		return func(v string) error {
 			n, err := strconv.Atoi(v)
-			o.stateFD = n
-			return err
+			if o.stateFD = n; err != nil {
+				return fmt.Errorf("invalid descriptor specified: %s", v)
+			}
+			return nil
 		}
 	}
 	return nil

@@ -77,3 +77,20 @@ func TestKeeperIsSmall(t *testing.T) {
 		t.Errorf("private %d kB, want at most 2200", private)
 	}
 }
+
+func init() {
+	keepers["broken"] = script{manager: exitManager,
+		change: func(o *Options) { o.Path, o.Args = "/bin/sh", []string{"sh", "-c", "exit 2"} }}
+	keepers["missing"] = script{manager: exitManager, change: func(o *Options) { o.Path = "/nonexistent" }}
+}
+
+// TestBrokenUpgrade has a program whose managers die by their own fault, and one
+// that is not there: the program of the keeper itself goes on.
+func TestBrokenUpgrade(t *testing.T) {
+	for _, script := range []string{"broken", "missing"} {
+		f := boot(t, script)
+		if code := f.end().ExitCode(); code != 42 {
+			t.Errorf("%s: exit status %d, want 42 by a manager\n%s", script, code, f.log())
+		}
+	}
+}

@@ -44,12 +44,25 @@ func (k *keeper) keepUp() {
 	}
 }
 
-func (k *keeper) startManager(socket int) error {
-	pid, err := syscall.ForkExec(k.o.Path, k.o.Args, &syscall.ProcAttr{
-		Env:   k.o.Env,
-		Files: []uintptr{0, 1, 2, uintptr(socket), uintptr(k.Memory)},
-	})
-	k.Manager = int32(max(pid, 0))
+// startManager executes the program that is installed. If managers died of it
+// every other one is of the keeper's own, which is known to run: a broken
+// upgrade so costs no more than itself.
+func (k *keeper) startManager(socket int) (err error) {
+	paths := [...]string{k.o.Path, selfExe}
+	if k.Deaths > 1 && k.Deaths%2 == 0 {
+		paths = [...]string{selfExe, k.o.Path}
+	}
+	for _, path := range paths {
+		var pid int
+		pid, err = syscall.ForkExec(path, k.o.Args, &syscall.ProcAttr{
+			Env:   k.o.Env,
+			Files: []uintptr{0, 1, 2, uintptr(socket), uintptr(k.Memory)},
+		})
+		if err == nil {
+			k.Manager = int32(pid)
+			break
+		}
+	}
 	return err
 }
 

@@ -109,7 +109,7 @@ func TestPoorContainer(t *testing.T) {
 		t.Errorf("no processes: %v", err)
 	}
 	for _, what := range []string{"/dev filesystem", "/dev/pts filesystem", "make devices: /dev/ptmx, /dev/null, /dev/tty: ",
-		"/sys filesystem", "initialize console", "no cgroups", "standard output"} {
+		"/sys filesystem", "initialize console", "no cgroups", "without a console"} {
 		n := 0
 		for _, w := range warnings {
 			if strings.Contains(w, what) {
