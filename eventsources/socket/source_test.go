@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -150,17 +151,23 @@ func freePort(t *testing.T) string {
 	return portOf(l)
 }
 
+// listenTCP listens at a port that kernels give nobody who asks for any, as
+// other tests and all clients do meanwhile.
 func listenTCP(t *testing.T) net.Listener {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if errors.Is(err, unix.EADDRNOTAVAIL) && loopback() == nil { // a machine made for tests
-		l, err = net.Listen("tcp4", "127.0.0.1:0")
+	for range 100 {
+		l, err := net.Listen("tcp4", fmt.Sprint("127.0.0.1:", 20000+rand.IntN(12000)))
+		switch {
+		case err == nil:
+			t.Cleanup(func() { l.Close() })
+			return l
+		case errors.Is(err, unix.EADDRNOTAVAIL) && loopback() == nil: // a machine made for tests
+		case !errors.Is(err, unix.EADDRINUSE):
+			t.Fatal(err)
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	return l
+	t.Fatal("there is no free port")
+	return nil
 }
 
 func portOf(l net.Listener) string {
