@@ -191,7 +191,7 @@ func moved(jobs map[string]string, dir, self string) map[string]string {
 func machinePlace(t *testing.T, jobs map[string]string, prepare string) *inPlace {
 	dir, self := furnished(t)
 	m := startMachineOn(t, moved(jobs, dir, self), strings.ReplaceAll(prepare, "SELF", self))
-	furnish(t, dir, m.manager())
+	furnish(t, dir, m.awaitManager())
 	return &inPlace{dir: m.dir, messages: m.log.String, run: func(args ...string) (string, error) { return m.run("initctl", args...) }}
 }
 

@@ -258,6 +258,24 @@ func (m *machine) manager() int {
 	return 0
 }
 
+// awaitManager waits for one: there is none for a moment after its death, and
+// the kernel's list may lack it while another child ends.
+func (m *machine) awaitManager() (pid int) {
+	m.t.Helper()
+	m.await("a manager", func() bool { pid = m.manager(); return pid != 0 })
+	return pid
+}
+
+// killManager kills the manager, and returns which process it was.
+func (m *machine) killManager() (pid int) {
+	m.t.Helper()
+	pid = m.awaitManager()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		m.t.Fatal(err)
+	}
+	return pid
+}
+
 func (m *machine) lines(file string) []string {
 	text, err := os.ReadFile(filepath.Join(m.dir, file))
 	if err != nil {
@@ -276,12 +294,10 @@ func TestMainPIDThatEndsWithoutManager(t *testing.T) {
 	})
 	m.must("start", "named")
 	before := m.must("status", "named")
-	keeper, manager := m.cmd.Process, m.manager()
+	keeper := m.cmd.Process
 	m.await("the barrier, which the next manager would lift", func() bool { return m.exists("said") })
 	keeper.Signal(syscall.SIGSTOP)
-	if err := syscall.Kill(manager, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	m.killManager()
 	m.write("die")
 	m.await("the parent to reap its child", func() bool { return m.exists("reaped") })
 	keeper.Signal(syscall.SIGCONT)

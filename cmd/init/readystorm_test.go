@@ -35,8 +35,7 @@ func readyInStorm(t *testing.T, disturb func(m *machine, end time.Time) int) {
 			"\techo $LISTEN_FDS $(cat /proc/self/fd/3) >>DIR/stored.$N\n" +
 			"\texec " + client("notify READY=1 sleep") + "\nend script\n",
 	})
-	end := time.Now().Add(stormTime() / 2)
-	c := &clients{m: m, end: end, turns: map[string]int{}}
+	c := &clients{m: m, turns: map[string]int{}}
 	for _, job := range []string{"notify", "listen"} {
 		c.start(job, func(n string) {
 			m.must("start", job, n)
@@ -52,11 +51,7 @@ func readyInStorm(t *testing.T, disturb func(m *machine, end time.Time) int) {
 		m.must("stop", "fd", n)
 	})
 	c.start("stored", m.storeAndDie)
-	times := disturb(m, end)
-	c.Wait()
-	if t.Logf("disturbed %d times, turns of clients: %v", times, c.turns); times < 10 {
-		t.Error("that is no storm")
-	}
+	c.disturbed(disturb(m, time.Now().Add(stormTime()/2)))
 }
 
 // storeAndDie starts a service that stores a file, lets it end and wants the
@@ -82,10 +77,7 @@ func TestListenAfterCrash(t *testing.T) {
 	})
 	m.must("start", "serve")
 	m.await("the service", func() bool { return m.exists("up") })
-	manager := m.manager()
-	if err := syscall.Kill(manager, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	manager := m.killManager()
 	m.write("go")
 	m.await("it listens", func() bool { return m.exists("two") })
 	if m.manager() == manager {

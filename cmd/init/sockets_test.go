@@ -90,10 +90,7 @@ func (m *machine) disturbSockets(i int) string {
 		m.must("version")
 		return "manager executed anew"
 	}
-	m.await("a manager", func() bool { return m.manager() != 0 })
-	if err := syscall.Kill(m.manager(), syscall.SIGKILL); err != nil {
-		m.t.Error(err)
-	}
+	m.killManager()
 	m.must("version")
 	return "manager killed"
 }
