@@ -55,8 +55,9 @@ func TestKillStorm(t *testing.T) {
 	for _, job := range kept {
 		s.Await(job, func() bool { before[job] = running(job); return before[job] != "" })
 	}
+	const least = 10
 	kills, last := 0, ""
-	for end, tick := time.Now().Add(long), time.NewTicker(100*time.Millisecond); time.Now().Before(end); <-tick.C {
+	for end, tick := time.Now().Add(long), time.NewTicker(100*time.Millisecond); kills < least || time.Now().Before(end); <-tick.C {
 		pid, err := strconv.Atoi(running("onset-sources"))
 		if err != nil || strconv.Itoa(pid) == last {
 			continue // not up yet
@@ -66,9 +67,7 @@ func TestKillStorm(t *testing.T) {
 		}
 		kills, last = kills+1, strconv.Itoa(pid)
 	}
-	if t.Logf("%d kills", kills); kills < 10 {
-		t.Error("that is no storm")
-	}
+	t.Logf("%d kills", kills)
 	s.Await("another onset-sources", func() bool { next := running("onset-sources"); return next != "" && next != last })
 	s.Await("the facts of the dead to end", func() bool { return strings.Count(s.Initctl("facts"), "/flag (source)") == 1 })
 	for _, job := range kept {

@@ -90,8 +90,9 @@ func (k killed) againAndAgain() {
 	if os.Getenv("ONSET_SOAK") != "" {
 		long = 50 * time.Second
 	}
+	const least = 10
 	t, kills, last, exists := k.t, 0, 0, map[string]bool{}
-	for i, end := 0, time.Now().Add(long); time.Now().Before(end); i++ {
+	for i, end := 0, time.Now().Add(long); kills < least || time.Now().Before(end); i++ {
 		if pid := k.running("onset-sources"); pid != 0 && pid != last {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
@@ -106,9 +107,7 @@ func (k killed) againAndAgain() {
 		}
 		exists[name] = !exists[name]
 	}
-	if t.Logf("%d kills", kills); kills < 10 {
-		t.Error("that is no storm")
-	}
+	t.Logf("%d kills", kills)
 	k.Await("the jobs of what exists", func() bool {
 		list := k.Initctl("list")
 		for name, is := range exists {
