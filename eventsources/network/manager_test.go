@@ -204,6 +204,9 @@ func TestNetworkManagersWords(t *testing.T) {
 // TestOddNetworkManager has properties of wrong types, objects that are not
 // there, and answers that never come.
 func TestOddNetworkManager(t *testing.T) {
+	usual := answerTime
+	answerTime = 300 * time.Millisecond
+	t.Cleanup(func() { answerTime = usual }) // after the reader has ended
 	bus := sourcetest.NewBus(t)
 	s := newStandIn(t, bus)
 	s.set(nmPath, nmName, "State", "connected")

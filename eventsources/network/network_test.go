@@ -12,7 +12,7 @@ import (
 	"onset/eventsources/sourcetest"
 )
 
-func init() { answerTime, busPatience = 300*time.Millisecond, 500*time.Millisecond }
+func init() { busPatience = 500 * time.Millisecond }
 
 // running is the source, and what it told.
 type running struct {
