@@ -128,7 +128,7 @@ func TestAddDuringChanges(t *testing.T) {
 			note(f)
 		}
 	}
-	for limit := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		s.w.Sync()
 		apply()
 		want := map[string]string{}
@@ -152,8 +152,11 @@ func TestUnknownWriters(t *testing.T) {
 	s := newScript(t)
 	defer s.w.Close() // before writers is put back
 	s.start()
+	n := s.w.(*notify)
+	n.mu.Lock() // a pause of settled between these two would be taken for the end
 	s.do("open", "src/a.conf", "")
 	s.do("append", "src/a.conf", "one")
+	n.mu.Unlock()
 	s.do("close", "src/a.conf", "")
 	s.wants([]string{"changed src/a.conf one"}, "close")
 	past := time.Now().Add(-time.Hour)
