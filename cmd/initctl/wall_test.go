@@ -35,7 +35,7 @@ func TestWallReachesTerminalsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	wallAll([]string{"null", ".." + outside, line}, "going down\r\n")
-	if err := master.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := master.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	got := ""
@@ -57,9 +57,14 @@ func TestWallReachesTerminalsAlone(t *testing.T) {
 // TestWallDoesNotWaitForAFullTerminal: nobody reads the master.
 func TestWallDoesNotWaitForAFullTerminal(t *testing.T) {
 	_, line := terminal(t)
-	start := time.Now()
-	wallAll([]string{line, line}, strings.Repeat("x", 1<<20))
-	if took := time.Since(start); took > 5*wallTime {
-		t.Errorf("took %v", took)
+	done := make(chan struct{})
+	go func() {
+		wallAll([]string{line, line}, strings.Repeat("x", 1<<20))
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Error("it waits")
 	}
 }

@@ -97,7 +97,7 @@ func bootAs(t *testing.T, role, script string) *first {
 	if err := f.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	limit := time.AfterFunc(time.Minute, func() { f.cmd.Process.Kill() })
+	limit := time.AfterFunc(10*time.Minute, func() { f.cmd.Process.Kill() })
 	t.Cleanup(func() {
 		limit.Stop()
 		f.cmd.Process.Kill()
