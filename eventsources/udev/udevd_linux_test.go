@@ -53,11 +53,12 @@ func TestUdevd(t *testing.T) {
 	w := runSource(t, Source{}, "net-device-added", "net-device-removed", "while net-device")
 	w.await("fact net-device KERNEL=lo ")
 	command(t, "ip", "link", "add", "a0", "type", "veth", "peer", "name", "b0")
-	last := func(lines []string) string { return lines[len(lines)-1] }
 	w.contains(last(w.await("fact net-device KERNEL=a0 ")), " ID_NET_DRIVER=veth ")
 	w.contains(last(w.await("emit net-device-added KERNEL=a0 ")), " ID_NET_DRIVER=veth ")
 	kill()
 	w.await("log there is no udevd any more")
+	command(t, "ip", "link", "add", "k0", "type", "veth", "peer", "name", "l0")
+	w.await("fact net-device KERNEL=k0 ") // after the look at what exists, which takes later messages for repetitions
 	// What the kernel says of a device takes nothing away from its fact.
 	command(t, "udevadm", "trigger", "--action=add", "/sys/class/net/a0")
 	w.contains(last(w.await("emit net-device-added KERNEL=a0 ")), " ID_NET_DRIVER=veth ")
@@ -69,11 +70,28 @@ func TestUdevd(t *testing.T) {
 	w.await("emit net-device-added KERNEL=c0 ")
 	startUdevd(t)
 	w.await("log udevd runs now")
+	w.hearsUdevd()
 	command(t, "ip", "link", "add", "e0", "type", "veth", "peer", "name", "f0")
 	w.contains(last(w.await("fact net-device KERNEL=e0 ")), " ID_NET_DRIVER=veth ")
 	w.await("emit net-device-added KERNEL=e0 ")
 	command(t, "ip", "link", "del", "a0")
 	w.await("emit net-device-removed KERNEL=a0 ")
+}
+
+func last(lines []string) string { return lines[len(lines)-1] }
+
+// hearsUdevd waits until new devices are told as udevd has them. What came just
+// before that is told as the kernel has it.
+func (w *watched) hearsUdevd() {
+	w.t.Helper()
+	for i := range 100 {
+		name := fmt.Sprint("m", i)
+		command(w.t, "ip", "link", "add", name, "type", "veth", "peer", "name", fmt.Sprint("n", i))
+		if strings.Contains(last(w.await("fact net-device KERNEL="+name+" ")), " ID_NET_DRIVER=veth ") {
+			return
+		}
+	}
+	w.t.Fatal("udevd is not listened to")
 }
 
 // TestUdevdIsKilledAgainAndAgain has interfaces come and go meanwhile: of each
