@@ -56,6 +56,16 @@ func conditionsOf(path string, props wire.Properties) (list []Condition) {
 	return list
 }
 
+// JobName returns the name of the job at an object path, for messages; what is
+// no such path is its own.
+func JobName(path string) string {
+	object, ok := control.ParsePath(path)
+	if !ok {
+		return path
+	}
+	return object.Class
+}
+
 // conditions are the operands of jobs that concern one source.
 type conditions struct {
 	jobs    map[string][]Condition // by path

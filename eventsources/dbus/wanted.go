@@ -34,13 +34,13 @@ func newWanted(list []eventsources.Condition, bus string, always bool) *wanted {
 		switch n.Name {
 		case signalEvent:
 			w.addSignal(n)
-			signals[signalRule(n)] = c.Job
+			signals[signalRule(n)] = eventsources.JobName(c.Job)
 		case activationEvent:
 			w.activation = append(w.activation, n)
 		case nameFact:
 			pattern, _ := argument(n, "NAME", 0)
 			w.names = append(w.names, pattern)
-			owners[ownerRule(pattern)] = c.Job
+			owners[ownerRule(pattern)] = eventsources.JobName(c.Job)
 		}
 	}
 	if always {

@@ -74,7 +74,7 @@ func (p proxy) rules(list []eventsources.Condition) map[string]string {
 	rules := map[string]string{signalRule(control.SignalRestarted): ""}
 	for _, c := range list {
 		name := strings.TrimPrefix(c.Operand.Name, prefix)
-		rules[signalRule(control.SignalEventEmitted, "arg0", name)] = c.Job
+		rules[signalRule(control.SignalEventEmitted, "arg0", name)] = eventsources.JobName(c.Job)
 	}
 	if p.Always || len(rules) > maxRules {
 		return map[string]string{signalRule(control.SignalRestarted): "", all: ""}

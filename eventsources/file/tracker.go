@@ -53,7 +53,7 @@ func newTracker(ctx context.Context, init eventsources.Init, n *notifier) *track
 func (t *tracker) warn(job, text string) {
 	if !t.warned[job+text] {
 		t.warned[job+text] = true
-		t.init.Logf("%s: %s", job, text)
+		t.init.Logf("%s: %s", eventsources.JobName(job), text)
 	}
 }
 

@@ -79,7 +79,7 @@ func (r *run) arm(s *socket) {
 	s.state, s.pace.armed = polled, time.Now()
 	if err := r.poll.arm(s.fd); err != nil {
 		s.state = resting
-		r.init.Logf("Failed to watch socket in %s: %v", s.jobs[0], err)
+		r.init.Logf("Failed to watch socket in %s: %v", s.names(), err)
 	}
 }
 
@@ -101,7 +101,7 @@ func (r *run) again(s *socket) {
 	wait, begins := s.pace.next(time.Now())
 	if begins {
 		r.init.Logf("%s was started %d times in %v for socket %s, and something waits there still: from now on it is started less often",
-			s.jobs[0], s.pace.starts, burstTime, s.address())
+			s.names(), s.pace.starts, burstTime, s.address())
 	}
 	if wait == 0 {
 		r.arm(s)
@@ -125,7 +125,7 @@ func (r *run) ready(fd int) {
 	case events == 0:
 		r.arm(s)
 	case events&unix.POLLHUP != 0 && s.proto != "fifo":
-		r.init.Logf("A process of %s has shut socket %s down for all: making it anew", s.jobs[0], s.address())
+		r.init.Logf("A process of %s has shut socket %s down for all: making it anew", s.names(), s.address())
 		s.state, s.shutDown = resting, true
 		select {
 		case r.broken <- struct{}{}:
@@ -167,7 +167,7 @@ func (r *run) start(s *socket) {
 func (r *run) complain(s *socket, err error) {
 	if s.said != err.Error() {
 		s.said = err.Error()
-		r.init.Logf("socket %s of %s: %v", s.address(), s.jobs[0], err)
+		r.init.Logf("socket %s of %s: %v", s.address(), s.names(), err)
 	}
 }
 

@@ -73,7 +73,7 @@ func (s *spec) inetInodes(rows [][]string) (inodes []string) {
 			continue
 		}
 		at, ok := parseEndpoint(row[1])
-		if ok && uint32(at.Port()) == s.port && (!s.addr.IsValid() || s.addr.IsUnspecified() ||
+		if ok && uint32(at.Port()) == s.port && (s.isAny() ||
 			at.Addr().IsUnspecified() || at.Addr().Unmap() == s.addr.WithZone("").Unmap()) {
 			inodes = append(inodes, row[9])
 		}

@@ -135,7 +135,7 @@ func TestNoDescriptors(t *testing.T) {
 		filled = append(filled, fd)
 	}
 	f.ask(one, "/two: PROTO=unix PATH="+dir+"/two")
-	f.await("log Failed to create socket in /two: too many open files")
+	f.await("log Failed to create socket in /two: " + dir + "/two: too many open files")
 	for _, fd := range filled {
 		unix.Close(fd)
 	}

@@ -2,7 +2,6 @@ package socket
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/user"
@@ -111,7 +110,7 @@ func (s *spec) setOptions(fd int) error {
 		level, opt int
 		value      int
 	}
-	if s.proto != "inet" && s.proto != "inet6" {
+	if !s.isInet() {
 		return s.setOwnOptions(fd)
 	}
 	only := 1
@@ -141,6 +140,9 @@ func (s *spec) setOptions(fd int) error {
 func (s *spec) bindPath(fd int, address unix.Sockaddr) error {
 	if err := makeParents(s.path); err != nil {
 		return err
+	}
+	if info, err := os.Lstat(s.path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return errors.New("there is something else than a socket")
 	}
 	if err := bindClosed(fd, address); err == unix.EADDRINUSE && s.isStale() {
 		if err := os.Remove(s.path); err != nil {
@@ -182,11 +184,8 @@ func makeParents(path string) error {
 	return err
 }
 
-// isStale reports whether the path is a socket's that nobody has any more.
+// isStale reports whether nobody has the socket any more whose file is there.
 func (s *spec) isStale() bool {
-	if info, err := os.Lstat(s.path); err != nil || info.Mode()&os.ModeSocket == 0 {
-		return false
-	}
 	fd, err := unix.Socket(unix.AF_UNIX, s.kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return false
@@ -251,7 +250,7 @@ func (s *spec) openFIFO() (fd int, err error) {
 	}
 	var st unix.Stat_t
 	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFIFO {
-		err = fmt.Errorf("%q is no FIFO", s.path)
+		err = errors.New("there is something else than a FIFO")
 	}
 	if err == nil {
 		err = s.setOwner(func(uid, gid int) error { return unix.Fchown(fd, uid, gid) })

@@ -1,6 +1,10 @@
 package socket
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	hasAbstract = true
@@ -16,7 +20,9 @@ const maskedGroups = 32
 func (s *spec) setOwnOptions(fd int) error {
 	switch {
 	case s.device != "":
-		return unix.BindToDevice(fd, s.device)
+		if err := unix.BindToDevice(fd, s.device); err != nil {
+			return fmt.Errorf("DEVICE=%s: %w", s.device, err)
+		}
 	case s.proto == "netlink" && s.group > maskedGroups:
 		return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, s.group)
 	}

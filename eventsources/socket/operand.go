@@ -146,9 +146,8 @@ func parse(args []string) (*spec, error) {
 
 // check finds what does not go together.
 func (s *spec) check() error {
-	inet := s.proto == "inet" || s.proto == "inet6"
 	switch {
-	case inet && s.kind == unix.SOCK_SEQPACKET:
+	case s.isInet() && s.kind == unix.SOCK_SEQPACKET:
 		return errors.New("socket event with invalid TYPE=seqpacket")
 	case s.accept && s.kind == unix.SOCK_DGRAM:
 		return errors.New("socket event with invalid ACCEPT=yes for datagrams")
@@ -199,6 +198,22 @@ func (s *spec) address() string {
 	}
 	return s.path
 }
+
+// meets reports whether two sockets are in each other's way.
+func (s *spec) meets(other *spec) bool {
+	if s.kind != other.kind {
+		return false
+	}
+	if !s.isInet() || !other.isInet() {
+		return s.address() == other.address()
+	}
+	return s.port == other.port && (s.proto == other.proto || s.dual || other.dual) &&
+		(s.isAny() || other.isAny() || s.addr.Unmap() == other.addr.Unmap())
+}
+
+func (s *spec) isInet() bool { return s.proto == "inet" || s.proto == "inet6" }
+
+func (s *spec) isAny() bool { return !s.addr.IsValid() || s.addr.IsUnspecified() }
 
 func (s *spec) anyAddress() netip.Addr {
 	if s.proto == "inet" {

@@ -71,6 +71,15 @@ type socket struct {
 	conns   connections
 }
 
+// names are those of the jobs, for messages.
+func (s *socket) names() string {
+	list := make([]string, len(s.jobs))
+	for i, job := range s.jobs {
+		list[i] = eventsources.JobName(job)
+	}
+	return strings.Join(list, ", ")
+}
+
 const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 5 * time.Second
@@ -123,7 +132,7 @@ func (r *run) read(list []eventsources.Condition) map[string]*socket {
 	for _, c := range list {
 		s, err := parse(c.Operand.Args)
 		if err != nil {
-			text := "Ignored " + err.Error() + " in " + c.Job
+			text := "Ignored " + err.Error() + " in " + eventsources.JobName(c.Job)
 			if !r.warned[text] && !warned[text] {
 				r.init.Logf("%s", text)
 			}
@@ -235,7 +244,7 @@ func (r *run) unkept(s *socket, err error) {
 		}
 		r.toldKept = true
 	}
-	r.init.Logf("Socket %s in %s will not outlive onset-sources: %v", s.address(), s.jobs[0], err)
+	r.init.Logf("Socket %s in %s will not outlive onset-sources: %v", s.address(), s.names(), err)
 }
 
 // failed tells why a socket cannot be, once; look is to find out who has the
@@ -250,21 +259,21 @@ func (r *run) failed(s *socket, err error, look bool) {
 		return
 	}
 	s.said = key
-	text := reason.Error()
+	text := s.address() + ": " + reason.Error()
 	if errors.Is(reason, unix.EADDRINUSE) {
 		text = s.address() + " is in use"
 		if look {
 			text += r.holder(s)
 		}
 	}
-	r.init.Logf("Failed to %s in %s: %s; trying again", err, strings.Join(s.jobs, ", "), text)
+	r.init.Logf("Failed to %s in %s: %s; trying again", err, s.names(), text)
 }
 
 // holder tells who has the address of a socket: other operands, or a process.
 func (r *run) holder(s *socket) string {
 	for _, other := range r.sockets {
-		if other.fd >= 0 && other.kind == s.kind && other.address() == s.address() {
-			return " by the socket of " + strings.Join(other.jobs, ", ")
+		if other.fd >= 0 && s.meets(other.spec) {
+			return " by the socket of " + other.names()
 		}
 	}
 	return s.spec.holder()

@@ -301,9 +301,9 @@ func TestSharing(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	f, _ := start(t, New(), "/jobs/a: PROTO=inet", "/jobs/b: PROTO=x", "/jobs/b: PROTO=x", "/jobs/c: PROTO=unix PATH="+path)
+	f, _ := start(t, New(), "/com/ubuntu/Upstart/jobs/my_2da: PROTO=inet", "/jobs/b: PROTO=x", "/jobs/b: PROTO=x", "/jobs/c: PROTO=unix PATH="+path)
 	lines := f.await("fact socket")
-	if got := strings.Join(lines, "\n"); !strings.HasPrefix(got, "log Ignored incomplete socket event in /jobs/a\n"+
+	if got := strings.Join(lines, "\n"); !strings.HasPrefix(got, "log Ignored incomplete socket event in my-a\n"+
 		"log Ignored socket event with unknown PROTO=x in /jobs/b\nfact socket PROTO=unix") {
 		t.Errorf("told\n%s", got)
 	}
@@ -341,12 +341,36 @@ func TestInUse(t *testing.T) {
 
 // TestInUseByUs wants the other job named, not init, which has the socket too.
 func TestInUseByUs(t *testing.T) {
-	operand := ": PROTO=inet ADDR=127.0.0.1 PORT=" + freePort(t)
+	operand := ": PROTO=inet PORT=" + freePort(t)
 	f, _ := start(t, New(), "/jobs/web"+operand)
 	f.await("fact socket")
-	f.ask("/jobs/web"+operand, "/jobs/echo"+operand+" ACCEPT=yes")
-	if line := f.await("log ")[0]; !strings.HasSuffix(line, " is in use by the socket of /jobs/web; trying again") {
-		t.Errorf("told %q", line)
+	for _, other := range []string{" ACCEPT=yes", " ADDR=127.0.0.1"} {
+		f.ask("/jobs/web"+operand, "/jobs/echo"+operand+other)
+		if line := f.await("log ")[0]; !strings.HasSuffix(line, " is in use by the socket of /jobs/web; trying again") {
+			t.Errorf("told %q", line)
+		}
+	}
+}
+
+// TestFailures wants what cannot be named.
+func TestFailures(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	for operand, want := range map[string]string{
+		"PROTO=inet ADDR=192.0.2.1 PORT=" + port: "bind socket in j: 192.0.2.1:" + port + ": cannot assign requested address",
+		"PROTO=fifo PATH=" + file:                "create socket in j: " + file + ": there is something else than a FIFO",
+	} {
+		f, stop := start(t, New(), "/com/ubuntu/Upstart/jobs/j: "+operand)
+		if line := f.await("log ")[0]; line != "log Failed to "+want+"; trying again" {
+			t.Errorf("%s: told %q, want %q", operand, line, want)
+		}
+		stop()
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -372,7 +396,7 @@ func TestStaleFile(t *testing.T) {
 	f, _ := start(t, New(), "/d: PROTO=unix PATH="+dead, "/a: PROTO=unix PATH="+alive, "/o: PROTO=unix PATH="+other)
 	text := strings.Join(f.await("fact socket"), "\n")
 	if !strings.Contains(text, "fact socket PROTO=unix SOCKET_PATH="+dead) || strings.Count(text, "fact") != 1 ||
-		!strings.Contains(text, "in /a: "+alive+" is in use") || !strings.Contains(text, "in /o: "+other+" is in use") {
+		!strings.Contains(text, "in /a: "+alive+" is in use") || !strings.Contains(text, "in /o: "+other+": there is something else than a socket") {
 		t.Errorf("told\n%s", text)
 	}
 	f.dial("unix", dead)

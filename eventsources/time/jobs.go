@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"onset/core/control"
 	"onset/eventsources"
 )
 
@@ -17,7 +16,7 @@ func (r *run) reconcile(list []eventsources.Condition) error {
 	jobs, windows, complaints := map[string][]string{}, map[string]*hours{}, map[string]bool{}
 	var fresh []*timer
 	for _, c := range list {
-		key, job := keyOf(c.Operand.Args), jobName(c.Job)
+		key, job := keyOf(c.Operand.Args), eventsources.JobName(c.Job)
 		var err error
 		switch {
 		case c.Fact && r.windows[key] != nil:
@@ -103,11 +102,6 @@ func (r *run) findOverlaps(complaints map[string]bool) {
 // keyOf is the same for the same arguments in any order.
 func keyOf(args []string) string {
 	return strings.Join(slices.Sorted(slices.Values(args)), "\x00")
-}
-
-func jobName(path string) string {
-	object, _ := control.ParsePath(path)
-	return object.Class
 }
 
 func (r *run) newTimer(key string, args []string) (*timer, error) {
