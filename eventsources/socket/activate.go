@@ -96,8 +96,12 @@ func (r *run) armLater(s *socket, wait time.Duration) {
 	})
 }
 
-// again has a socket polled after its job has ended.
+// again has a socket polled after its job has ended. A job that took something
+// is not held back.
 func (r *run) again(s *socket) {
+	if left := s.waiting(); left == 0 || left < s.before && left != unknown {
+		s.pace = pace{}
+	}
 	wait, begins := s.pace.next(time.Now())
 	if begins {
 		r.init.Logf("%s was started %d times in %v for socket %s, and something waits there still: from now on it is started less often",
@@ -134,7 +138,7 @@ func (r *run) ready(fd int) {
 	case s.accept:
 		r.accept(s)
 	default:
-		s.state, s.removed = starting, false
+		s.state, s.removed, s.before = starting, false, s.waiting()
 		s.pace.begin(time.Now())
 		go r.start(s)
 	}

@@ -12,7 +12,13 @@ const (
 	reusePort   = unix.SO_REUSEPORT_LB // shares connections out, as Linux does
 	freeBind    = unix.IP_BINDANY
 	freeBind6   = unix.IPV6_BINDANY
+
+	bytesWaiting = 0x4004667f // FIONREAD
 )
+
+func connectionsWaiting(fd int) (int, error) {
+	return unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_LISTENQLEN)
+}
 
 func (s *spec) setOwnOptions(int) error {
 	if s.device != "" {

@@ -11,7 +11,18 @@ const (
 	reusePort   = unix.SO_REUSEPORT
 	freeBind    = unix.IP_FREEBIND
 	freeBind6   = unix.IPV6_FREEBIND
+
+	bytesWaiting = unix.TIOCINQ
 )
+
+// connectionsWaiting is for TCP (net/ipv4/tcp.c, tcp_get_info).
+func connectionsWaiting(fd int) (int, error) {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0, err
+	}
+	return int(info.Unacked), nil
+}
 
 // maskedGroups are those that bind sets, whatever was set before (netlink(7)).
 const maskedGroups = 32

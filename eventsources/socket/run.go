@@ -66,6 +66,7 @@ type socket struct {
 
 	state   state
 	removed bool // an instance went since its event was emitted
+	before  int  // what waited when its event was emitted
 	pace    pace
 	idle    time.Duration // before the next event, when one started nothing
 	conns   connections
