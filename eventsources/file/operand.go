@@ -73,20 +73,14 @@ func parse(c eventsources.Condition, user bool, home string) (o *operand, fault 
 	for k := range kinds {
 		o.wants[k] = !c.Fact
 	}
+	placed := false
 	for _, arg := range c.Operand.Args {
-		key, value, named := strings.Cut(arg, "=")
-		switch {
-		case !named:
-			return nil, "an argument without a name: " + arg
-		case key == "FILE":
-			o.file = value
-		case key == "EVENT" || key == "EVENT!":
-			for k, name := range kinds {
-				o.wants[k] = o.wants[k] && (strings.Contains(value, "$") || expr.Glob(value, name) == (key == "EVENT"))
-			}
+		if fault := o.take(arg); fault != "" {
+			return nil, fault
 		}
+		placed = placed || strings.HasPrefix(arg, "FILE=")
 	}
-	if o.file == "" {
+	if !placed {
 		return nil, ""
 	}
 	if o.wants[create] {
@@ -95,10 +89,34 @@ func parse(c eventsources.Condition, user bool, home string) (o *operand, fault 
 	return o, o.resolve(user, home)
 }
 
+// take reads an argument.
+func (o *operand) take(arg string) (fault string) {
+	key, value, named := strings.Cut(arg, "=")
+	name := strings.TrimSuffix(key, "!")
+	switch {
+	case !named:
+		return "an argument without a name: " + arg
+	case key == "FILE":
+		o.file = value
+	case name == "EVENT" && !o.fact:
+		for k, kind := range kinds {
+			o.wants[k] = o.wants[k] && (strings.Contains(value, "$") || expr.Glob(value, kind) == (key == "EVENT"))
+		}
+		if o.wants == [len(kinds)]bool{} {
+			return "no event is of this kind: " + arg
+		}
+	case name != "FILE" && name != "MATCH":
+		return "unknown variable: " + arg
+	}
+	return ""
+}
+
 // resolve makes the path of what is written.
 func (o *operand) resolve(user bool, home string) (fault string) {
 	path := o.file
 	switch {
+	case path == "":
+		return "Path must be absolute: "
 	case strings.Contains(path, "$"):
 		return "Path must not contain variables: " + path
 	case user && strings.HasPrefix(path, "~/"):
