@@ -164,7 +164,7 @@ func (t *tracker) leave(d *directory) {
 	}
 	t.unwatch(d)
 	delete(t.unwatched, d)
-	d.entered = false
+	d.entered, d.mute = false, false
 	clear(d.closed)
 }
 

@@ -23,6 +23,7 @@ type directory struct {
 	entered bool
 	id      fileID // if entered
 	link    bool   // likewise: the path ends in a link
+	mute    bool   // likewise: the kernel does not tell of all that happens there
 	known   map[string]*entry
 	closed  map[string]bool // written before it was told that they were made
 }

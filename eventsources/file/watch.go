@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -21,11 +22,11 @@ func (t *tracker) poll() {
 		if !t.unwatched[d] {
 			continue // left meanwhile
 		}
-		byTime := !t.isWatched(d)
+		byTime := d.mute || !t.isWatched(d)
 		if t.reconcile(d); d.entered {
 			t.compare(d, byTime, false)
 		}
-		if !d.entered || t.isWatched(d) && !d.hasSilent() {
+		if !d.entered || t.isWatched(d) && !d.mute && !d.hasSilent() {
 			delete(t.unwatched, d)
 		}
 	}
@@ -41,6 +42,10 @@ func (t *tracker) isWatched(d *directory) bool {
 func (t *tracker) watch(d *directory) {
 	if t.isWatched(d) {
 		return
+	}
+	if kind := muteKind(d.path); kind != "" && !d.mute {
+		d.mute = true
+		t.cannotWatch(d, errors.New(kind+" does not tell of all that happens"))
 	}
 	w := t.byID[d.id]
 	if w == nil {
