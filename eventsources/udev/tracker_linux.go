@@ -18,9 +18,9 @@ type tracker struct {
 	last uint64 // SEQNUM of the latest message
 	told uint64 // the other group has told what is not later
 	seen uint64 // the last look at what exists saw what is not later
-	// gone has what a look found gone, which may have been told without messages
-	// that are yet to come, not later than these.
-	gone map[string]uint64
+	// gone and came have what a look found gone or new, which was told without
+	// messages that are yet to come, not later than these.
+	gone, came map[string]uint64
 }
 
 // order is how many messages of other devices a message may be behind: udevd
@@ -28,7 +28,7 @@ type tracker struct {
 const order = 1000
 
 func newTracker(init eventsources.Init, source Source) *tracker {
-	return &tracker{init: init, strip: !source.NoStrip, want: wants{all: source.All}, held: map[string]string{}, gone: map[string]uint64{}}
+	return &tracker{init: init, strip: !source.NoStrip, want: wants{all: source.All}, held: map[string]string{}, gone: map[string]uint64{}, came: map[string]uint64{}}
 }
 
 // begin takes what was found of subsystems that are wanted anew for known, and
@@ -54,9 +54,10 @@ func (t *tracker) begin(w wants, anew []found) error {
 func (t *tracker) handle(ctx context.Context, u uevent) error {
 	_, known := t.held[u.path]
 	repeats := u.seq > 0 && (u.seq <= t.told || u.seq <= t.gone[u.path] ||
-		u.seq <= t.seen && (u.action == "add" && known || u.action == "remove" && !known))
+		u.action == "add" && known && u.seq <= t.came[u.path] || u.action == "remove" && !known && u.seq <= t.seen)
 	if t.last = max(t.last, u.seq); t.last > t.seen+order {
 		clear(t.gone)
+		clear(t.came)
 	}
 	if repeats && (!known || u.action == "remove") {
 		return nil // it may be long gone, or have come again
@@ -132,7 +133,8 @@ func (t *tracker) emit(ctx context.Context, u uevent) error {
 
 // compare tells the differences to what was found, by a look that began after
 // one message and ended after another. Messages up to then that say no more
-// than this will be repetitions. What udevd has not handled may be left to its
+// than this will be repetitions, but that a device is added which was known
+// before: somebody wants it told again. What udevd has not handled may be left to its
 // messages.
 func (t *tracker) compare(ctx context.Context, all []found, leave bool, began, seen uint64) error {
 	t.seen = seen
@@ -170,8 +172,8 @@ func (t *tracker) compare(ctx context.Context, all []found, leave bool, began, s
 	return nil
 }
 
-// added tells that a device was added.
+// added tells that a device was added, as the last look found.
 func (t *tracker) added(ctx context.Context, f found) error {
-	f.action = "add"
+	f.action, t.came[f.path] = "add", t.seen
 	return t.emit(ctx, f.uevent)
 }

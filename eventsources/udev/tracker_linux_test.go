@@ -114,12 +114,26 @@ func TestLooksAreAheadOfMessages(t *testing.T) {
 	told(t, init, "emit net-device-added KERNEL=b DEVPATH=/d/b SUBSYSTEM=net ACTION=add SEQNUM=3",
 		"emit net-device-removed KERNEL=b DEVPATH=/d/b SUBSYSTEM=net ACTION=remove SEQNUM=4",
 		"emit net-device-added KERNEL=a DEVPATH=/d/a SUBSYSTEM=net ACTION=add SEQNUM=5")
-	if tr.compare(t.Context(), nil, false, 5, 5); len(tr.gone) == 0 {
+	if look(5, 5, found{uevent: message("add", "/d/n", "net")}); len(tr.gone) == 0 || len(tr.came) == 0 {
 		t.Error("nothing is remembered")
 	}
-	if handle(t, tr, message("add", "/d/c", "net", "SEQNUM=9999")); len(tr.gone) > 0 {
-		t.Errorf("%d are remembered for ever", len(tr.gone))
+	if handle(t, tr, message("add", "/d/c", "net", "SEQNUM=9999")); len(tr.gone) > 0 || len(tr.came) > 0 {
+		t.Errorf("%d are remembered for ever", len(tr.gone)+len(tr.came))
 	}
+}
+
+// TestTriggerDuringALook has udevadm trigger what exists while the source looks
+// at it, as it does when udevd comes: all of it is told.
+func TestTriggerDuringALook(t *testing.T) {
+	tr, init := newTest(t, "net-device-added")
+	begin(t, tr, tr.want, found{uevent: message("add", "/d/a", "net")})
+	there := []found{{uevent: message("add", "/d/a", "net")}, {uevent: message("add", "/d/new", "net")}}
+	if err := tr.compare(t.Context(), there, false, 3, 8); err != nil {
+		t.Fatal(err)
+	}
+	handle(t, tr, message("add", "/d/new", "net", "SEQNUM=6"), message("add", "/d/a", "net", "ID_X=y", "SEQNUM=7"))
+	told(t, init, "emit net-device-added KERNEL=new DEVPATH=/d/new SUBSYSTEM=net ACTION=add",
+		"emit net-device-added KERNEL=a DEVPATH=/d/a SUBSYSTEM=net ACTION=add ID_X=y SEQNUM=7")
 }
 
 func TestAllIsForwarded(t *testing.T) {
