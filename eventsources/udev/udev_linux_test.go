@@ -172,6 +172,12 @@ func TestColdplugByUdevd(t *testing.T) {
 		return
 	}
 	startUdevd(t)
+	// It listens at its socket before it hears the kernel.
+	for end := time.Now().Add(20 * time.Second); exec.Command("udevadm", "control", "--ping").Run() != nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("udevd does not answer")
+		}
+	}
 	w := runSource(t, Source{Coldplug: true}, "net-device-added")
 	lines := w.await("emit net-device-added KERNEL=lo ")
 	w.contains(lines[len(lines)-1], " SYNTH_UUID=0")
