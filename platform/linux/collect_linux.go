@@ -103,6 +103,9 @@ func (p *Processes) ended(pid int, status job.Status) {
 	delete(p.Children, pid)
 	if t != nil && t.leads(pid) {
 		t.of.dead = true
+		if c == nil {
+			t.of.tree.buried(t.of)
+		}
 	}
 	if c == nil {
 		if t == nil {

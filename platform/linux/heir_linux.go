@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,9 @@ import (
 // over.
 func (p *Processes) inherit(e *engine.Exited, c *posix.Child, t *tracee) {
 	heir := p.heir(e.PID, c)
+	if heir == 0 && t != nil && t.of != nil {
+		heir = p.lateHeir(t.of)
+	}
 	if heir == 0 {
 		return
 	}
@@ -22,8 +26,41 @@ func (p *Processes) inherit(e *engine.Exited, c *posix.Child, t *tracee) {
 	e.Heir = heir
 	if t != nil && t.of != nil {
 		t.of.tree.ended = append(t.of.tree.ended, e.PID)
-		e.Forks = p.generations(t.of, heir)
+		e.Forks = generations(t.of, p.kinOf(t.of.tree, heir))
 	}
+}
+
+// lateHeir returns the last descendant of a traced process that its maker left,
+// if it has ended, too, before anybody looked: that is still to be told, and
+// how. 0 if there is none.
+func (p *Processes) lateHeir(of *kin) (heir int) {
+	dead := slices.Clone(of.tree.dead)
+	for id, t := range p.traced {
+		if t.leads(id) && !t.leaving && t.of.tree == of.tree {
+			dead = append(dead, t.of)
+		}
+	}
+	most := 0
+	for _, k := range dead {
+		n := generations(of, k)
+		if n > 0 && (n > most || n == most && k.pid > heir) && posix.Inherits(parentOf(k.pid)) {
+			most, heir = n, k.pid
+		}
+	}
+	return heir
+}
+
+// kinOf returns what a trace knows of a process of a tree, or nil.
+func (p *Processes) kinOf(in *tree, pid int) *kin {
+	if t := p.traced[pid]; t != nil {
+		return t.of
+	}
+	for _, k := range in.dead {
+		if k.pid == pid {
+			return k
+		}
+	}
+	return nil
 }
 
 // heir returns who goes on for a process that ended, or 0.
@@ -84,12 +121,8 @@ func parentsOf(all []int) map[int]int {
 
 // generations returns how many forks lead from a process to another, 0 if
 // nobody looked.
-func (p *Processes) generations(from *kin, to int) (n int) {
-	t := p.traced[to]
-	if t == nil {
-		return 0
-	}
-	for k := t.of; k != nil; k = k.maker {
+func generations(from, to *kin) (n int) {
+	for k := to; k != nil; k = k.maker {
 		if k == from {
 			return n
 		}

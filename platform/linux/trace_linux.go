@@ -18,7 +18,18 @@ const traceOptions = unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.P
 // is traced, who made whom is written down and nothing is held.
 type tree struct {
 	token uint64
-	ended []int // main processes that another goes on for
+	ended []int  // main processes that another goes on for
+	dead  []*kin // of the others the last that ended, whoever collects them
+}
+
+// maxDead bounds tree.dead: a shell may run any number of programs first.
+const maxDead = 64
+
+func (t *tree) buried(k *kin) {
+	if len(t.dead) == maxDead {
+		t.dead = slices.Delete(t.dead, 0, 1)
+	}
+	t.dead = append(t.dead, k)
 }
 
 // kin is a process of a tree. The dead are kept by their descendants only.

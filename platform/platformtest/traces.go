@@ -43,6 +43,7 @@ var traceCases = []testCase{
 	{"a parent that ends late", testLate},
 	{"a parent that ends after the trace", testLateUntraced},
 	{"a child is killed in between", testKilledBetween},
+	{"a daemon that fails before anybody looks", testFailedEarly},
 	{"of two the one with workers, of equals the oldest", testRoots},
 	{"an execution after the fork", testReplaced},
 	{"expect stop", testExpectStop},
@@ -187,14 +188,22 @@ func (w *world) fifo(name string) string {
 
 func (w *world) goOn(name string) {
 	w.Helper()
+	w.reader(name)()
+}
+
+// reader waits until somebody reads a pipe, and returns what lets it go on.
+func (w *world) reader(name string) (goOn func()) {
+	w.Helper()
 	fd := -1
 	w.eventually("somebody reads "+name, func() (ok bool) {
 		var err error
 		fd, err = unix.Open(w.dir+"/"+name, unix.O_WRONLY|unix.O_NONBLOCK, 0)
 		return err == nil
 	})
-	unix.Write(fd, []byte("go\n"))
-	unix.Close(fd)
+	return func() {
+		unix.Write(fd, []byte("go\n"))
+		unix.Close(fd)
+	}
 }
 
 // testForks has all processes between the first and the last end before the
@@ -249,6 +258,38 @@ func testKilledBetween(w *world) {
 	w.procs.Kill(0, f.pid, job.Signal(unix.SIGKILL), engine.Process)
 	w.eventually("it ends", func() bool { f.hear(); return f.pid == 0 })
 	f.end()
+}
+
+// testFailedEarly has main and its child end in either order before the end of
+// main is told. How the child ended is what became of the daemon.
+func testFailedEarly(w *world) {
+	if !traces {
+		w.Skip("this kernel's back end does not hear how the children of others ended")
+	}
+	for _, first := range []string{"main", "child"} {
+		w.fifo("go-" + first)
+		f := w.follow(w.script("("+w.fifo("die-"+first), "exit 3 ) &", w.saying("pid-"+first),
+			"exec cat "+w.dir+"/go-"+first), job.ExpectDaemon) // which waits for no child
+		main, child := f.pid, w.idIn("pid-"+first)
+		goMain, goChild := w.reader("go-"+first), w.reader("die-"+first)
+		if first == "child" {
+			goChild()
+			w.silently(func() bool { return inState(child, "Z") })
+			w.turn() // the tracer hears of it, as of all it traces
+		}
+		goMain()
+		if first == "main" {
+			w.silently(func() bool { return inState(main, "Z") })
+			goChild()
+			w.silently(func() bool { return inState(child, "Z") })
+		}
+		if m := await(w, func(m engine.Exited) bool { return m.PID == main }); m.Heir != child || m.Forks != 1 {
+			w.Errorf("%s ended first: told %+v, and the child is %d", first, m, child)
+		}
+		if status := w.awaitExit(child); status != 3 {
+			w.Errorf("%s ended first: the child ended with %d", first, status)
+		}
+	}
 }
 
 // testRoots leaves several processes that have lost their parent.

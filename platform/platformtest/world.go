@@ -86,6 +86,16 @@ func (w *world) eventually(what string, is func() bool) {
 	}
 }
 
+// silently waits without hearing anything.
+func (w *world) silently(is func() bool) {
+	w.Helper()
+	for end := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			w.Fatal("not so in time")
+		}
+	}
+}
+
 // await returns the first message of its kind that is told from now on or was
 // not awaited yet.
 func await[M engine.Msg](w *world, of func(M) bool) (found M) {
