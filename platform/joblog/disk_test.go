@@ -88,7 +88,7 @@ func TestFullDisk(t *testing.T) {
 	b.until("the end is written", func() bool { return strings.HasSuffix(b.text("a.log"), "end") })
 	gaps := checkGaps(t, b.text("a.log"), strings.Repeat(string(line), lines)+"end")
 	b.until("the log of init tells", func() bool { return len(b.said) == 1+gaps })
-	b.saidOnce("Failed to write to log file: No space left on device")
+	b.saidOnce("Failed to write to log file " + b.path("a.log") + ": No space left on device")
 	if n := strings.Count(strings.Join(b.said, "\n"), " bytes of output dropped: No space left on device"); n != gaps {
 		t.Errorf("said %q", b.said)
 	}

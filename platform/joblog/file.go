@@ -261,7 +261,7 @@ func (l *Logs) finished(f *file) {
 // refused keeps what the disk did not take.
 func (l *Logs) refused(f *file, b *batch) {
 	if f.failed == nil {
-		l.logf("%s: Failed to write to log file: %s", f.path, reason(b.err))
+		l.logf("Failed to write to log file %s: %s", f.path, reason(b.err)) // UPSTART, Appendix B
 	}
 	f.failed, f.tried = b.err, time.Now()
 	f.tries++

@@ -255,7 +255,7 @@ func TestMissingDirectory(t *testing.T) {
 	if _, ok := b.Deadline(); ok {
 		t.Error("there is still a deadline")
 	}
-	b.saidOnce("Failed to write to log file")
+	b.saidOnce("Failed to write to log file " + b.path("d/a.log") + ": ")
 }
 
 func TestFlush(t *testing.T) {
