@@ -27,7 +27,6 @@ type Session struct {
 	dir, programs string
 }
 
-// NewSession starts init with job files by name, in which PATH/ is the folder
 // Host runs sources for the session until the test ends.
 func (s *Session) Host(sources ...eventsources.Source) {
 	host := eventsources.Host{Address: s.Address, Sources: sources, Logf: s.t.Logf}
@@ -42,6 +41,7 @@ func (s *Session) Host(sources ...eventsources.Source) {
 	})
 }
 
+// NewSession starts init with job files by name, in which PATH/ is the folder
 // Path names. It ends with the test. Without the programs the test is skipped.
 func NewSession(t testing.TB, jobs map[string]string) *Session {
 	t.Helper()
@@ -123,7 +123,7 @@ var programs = sync.OnceValues(func() (dir string, err error) {
 
 func (s *Session) end(cmd *exec.Cmd) {
 	cmd.Process.Signal(syscall.SIGTERM)
-	kill := time.AfterFunc(20*time.Second, func() {
+	kill := time.AfterFunc(time.Minute, func() {
 		s.t.Error("init does not end the session")
 		cmd.Process.Kill()
 	})
@@ -157,7 +157,7 @@ func (s *Session) Log(name string) string {
 // Await waits until something is so.
 func (s *Session) Await(what string, so func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !so(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatalf("waited in vain for %s; jobs:\n%sfacts:\n%s", what, s.Initctl("list"), s.Initctl("facts"))
 		}
