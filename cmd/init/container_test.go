@@ -36,9 +36,7 @@ func TestPoorContainers(t *testing.T) {
 					m.must("start", job)
 				}
 				m.must("version")
-				if err := syscall.Kill(m.manager(), syscall.SIGKILL); err != nil {
-					t.Fatal(err)
-				}
+				m.killManager()
 				m.must("version")
 				m.cmd.Process.Signal(syscall.SIGTERM)
 				m.must("version")

@@ -63,11 +63,12 @@ func TestKilled(t *testing.T) {
 // away has interfaces come and go between the death of onset-sources and its
 // next start, and wants each to be told once.
 func (k killed) away(i int) {
-	k.Await("the source", func() bool { return k.running("onset-sources") != 0 })
+	pid := 0
+	k.Await("the source", func() bool { pid = k.running("onset-sources"); return pid != 0 })
 	if err := os.WriteFile(k.Path("wait"), nil, 0o600); err != nil {
 		k.t.Fatal(err)
 	}
-	if err := syscall.Kill(k.running("onset-sources"), syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		k.t.Fatal(err)
 	}
 	k.Await("its death", func() bool { return strings.Contains(k.Initctl("status", "onset-sources"), "pre-start") })
