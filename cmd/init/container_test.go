@@ -54,3 +54,16 @@ func TestPoorContainers(t *testing.T) {
 		})
 	}
 }
+
+// TestFewDescriptors starts init with a limit that is far below the kernel's own.
+func TestFewDescriptors(t *testing.T) {
+	m := startMachineOn(t, map[string]string{
+		"plain.conf":  "start on startup\nexec sleep 100000\n",
+		"staged.conf": "start on startup\nnice 1\nscript\n\ttrue\n\texec sleep 100000\nend script\n",
+	}, "ulimit -n 64")
+	for _, job := range []string{"plain", "staged"} {
+		if status := m.must("status", job); !strings.Contains(status, "start/running") {
+			t.Errorf("%s", status)
+		}
+	}
+}

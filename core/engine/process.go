@@ -138,7 +138,9 @@ func (e *Engine) spawnFailed(m SpawnFailed) {
 		return
 	}
 	if m.Temporary && p.Tries < maxTries {
-		e.logf(Warn, "Temporary process spawn error: %s", m.Reason)
+		if p.Tries == 0 {
+			e.logf(Warn, "Temporary process spawn error: %s", m.Reason)
+		}
 		delete(e.byToken, p.Token)
 		p.RetryAt = e.now() + firstRetry<<p.Tries
 		p.Tries++

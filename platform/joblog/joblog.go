@@ -59,6 +59,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onset/platform"
+	"onset/platform/posix"
 )
 
 const (
@@ -124,7 +125,7 @@ type slot struct {
 func New(p platform.Poller, open Opener, memory []byte, logf func(format string, args ...any)) *Logs {
 	l := &Logs{poller: p, open: open, logf: logf,
 		slots: map[uint64]*slot{}, files: map[string]*file{}, due: map[*file]time.Time{}, most: heldMax}
-	limit := descriptors()
+	limit := posix.Descriptors()
 	l.ptyBelow = limit / 4 * 3
 	l.writer = newWriter(p.Wake, limit/8*7)
 	l.recover(memory)
@@ -146,15 +147,6 @@ func (l *Logs) recover(memory []byte) {
 	for _, f := range l.files { // order-free: each file has its own batch
 		l.submit(f)
 	}
-}
-
-// descriptors returns how many this process may have open.
-func descriptors() int {
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return 1024
-	}
-	return int(min(limit.Cur, 1<<30))
 }
 
 // Open makes a pty whose output goes to the file at path and returns its

@@ -34,7 +34,16 @@ func NewMaker(umask int, console string, null int) Maker {
 
 // firstOwnFD is above every descriptor of a job: those are put in their place
 // before the stage is executed by the number of its file.
-const firstOwnFD = 512
+var firstOwnFD = min(512, Descriptors()/2)
+
+// Descriptors returns how many this process may have open.
+func Descriptors() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024
+	}
+	return int(min(limit.Cur, 1<<20))
+}
 
 // DupOwn moves a descriptor above all that a job can have.
 func DupOwn(fd int) (int, error) {
