@@ -16,11 +16,11 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 .PHONY: all run test lint vet rules unit race fuzz soak bench cover clean help needs vm vm-needs vm-freebsd
 
 all:
-	go build ./...
+	go build -v ./...
 
 run:
 	@echo "== building"
-	@CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/ ./cmd/init ./cmd/initctl ./cmd/onset-sources ./ci/run
+	@CGO_ENABLED=0 go build -v -trimpath -ldflags="-s -w" -o bin/ ./cmd/init ./cmd/initctl ./cmd/onset-sources ./ci/run
 	@bin/run examples
 
 help:
