@@ -260,8 +260,8 @@ func (s *Server) Publish(sig control.Signal) {
 		}
 		c.stream.queue(b)
 	}
-	if s.bus != nil && s.bus.named && (b != nil || s.encodeSignal(sig, &b)) {
-		s.bus.stream.queue(b)
+	if s.bus != nil && (b != nil || s.encodeSignal(sig, &b)) {
+		s.bus.publish(b)
 	}
 }
 

@@ -52,6 +52,24 @@ type link struct {
 	due    time.Duration
 	calls  map[uint32]func(*incoming) // our own without reply
 	guests map[string]*conn           // callers by unique name
+	early  []byte                     // signals of before it was named
+}
+
+// maxEarlySignals is how many bytes of signals wait for the name. A bus that
+// does not come is given up soon.
+const maxEarlySignals = 1 << 20
+
+// publish sends a signal, or has it wait until init has its name: listeners
+// know it by that, and after a re-execution Restarted comes before.
+func (l *link) publish(b []byte) {
+	switch {
+	case l.named:
+		l.stream.queue(b)
+	case len(l.early)+len(b) <= maxEarlySignals:
+		l.early = append(l.early, b...)
+	default:
+		l.s.complain("%s: signals left out, it does not answer", l.Label)
+	}
 }
 
 // ConnectBus connects to a message bus, in the place of an attempt under way.
@@ -208,6 +226,8 @@ func (l *link) welcomed(m *incoming) {
 			l.stream.fail(errors.New("Name already taken"))
 		default:
 			l.named = true
+			l.stream.queue(l.early)
+			l.early = nil
 			l.s.rejoin.joined()
 			l.lookForAll()
 			l.finish(nil)

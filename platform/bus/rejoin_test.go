@@ -86,6 +86,38 @@ func (w *world) tickUntilJoined() {
 	})
 }
 
+// What is told while init connects, as Restarted is after a re-execution,
+// reaches the bus when init has its name there.
+func TestSignalsBeforeTheName(t *testing.T) {
+	address, _ := startBus(t)
+	w := newWorld(t, nil)
+	c, _ := w.onBus(address)
+	if err := c.AddMatchSignal(dbus.WithMatchSender("com.ubuntu.Upstart")); err != nil {
+		t.Fatal(err)
+	}
+	signals := make(chan *dbus.Signal, 10)
+	c.Signal(signals)
+	done := make(chan error, 1)
+	w.within(func() {
+		w.ConnectBus(Bus{Address: address, Label: "bus", Name: "com.ubuntu.Upstart", Done: func(err error) { done <- err }})
+		w.Publish(control.Restarted())
+		w.Publish(control.Restarted())
+	})
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		select {
+		case s := <-signals:
+			if s.Name != "com.ubuntu.Upstart0_6.Restarted" {
+				t.Errorf("got %s", s.Name)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("it was lost")
+		}
+	}
+}
+
 // Without a bus the attempts become few.
 func TestPausesBetweenAttempts(t *testing.T) {
 	now := time.Duration(0)
