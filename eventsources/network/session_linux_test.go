@@ -64,12 +64,17 @@ func TestSessionAndChangedConnection(t *testing.T) {
 	s.Await("the connection", func() bool { return strings.Contains(s.Log("changed-home"), "connected-global nm0\n") })
 	s.Await("the fact", func() bool { return pid(s, "online") > 0 })
 	online := pid(s, "online")
-	for range 3 {
+	for i := range 3 {
 		old := pid(s, "sources")
 		if old > 0 {
 			syscall.Kill(old, syscall.SIGKILL)
 		}
 		s.Await("the next host", func() bool { next := pid(s, "sources"); return next > 0 && next != old })
+		if i == 1 { // one must come to tell within init's grace time: of a link that is new
+			veth(t, "k0", "k1")
+			ip(t, "link set k0 up")
+			s.Await("the host to tell", func() bool { return strings.Contains(s.Initctl("facts"), "net-device-up IFACE=k0 ") })
+		}
 	}
 	n.add("office", "nm1", "10.9.6.2/24", "10.9.6.1", "100")
 	s.Await("the other connection", func() bool { return strings.Contains(s.Log("changed-office"), "connected-global nm1\n") })
