@@ -58,10 +58,7 @@ func userDirs(own env.Table) ([]string, error) {
 	if !ok {
 		return nil, errNoHome
 	}
-	config, err := userDir(own, "XDG_CONFIG_HOME", home, ".config")
-	if err != nil {
-		return nil, err
-	}
+	config, _ := userDir(own, "XDG_CONFIG_HOME", home, ".config") // one that cannot be made has no jobs
 	dirs := []string{config, filepath.Join(home, ".init")}
 	shared, _ := own.Lookup("XDG_CONFIG_DIRS")
 	if shared == "" {
@@ -79,17 +76,14 @@ func userDirs(own env.Table) ([]string, error) {
 }
 
 // userDir returns the upstart directory below an XDG base directory, and
-// makes both.
+// makes both; the error is that it cannot.
 func userDir(own env.Table, key, home, fallback string) (string, error) {
 	base, _ := own.Lookup(key)
 	if !filepath.IsAbs(base) {
 		base = filepath.Join(home, fallback)
 	}
 	dir := filepath.Join(base, "upstart")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("cannot create %q: %w", dir, err)
-	}
-	return dir, nil
+	return dir, os.MkdirAll(dir, 0o700)
 }
 
 // LogDir returns the directory of job logs (UPSTART §5; the option wins over
@@ -119,9 +113,9 @@ func LogDir(mode engine.Mode, d Dirs, own env.Table) string {
 // SessionFile is the file by which clients find a session init.
 type SessionFile struct{ path string }
 
-// NewSessionFile writes the session file of a process (UPSTART §8.2) and
-// removes those of sessions that are gone (DECISIONS 23). Without a runtime
-// directory there is none.
+// NewSessionFile writes the session file of a process (UPSTART §8.2). Those of
+// sessions that are gone are removed by who finds them (DECISIONS 23). Without a
+// runtime directory there is none.
 func NewSessionFile(own env.Table, pid int, address string) (*SessionFile, error) {
 	base, _ := own.Lookup("XDG_RUNTIME_DIR")
 	if !filepath.IsAbs(base) {
