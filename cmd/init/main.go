@@ -263,6 +263,7 @@ The init of a machine, or of a session.
       --write-state-file      write the state that a re-exec passes on to LOGDIR/upstart.state
   -q, --quiet                 only errors
   -v, --verbose               more messages
+      --debug                 all messages, and have the stanza debug take effect
       --help                  display this help and exit
       --version               output version information and exit
 `
