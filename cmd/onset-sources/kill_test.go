@@ -58,7 +58,7 @@ func TestKillStorm(t *testing.T) {
 		s.Await(job, func() bool { before[job] = running(job); return before[job] != "" })
 	}
 	const least = 10
-	kills, last := 0, ""
+	kills, last, told := 0, "", time.Now()
 	for end, tick := time.Now().Add(long), time.NewTicker(100*time.Millisecond); kills < least || time.Now().Before(end); <-tick.C {
 		pid, err := strconv.Atoi(running("onset-sources"))
 		if err != nil || strconv.Itoa(pid) == last {
@@ -67,12 +67,13 @@ func TestKillStorm(t *testing.T) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		if kills, last = kills+1, strconv.Itoa(pid); kills%3 == 0 {
+		if kills, last = kills+1, strconv.Itoa(pid); time.Since(told) > time.Second {
 			probe := s.Path(last + ".probe")
 			if err := os.WriteFile(probe, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			s.Await("the next to tell", func() bool { return s.Log("told-"+strings.ReplaceAll(probe, "/", "_")) != "" })
+			told = time.Now()
 		}
 	}
 	t.Logf("%d kills", kills)

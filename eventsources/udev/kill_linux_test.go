@@ -94,14 +94,15 @@ func (k killed) againAndAgain() {
 		long = 50 * time.Second
 	}
 	const least = 10
-	t, kills, last, exists := k.t, 0, 0, map[string]bool{}
+	t, kills, last, told, exists := k.t, 0, 0, time.Now(), map[string]bool{}
 	for i, end := 0, time.Now().Add(long); kills < least || time.Now().Before(end); i++ {
 		if pid := k.running("onset-sources"); pid != 0 && pid != last {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			if kills, last = kills+1, pid; kills%3 == 0 {
+			if kills, last = kills+1, pid; time.Since(told) > time.Second {
 				k.tells(exists)
+				told = time.Now()
 			}
 		}
 		name := fmt.Sprintf("v%d", i%5)
