@@ -29,7 +29,7 @@ func TestCommandLines(t *testing.T) {
 		{"onset-sources --address=unix:path=/a devctl", session, "unix:path=/a devctl", ""},
 		{"onset-sources --what", "", "", "not defined: -what"},
 		{"onset-sources --coldplug --suspend-timeout=5 udev power", "", address.System + " udev power", ""},
-		{"onset-sources --suspend-timeout=soon", "", "", "invalid syntax"},
+		{"onset-sources --suspend-timeout=soon", "", "", "invalid value \"soon\" for flag -suspend-timeout: not a number of seconds"},
 		{"onset-sources --no-strip", "", "", "not defined: -no-strip"},
 
 		{"upstart-udev-bridge --daemon --no-strip", session, address.System + " udev", ""},

@@ -89,8 +89,10 @@ func parse(program string, args []string, session string) (*options, error) {
 		case *time.Duration:
 			flags.Func(name, "", func(text string) error {
 				n, err := strconv.ParseUint(text, 10, 31)
-				*v = time.Duration(n) * time.Second
-				return err
+				if *v = time.Duration(n) * time.Second; err != nil {
+					return errors.New("not a number of seconds")
+				}
+				return nil
 			})
 		}
 	}
