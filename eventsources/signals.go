@@ -20,6 +20,9 @@ func (r *hosting) signalled(m *wire.Message, jobs *jobChanges) {
 		if body, err := m.Body(); err == nil && len(body) > 0 {
 			if path, ok := body[0].(control.ObjectPath); ok {
 				jobs.mark(path)
+				if is(control.SignalJobRemoved) {
+					r.watch.tell(Signal{Kind: JobRemoved, Path: string(path)})
+				}
 			}
 		}
 	case is(control.SignalEventEmitted):

@@ -99,7 +99,7 @@ type Fact struct {
 // Signal is something that init told all its clients.
 type Signal struct {
 	Kind SignalKind
-	Path string   // of the job (InstanceAdded, InstanceRemoved)
+	Path string   // of the job (InstanceAdded, InstanceRemoved, JobRemoved)
 	Name string   // of the event (EventEmitted)
 	Env  []string // likewise
 }
@@ -113,6 +113,7 @@ const (
 	EventEmitted                      // an event is being handled
 	InstanceAdded                     // a job has one more instance
 	InstanceRemoved                   // a job has one less
+	JobRemoved                        // a job is gone or another one, and so is its last instance, of which nothing is said
 	Restarted                         // init was executed anew; the connection is the same
 )
 

@@ -200,8 +200,11 @@ func (r *run) signal(sig eventsources.Signal) {
 		for _, s := range sockets {
 			s.conns.taken()
 		}
-	case sig.Kind == eventsources.InstanceRemoved:
-		r.live[sig.Path] = max(0, r.live[sig.Path]-1)
+	case r.live[sig.Path] == 0 && sig.Kind == eventsources.JobRemoved:
+	case sig.Kind == eventsources.InstanceRemoved, sig.Kind == eventsources.JobRemoved:
+		if r.live[sig.Path]--; r.live[sig.Path] < 0 || sig.Kind == eventsources.JobRemoved {
+			r.live[sig.Path] = 0
+		}
 		for _, s := range sockets {
 			r.free(s)
 		}

@@ -398,3 +398,36 @@ func (w *world) reexec() {
 		}
 	}
 }
+
+// TestChangedWhileItRuns has the file of a job change while it runs: of the
+// last instance of the old job init says nothing, and the new one is started all
+// the same.
+func TestChangedWhileItRuns(t *testing.T) {
+	t.Parallel()
+	job := "start on socket PROTO=unix PATH=PATH/s FDNAME=web\nenv " + roleMark + "=serve\nexec SELF\n"
+	w := newWorld(t, map[string]string{"web.conf": job})
+	w.bound(1)
+	ask := func() {
+		t.Helper()
+		conn, err := net.Dial("unix", w.Path("s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(30 * time.Second))
+		if text, err := io.ReadAll(conn); string(text) != "web\n" {
+			t.Fatalf("got %q, %v", text, err)
+		}
+	}
+	ask()
+	text, err := os.ReadFile(w.Path("conf", "web.conf"))
+	if err == nil {
+		err = os.WriteFile(w.Path("conf", "web.conf"), append(text, "description \"another\"\n"...), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Initctl("reload-configuration")
+	w.Initctl("stop", "web")
+	ask()
+}
