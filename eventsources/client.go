@@ -18,6 +18,9 @@ import (
 // Init allows a client more.
 const window = 256
 
+// atOnce is how many bytes an empty socket surely takes.
+const atOnce = 16 << 10
+
 // client is what the host knows of init: the connection, what init was not
 // told or has not answered, and the facts of all sources.
 type client struct {
@@ -129,9 +132,7 @@ func (c *client) next(k *conn) []*request {
 	list := c.queue
 	c.queue = nil
 	for _, r := range list {
-		c.serial = max(1, c.serial+1)
-		wire.SetSerial(r.bytes, c.serial)
-		c.sent[c.serial] = r
+		c.number(r)
 	}
 	return list
 }
@@ -209,10 +210,32 @@ func (c *client) place(ctx context.Context) error {
 	}
 }
 
-// push hands a request to the writer, with the lock held.
+// push sends a request, with the lock held. It leaves that to the writer if
+// something is on its way to init; else the socket is empty and takes it at
+// once, which is sooner than the writer would run.
 func (c *client) push(r *request) {
-	c.queue = append(c.queue, r)
-	c.some.Signal()
+	if c.conn == nil || len(c.queue)+len(c.sent) > 0 || len(r.bytes) > atOnce {
+		c.queue = append(c.queue, r)
+		c.some.Signal()
+		return
+	}
+	c.number(r)
+	if err := c.conn.send([]*request{r}, nil); err != nil {
+		c.conn.Close()
+	}
+}
+
+func (c *client) pushLocked(r *request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.push(r)
+}
+
+// number gives a request the next serial; it is as good as sent.
+func (c *client) number(r *request) {
+	c.serial = max(1, c.serial+1)
+	wire.SetSerial(r.bytes, c.serial)
+	c.sent[c.serial] = r
 }
 
 // ask makes a call for the host itself; the answer is sent to the channel.
@@ -257,52 +280,52 @@ type reply struct {
 	err  error
 }
 
-// emit emits an event for a source. Without wait it returns when the event is
-// in its place in the queue.
-func (c *client) emit(ctx context.Context, source string, e Event, wait bool) error {
-	if !wait {
-		if err := c.place(ctx); err != nil {
-			return err
-		}
-	}
-	file, err := copyFile(e.File)
-	if err == nil {
-		var r *request
-		if r, err = newRequest(control.Root, emitMethod(file), file, clean(e.Name), cleanAll(e.Env), wait); err == nil {
-			r.again, r.counts = true, !wait
-			return c.emitRequest(ctx, source, e.Name, r)
-		}
-	}
-	if closeFile(file); !wait {
-		<-c.places
-	}
-	return err
-}
-
-func emitMethod(file int) control.Method {
-	if file >= 0 {
-		return control.EmitEventWithFile
-	}
-	return control.EmitEvent
-}
-
-func (c *client) emitRequest(ctx context.Context, source, name string, r *request) error {
-	done := make(chan error, 1)
-	if r.counts {
-		r.answer = func(_ *wire.Message, err error) { c.refused(source, "the event "+name, err) }
-		done <- nil
-	} else {
-		r.answer = func(_ *wire.Message, err error) { done <- err }
-	}
-	c.mu.Lock()
-	c.push(r)
-	c.mu.Unlock()
-	select {
-	case err := <-done:
+// emit emits an event for a source, and returns when it is in its place in the
+// queue.
+func (c *client) emit(ctx context.Context, source string, e Event) error {
+	if err := c.place(ctx); err != nil {
 		return err
-	case <-ctx.Done():
-		return ctx.Err()
 	}
+	r, err := emission(e, false)
+	if err != nil {
+		<-c.places
+		return err
+	}
+	r.counts = true
+	r.answer = func(_ *wire.Message, err error) { c.refused(source, "the event "+e.Name, err) }
+	c.pushLocked(r)
+	return nil
+}
+
+// emitThen emits an event, and has over told what init answers when all that it
+// brought about is done.
+func (c *client) emitThen(e Event, over func(error)) error {
+	r, err := emission(e, true)
+	if err != nil {
+		return err
+	}
+	r.answer = func(_ *wire.Message, err error) { over(err) }
+	c.pushLocked(r)
+	return nil
+}
+
+// emission is the request that emits an event.
+func emission(e Event, wait bool) (*request, error) {
+	file, err := copyFile(e.File)
+	if err != nil {
+		return nil, err
+	}
+	method := control.EmitEvent
+	if file >= 0 {
+		method = control.EmitEventWithFile
+	}
+	r, err := newRequest(control.Root, method, file, clean(e.Name), cleanAll(e.Env), wait)
+	if err != nil {
+		closeFile(file)
+		return nil, err
+	}
+	r.again = true
+	return r, nil
 }
 
 // drain waits until all that counts is answered, for at most that time.

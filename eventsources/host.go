@@ -337,13 +337,25 @@ type view struct {
 
 // Emit implements Init.
 func (v *view) Emit(ctx context.Context, e Event) error {
-	return v.host.client.emit(ctx, v.by.source, e, false)
+	return v.host.client.emit(ctx, v.by.source, e)
 }
 
 // EmitWait implements Init.
 func (v *view) EmitWait(ctx context.Context, e Event) error {
-	return v.host.client.emit(ctx, v.by.source, e, true)
+	done := make(chan error, 1)
+	if err := v.EmitThen(e, func(err error) { done <- err }); err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
+
+// EmitThen implements Init.
+func (v *view) EmitThen(e Event, over func(error)) error { return v.host.client.emitThen(e, over) }
 
 // Assert implements Init.
 func (v *view) Assert(f Fact) error { return v.host.client.assert(v.by, f) }

@@ -58,6 +58,9 @@ type Init interface {
 	// EmitWait returns when all that the event brought about is done. The error
 	// says that some of it failed.
 	EmitWait(ctx context.Context, e Event) error
+	// EmitThen is an EmitWait that returns when the event is on its way; over gets
+	// the error, by the goroutine of Watch, unless the host ends before.
+	EmitThen(e Event, over func(error)) error
 	// Assert makes a fact true; it is nothing new if it is true already with the
 	// same File. Facts that change while init is away are told to it when it is
 	// back.

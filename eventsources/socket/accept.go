@@ -41,15 +41,21 @@ func (r *run) accept(s *socket) {
 		}
 		s.conns.untaken++
 		s.conns.emitting++
-		go r.handOver(s, os.NewFile(uintptr(fd), s.address()), s.connectionEnv(fd, from, r.number.Add(1)))
+		r.number++
+		conn := os.NewFile(uintptr(fd), s.address())
+		e := eventsources.Event{Name: "socket", Env: s.connectionEnv(fd, from, r.number), File: conn}
+		if err := r.init.EmitThen(e, func(err error) { r.handedOver(s, err) }); err != nil {
+			s.conns.untaken--
+			s.conns.emitting--
+			r.complain(s, err)
+		}
+		conn.Close()
 	}
 	s.state = full
 }
 
-// handOver emits the event of a connection.
-func (r *run) handOver(s *socket, conn *os.File, env []string) {
-	err := r.init.EmitWait(r.ctx, eventsources.Event{Name: "socket", Env: env, File: conn})
-	conn.Close()
+// handedOver looks what the event of a connection has led to.
+func (r *run) handedOver(s *socket, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.conns.emitting--; s.conns.emitting > 0 || r.ctx.Err() != nil {

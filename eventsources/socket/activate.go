@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -70,7 +69,6 @@ func (r *run) keepPolling() error {
 		for _, fd := range ready {
 			r.ready(fd)
 		}
-		runtime.Gosched() // before this thread waits: the events go out first
 	}
 }
 
@@ -140,14 +138,17 @@ func (r *run) ready(fd int) {
 	default:
 		s.state, s.removed, s.before = starting, false, s.waiting()
 		s.pace.begin(time.Now())
-		go r.start(s)
+		e := eventsources.Event{Name: "socket", Env: s.env}
+		if err := r.init.EmitThen(e, func(err error) { r.started(s, err) }); err != nil {
+			r.complain(s, err)
+			r.armLater(s, lastIdle)
+		}
 	}
 }
 
-// start emits the event of a socket, and looks what it has led to when it is
-// over. What init told before is known by then.
-func (r *run) start(s *socket) {
-	err := r.init.EmitWait(r.ctx, eventsources.Event{Name: "socket", Env: s.env})
+// started looks what the event of a socket has led to when it is over. What init
+// told before is known by then.
+func (r *run) started(s *socket, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ctx.Err() != nil || r.byFD[s.fd] != s {

@@ -1,21 +1,31 @@
 package socket
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // poller tells which sockets have something waiting, without reading: each
-// once after it was armed. One goroutine waits.
-type poller struct{ ep, wakeup int }
+// once after it was armed. Its goroutine waits in Go's own poller: what it does
+// then is done by the thread that the kernel woke.
+type poller struct {
+	ep   int
+	file *os.File // owns it
+	raw  syscall.RawConn
+}
 
 func newPoller() (*poller, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	p := &poller{ep, -1}
-	if p.wakeup, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
-		err = unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, p.wakeup, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p.wakeup)})
-	}
-	if err != nil {
+	unix.SetNonblock(ep, true) // else os takes it for what cannot be waited for
+	p := &poller{ep: ep, file: os.NewFile(uintptr(ep), "epoll")}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
 		p.close()
 		return nil, err
 	}
@@ -38,24 +48,21 @@ func (p *poller) forget(fd int) { unix.EpollCtl(p.ep, unix.EPOLL_CTL_DEL, fd, ni
 // wait returns the sockets that are ready; none after wake.
 func (p *poller) wait(buffer []int) ([]int, error) {
 	var events [64]unix.EpollEvent
-	n, err := unix.EpollWait(p.ep, events[:], -1)
-	if err == unix.EINTR {
-		return p.wait(buffer)
+	var n int
+	var fault error
+	err := p.raw.Read(func(uintptr) bool {
+		n, fault = unix.EpollWait(p.ep, events[:], 0)
+		return n != 0 && fault != unix.EINTR
+	})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, nil
 	}
 	for _, e := range events[:max(n, 0)] {
-		if int(e.Fd) == p.wakeup {
-			return nil, err
-		}
 		buffer = append(buffer, int(e.Fd))
 	}
-	return buffer, err
+	return buffer, errors.Join(err, fault)
 }
 
-func (p *poller) wake() { unix.Write(p.wakeup, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+func (p *poller) wake() { p.file.SetReadDeadline(time.Unix(1, 0)) }
 
-func (p *poller) close() {
-	unix.Close(p.ep)
-	if p.wakeup >= 0 {
-		unix.Close(p.wakeup)
-	}
-}
+func (p *poller) close() { p.file.Close() }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,12 +32,12 @@ type run struct {
 	toldKept bool // that init keeps no more
 	untold   bool // init could not be told of all
 
-	number atomic.Int64 // of the last connection
-
 	mu   sync.Mutex // of all below, and of the states of sockets
 	byFD map[int]*socket
 	jobs map[string][]*socket // that a job names, by its path
 	live map[string]int       // instances of these jobs, as far as they were seen to come
+
+	number int64 // of the last connection
 }
 
 // state of a socket that is bound.

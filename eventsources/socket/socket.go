@@ -53,8 +53,8 @@ func (s Source) Run(ctx context.Context, init eventsources.Init) error {
 	host := ctx
 	ctx, cancel := context.WithCancel(host)
 	r := &run{ctx: ctx, init: init, store: s.store, poll: poll, jobs: map[string][]*socket{},
-		live: map[string]int{}, sockets: map[string]*socket{}, byFD: map[int]*socket{}, broken: make(chan struct{}, 1)}
-	r.number.Store(time.Now().UnixMilli()) // beyond those of any process before, whose instances may be there
+		live: map[string]int{}, sockets: map[string]*socket{}, byFD: map[int]*socket{}, broken: make(chan struct{}, 1),
+		number: time.Now().UnixMilli()} // beyond those of any process before, whose instances may be there
 	polled := make(chan error, 1)
 	go func() { polled <- r.keepPolling() }()
 	defer func() {
