@@ -19,7 +19,11 @@ type Signals struct {
 // unclaimed one ends a Go process, and as process 1 the machine.
 func ClaimSignals() *Signals {
 	s := &Signals{received: make(chan os.Signal, 64)}
-	signal.Notify(s.received)
+	for n := syscall.Signal(1); n < 65; n++ {
+		if n != syscall.SIGURG { // the runtime's own, which comes often and would wake three threads
+			signal.Notify(s.received, n)
+		}
+	}
 	return s
 }
 
@@ -28,11 +32,10 @@ func (s *Signals) start(wake func()) {
 	go func() {
 		for sig := range s.received {
 			n, ok := sig.(syscall.Signal)
-			if !ok || n == syscall.SIGURG { // the runtime's own
-				continue
+			if ok {
+				s.pending.Or(1 << uint(n))
+				wake()
 			}
-			s.pending.Or(1 << uint(n))
-			wake()
 		}
 	}()
 }
