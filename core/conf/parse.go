@@ -16,6 +16,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"onset/core/expr"
 	"onset/core/job"
@@ -290,6 +291,19 @@ func (p *parser) seconds(low int64) int {
 		p.fail(illegalInterval)
 	}
 	return int(min(n, math.MaxInt32))
+}
+
+// delay returns the next argument, a number of seconds that may have a
+// fraction.
+func (p *parser) delay() time.Duration {
+	s := p.arg()
+	whole, fraction, _ := strings.Cut(s, ".")
+	n, ok := integer(whole, 10)
+	part, err := time.ParseDuration("0." + fraction + "0s")
+	if !ok || strings.Contains(whole, "-") || err != nil || fraction == "" && whole != s || strings.Trim(fraction, "0123456789") != "" {
+		p.fail(illegalInterval)
+	}
+	return time.Duration(min(n, math.MaxInt32))*time.Second + part
 }
 
 // interval returns the only argument of the line, a number of seconds from

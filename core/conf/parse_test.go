@@ -1,9 +1,11 @@
 package conf_test
 
 import (
+	"math"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"onset/core/conf"
 	"onset/core/expr"
@@ -213,8 +215,14 @@ var extensionTexts = []accepted{
 	{"credentials replace by name", "credential a /1\ncredential b /2\ncredential a /3", isolation(job.Isolation{
 		Credentials: []job.Setting{{Key: "a", Value: "/3"}, {Key: "b", Value: "/2"}}})},
 	{"env files", "env file /a\nenv file -/b", isolation(job.Isolation{EnvFiles: []job.EnvFile{{Path: "/a"}, {Path: "/b", Optional: true}}})},
-	{"respawn delay", "respawn delay 2 60", func(c *job.Class) { c.RespawnDelay, c.RespawnDelayMax = 2, 60 }},
-	{"respawn delay forgets an earlier bound", "respawn delay 2 60\nrespawn delay 3", func(c *job.Class) { c.RespawnDelay = 3 }},
+	{"respawn delay", "respawn delay 2 60", func(c *job.Class) { c.RespawnDelay, c.RespawnDelayMax = 2*time.Second, time.Minute }},
+	{"respawn delay forgets an earlier bound", "respawn delay 2 60\nrespawn delay 3", func(c *job.Class) { c.RespawnDelay = 3 * time.Second }},
+	{"respawn delay with fractions", "respawn delay 0.02 1.50", func(c *job.Class) {
+		c.RespawnDelay, c.RespawnDelayMax = 20*time.Millisecond, 1500*time.Millisecond
+	}},
+	{"respawn delay beyond nanoseconds", "respawn delay 0.0000000019 99999999999.5", func(c *job.Class) {
+		c.RespawnDelay, c.RespawnDelayMax = 1, math.MaxInt32*time.Second+time.Second/2
+	}},
 	{"respawn on", "respawn on always", func(c *job.Class) { c.RespawnOn = job.RespawnAlways }},
 	{"health", "health exec a\nhealth interval 1\nhealth timeout 2\nhealth failures 4", func(c *job.Class) {
 		c.Process[job.Health] = job.Process{Text: "a"}

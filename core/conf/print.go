@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"onset/core/expr"
 	"onset/core/job"
@@ -152,9 +153,9 @@ func (p *printer) ending(c *job.Class, s job.Signals) {
 	}
 	switch {
 	case c.RespawnDelayMax != 0:
-		p.line("respawn delay", strconv.Itoa(c.RespawnDelay), strconv.Itoa(c.RespawnDelayMax))
+		p.line("respawn delay", secondsText(c.RespawnDelay), secondsText(c.RespawnDelayMax))
 	case c.RespawnDelay != 0:
-		p.line("respawn delay", strconv.Itoa(c.RespawnDelay))
+		p.line("respawn delay", secondsText(c.RespawnDelay))
 	}
 	if c.RespawnOn != job.RespawnDefault {
 		p.line("respawn on", respawnEnds[c.RespawnOn-1])
@@ -294,4 +295,10 @@ func word(s string) string {
 		}
 	}
 	return string(append(b, q))
+}
+
+// secondsText is a time in seconds, with no more digits than it needs.
+func secondsText(d time.Duration) string {
+	fraction := strings.TrimRight(fmt.Sprintf(".%09d", d%time.Second), "0")
+	return strconv.FormatInt(int64(d/time.Second), 10) + strings.TrimSuffix(fraction, ".")
 }

@@ -95,9 +95,9 @@ func (p *parser) respawnLimit() {
 }
 
 func (p *parser) respawnDelay() {
-	p.class.RespawnDelay, p.class.RespawnDelayMax = p.seconds(0), 0
+	p.class.RespawnDelay, p.class.RespawnDelayMax = p.delay(), 0
 	if p.err == nil && p.more() {
-		p.class.RespawnDelayMax = p.seconds(0)
+		p.class.RespawnDelayMax = p.delay()
 	}
 	p.end()
 }

@@ -3,6 +3,7 @@ package job
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"onset/core/env"
 	"onset/core/expr"
@@ -169,8 +170,8 @@ type Class struct {
 
 	RespawnLimit    int // deaths; 0 = unlimited
 	RespawnInterval int // seconds; 0 = unlimited
-	RespawnDelay    int // seconds
-	RespawnDelayMax int // seconds; 0 = no doubling
+	RespawnDelay    time.Duration
+	RespawnDelayMax time.Duration // 0 = no doubling
 	NormalExit      []Status
 
 	Attrs        Attrs

@@ -99,8 +99,8 @@ func (c *Class) deathBy(status Status, respawning bool) bool {
 // planDelay chooses how long the coming respawn waits (EXTENSIONS §6). A job
 // that ran for the longest wait has earned the shortest again.
 func (j *Instance) planDelay(now time.Duration) {
-	first := time.Duration(j.Class.RespawnDelay) * time.Second
-	most := max(first, time.Duration(j.Class.RespawnDelayMax)*time.Second)
+	first := j.Class.RespawnDelay
+	most := max(first, j.Class.RespawnDelayMax)
 	if j.Delay == 0 || j.RunSince != 0 && now-j.RunSince >= most {
 		j.Delay = first
 	} else {

@@ -228,7 +228,7 @@ func TestRespawnOnChoosesTheEndsThatRespawn(t *testing.T) {
 func TestDelaysOfRespawns(t *testing.T) {
 	tests := []struct {
 		name        string
-		first, most int
+		first, most time.Duration // seconds
 		ran         []time.Duration // 0: never ready
 		want        []time.Duration
 	}{
@@ -240,7 +240,7 @@ func TestDelaysOfRespawns(t *testing.T) {
 	}
 	for _, tt := range tests {
 		j := dying("respawn service", Running, GoalStart)
-		j.Class.RespawnLimit, j.Class.RespawnDelay, j.Class.RespawnDelayMax = 0, tt.first, tt.most
+		j.Class.RespawnLimit, j.Class.RespawnDelay, j.Class.RespawnDelayMax = 0, tt.first*time.Second, tt.most*time.Second
 		for i, ran := range tt.ran {
 			now := time.Hour
 			if j.RunSince = 0; ran != 0 {
