@@ -44,7 +44,7 @@ func (f *fake) Hold(facts []eventsources.Fact) error {
 	return f.Recorder.Hold(facts)
 }
 
-func (f *fake) EmitWait(ctx context.Context, e eventsources.Event) error {
+func (f *fake) EmitThen(e eventsources.Event, over func(error)) error {
 	f.mu.Lock()
 	f.emitted++
 	if e.File != nil {
@@ -55,16 +55,18 @@ func (f *fake) EmitWait(ctx context.Context, e eventsources.Event) error {
 		f.conns = append(f.conns, os.NewFile(uintptr(fd), "connection"))
 	}
 	f.mu.Unlock()
-	f.Recorder.EmitWait(ctx, e) // whoever sees the line finds it counted
-	if f.answers == nil {
-		return nil
-	}
-	select {
-	case err := <-f.answers:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	f.Recorder.EmitWait(f.t.Context(), e) // whoever sees the line finds it counted
+	go func() {
+		var err error
+		if f.answers != nil {
+			select {
+			case err = <-f.answers:
+			case <-f.t.Context().Done():
+			}
+		}
+		over(err)
+	}()
+	return nil
 }
 
 func (f *fake) count() int {
