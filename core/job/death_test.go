@@ -228,7 +228,7 @@ func TestRespawnOnChoosesTheEndsThatRespawn(t *testing.T) {
 func TestDelaysOfRespawns(t *testing.T) {
 	tests := []struct {
 		name        string
-		first, most time.Duration // seconds
+		first, most time.Duration   // seconds
 		ran         []time.Duration // 0: never ready
 		want        []time.Duration
 	}{
