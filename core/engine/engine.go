@@ -8,9 +8,11 @@
 //
 // A step runs to completion: the input is applied, then fact expressions
 // whose facts changed are looked at again, then the event queue is worked
-// until it rests (UPSTART §3.1). At most MaxVisits events are handled in one
-// step, so that jobs that start each other without end keep init busy but
-// never deaf; the rest follows at the next Tick, which is then due at once.
+// until it rests (UPSTART §3.1). A step handles at most MaxVisits events, so that
+// jobs that start each other without end keep init busy but never deaf, and none
+// more once it has MaxSpawns processes to start, so that those that end are
+// heard while a thousand others begin. The rest follows at the next Tick, which is
+// then due at once; until then inputs are applied and events wait.
 //
 // Where the order of several classes or instances matters to nobody it is
 // fixed all the same: classes by name, instances by age, facts by age.
@@ -34,6 +36,10 @@ import (
 // MaxVisits bounds the events handled in one step.
 const MaxVisits = 4096
 
+// MaxSpawns is how many processes to start end the handling of events in one
+// step: about 20 ms of work for a kernel.
+const MaxSpawns = 32
+
 // Engine is the state of init with its indexes.
 type Engine struct {
 	s     State // Events and Facts are kept by queue and facts instead
@@ -52,7 +58,8 @@ type Engine struct {
 	timers    timerHeap
 
 	dirty   []*Class // while to be looked at again
-	backlog bool     // the last step stopped at MaxVisits
+	backlog bool     // a step stopped at MaxVisits or MaxSpawns, and no Tick came since
+	spawns  int      // of this step
 
 	cause *cause.Cause // of what is being done now
 	out   []Effect
@@ -96,9 +103,13 @@ func newEngine(s State) *Engine {
 func (e *Engine) Step(in Input) []Effect {
 	e.s.Clock = in.Clock
 	e.newOut()
-	e.cause = nil
+	e.cause, e.spawns = nil, 0
 	e.apply(in.Msg)
-	e.settle()
+	if _, tick := in.Msg.(Tick); tick || !e.backlog {
+		e.settle()
+	} else {
+		e.reviewFacts()
+	}
 	e.trimTimers()
 	return e.out
 }
@@ -167,7 +178,7 @@ func (e *Engine) settle() {
 	e.backlog = false
 	for visits := 0; ; visits++ {
 		e.reviewFacts()
-		if visits == MaxVisits {
+		if visits == MaxVisits || e.spawns >= MaxSpawns && !e.queue.Rests() {
 			e.backlog = true
 			return
 		}

@@ -30,6 +30,7 @@ func (e *Engine) spawnSlot(j *Instance, slot job.Slot) {
 	if slot == job.Main && j.Class.Expect.Forks() {
 		j.TraceState = job.TraceNew
 	}
+	e.spawns++
 	e.do(Spawn{p.Token, e.spec(j, slot)})
 }
 

@@ -71,7 +71,7 @@ func NewQueue(last, cursor ID, events []*Event) *Queue {
 	for _, ev := range events {
 		q.events[ev.ID] = ev
 		ev.awake = false
-		if ev.Progress == Pending || ev.Blockers == 0 {
+		if ev.due() {
 			q.wake(ev)
 		}
 	}
@@ -138,11 +138,20 @@ func (q *Queue) Next() *Event {
 			continue
 		}
 		ev.awake = false
-		if ev.Progress == Pending || ev.Blockers == 0 {
+		if ev.due() {
 			return ev
 		}
 	}
 }
+
+// Rests reports whether Next has nothing.
+func (q *Queue) Rests() bool {
+	due := func(id ID) bool { ev := q.events[id]; return ev != nil && ev.due() }
+	return !slices.ContainsFunc(q.now, due) && !slices.ContainsFunc(q.next, due)
+}
+
+// due reports whether an event is worth a visit.
+func (ev *Event) due() bool { return ev.Progress == Pending || ev.Blockers == 0 }
 
 func (q *Queue) wake(ev *Event) {
 	if ev.awake {

@@ -296,3 +296,24 @@ func restored(q *Queue) *Queue {
 	}
 	return NewQueue(q.Last, q.Cursor, events)
 }
+
+func TestAQueueRestsWhenNextHasNothing(t *testing.T) {
+	q := NewQueue(0, 0, nil)
+	a := add(q, "a")
+	if q.Rests() {
+		t.Error("a queue with a pending event rests")
+	}
+	q.Block(a.ID)
+	visits(q, nil)
+	if !q.Rests() {
+		t.Error("a queue whose only event is blocked does not rest")
+	}
+	q.Unblock(a.ID)
+	if q.Rests() {
+		t.Error("a queue rests whose event is not blocked any more")
+	}
+	q.Block(a.ID)
+	if !q.Rests() || q.Next() != nil {
+		t.Error("an event that woke and is blocked again is due")
+	}
+}

@@ -43,10 +43,14 @@ func waitChild(pid, options int) (info childInfo, ok bool) {
 // that forks without end must not keep this init from everything else.
 const maxTraps = 64
 
+// maxTold bounds how many ends one Collect tells.
+const maxTold = 64
+
 // Collect implements platform.Processes. It is due after every Wait of the
 // poller, which hears of executions, and after every SIGCHLD. The end of an
 // orphan matters to nobody and is taken at once, so a storm of them is over
-// in one call; a process of a job is reaped by the next.
+// in one call; a process of a job is reaped by the next. The kernel shows only
+// the first that is not reaped, so those started right after that are asked for.
 func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 	p.sweep()
 	p.cgroups.look()
@@ -55,12 +59,12 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 		p.anew = false
 		p.loseStrays()
 	}
-	if p.told != 0 {
-		waitChild(p.told, unix.WEXITED)
-		p.told = 0
+	for _, pid := range p.told {
+		waitChild(pid, unix.WEXITED)
 	}
+	p.told = p.told[:0]
 	p.Flush(yield)
-	for traps := 0; p.told == 0 && traps < maxTraps; {
+	for traps := 0; traps < maxTraps; {
 		info, ok := waitChild(0, waitOptions|unix.WNOWAIT)
 		if !ok {
 			return false
@@ -68,15 +72,32 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 		if info.code == posix.ChildTrapped {
 			traps++
 		}
-		if posix.Dead(int(info.code)) && p.Children[int(info.pid)] != nil {
-			p.told = int(info.pid)
-		} else if info, ok = waitChild(int(info.pid), posix.WaitFor(int(info.code))); !ok {
+		if c := p.Children[int(info.pid)]; c != nil && posix.Dead(int(info.code)) {
+			p.row(info, c, yield)
+			return true
+		}
+		if info, ok = waitChild(int(info.pid), posix.WaitFor(int(info.code))); !ok {
 			continue // it is another report by now
 		}
 		p.changed(&info)
 		p.Flush(yield)
 	}
 	return true
+}
+
+// row tells the end of a process of a job, and of those that were started
+// next, up to one that lives.
+func (p *Processes) row(info childInfo, c *posix.Child, yield func(engine.Msg)) {
+	for ok := true; ok && len(p.told) < maxTold; {
+		p.told = append(p.told, int(info.pid))
+		p.changed(&info)
+		p.Flush(yield)
+		next := c.Next
+		if c = p.Children[next]; c == nil {
+			return
+		}
+		info, ok = waitChild(next, unix.WEXITED|unix.WNOWAIT)
+	}
 }
 
 // changed handles one report of the kernel.

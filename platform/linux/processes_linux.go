@@ -39,10 +39,11 @@ type Processes struct {
 	traced   map[int]*tracee
 	cgroups  *cgroups
 	limits   *limits
-	swept    bool // groups that a manager before left are taken care of
-	anew     bool // what it traced before it was executed anew is to be looked through
-	untraced bool // told that tracing is forbidden
-	told     int  // dead child whose end was told, to be reaped by the next Collect
+	swept    bool  // groups that a manager before left are taken care of
+	anew     bool  // what it traced before it was executed anew is to be looked through
+	untraced bool  // told that tracing is forbidden
+	told     []int // dead children whose end was told, to be reaped by the next Collect
+	youngest int   // child that was started last
 
 	fast, staged int
 }
@@ -148,6 +149,10 @@ func (p *Processes) Spawn(token uint64, s *job.Spec, io platform.Streams) (platf
 	p.cgroups.foresee(token + 1)
 	c := p.Children[started.PID]
 	c.Token, c.Follows = token, n.Follows()
+	if before := p.Children[p.youngest]; before != nil {
+		before.Next = started.PID
+	}
+	p.youngest = started.PID
 	return started, nil
 }
 

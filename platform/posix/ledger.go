@@ -19,6 +19,7 @@ type Child struct {
 	Follows bool    // another may go on in its place (job.Expect.Follows)
 	Second  bool    // not the only one of its token that was or is main
 	Session int     // that it was in when it was taken over, if not its own
+	Next    int     // child that was started next
 }
 
 // Ledger has the children of this init, and what is to be told of them.
