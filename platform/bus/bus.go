@@ -93,7 +93,7 @@ type Server struct {
 	buffer    []byte // for reading
 	scratch   []byte // for what was read before
 	peeked    []*stream
-	queued    []*stream // for flushAll
+	queued    []*stream // for Flush
 	joined    []byte    // for stream.together
 	bus       *link     // to a message bus; nil without
 	rejoin    rejoin

@@ -22,6 +22,7 @@ type Conn struct {
 // message cannot be handed on: such a connection is left out, and so is a
 // message bus.
 func (s *Server) Handover() (all []Conn) {
+	s.Flush()
 	s.Taken()
 	for _, c := range s.conns {
 		if c.guestOf != nil || c.auth != nil && !c.auth.accepted || len(c.stream.files) > 0 {

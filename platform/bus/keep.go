@@ -83,10 +83,8 @@ func (st *stream) pass(n int, accepted bool) error {
 }
 
 // Taken says that the journal has all calls that were told: they are taken
-// out of the sockets, and signals are written. It comes before the poller
-// waits again.
+// out of the sockets. It comes before the poller waits again.
 func (s *Server) Taken() {
-	s.flushAll()
 	for _, st := range s.peeked {
 		st.listed = false
 		if st.shut {

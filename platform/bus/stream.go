@@ -209,7 +209,7 @@ func (st *stream) send(b []byte) {
 	}
 }
 
-// queue is a send that waits for further ones, for flushAll or for as many
+// queue is a send that waits for further ones, for Flush or for as many
 // bytes as one system call takes.
 func (st *stream) queue(b []byte) {
 	if !st.push(b) {
@@ -250,8 +250,8 @@ func (st *stream) written() {
 	}
 }
 
-// flushAll writes what queue left.
-func (s *Server) flushAll() {
+// Flush writes the signals that wait, as far as the sockets take them.
+func (s *Server) Flush() {
 	for _, st := range s.queued {
 		st.written()
 	}

@@ -216,6 +216,7 @@ func newWorld(t testing.TB, change func(*world)) *world {
 func (w *world) run() {
 	defer close(w.ended)
 	for {
+		w.Flush()
 		w.Taken()
 		timeout := time.Duration(-1)
 		if at, ok := w.Deadline(); ok {

@@ -19,6 +19,10 @@ import (
 // never cost more than the log.
 const snapshotAfter = 256 << 10
 
+// maxUnflushed is how many turns with more to come at once may pass before the
+// signals of all of them are written.
+const maxUnflushed = 16
+
 // firstFile is above the descriptors that a manager opens itself. Those that
 // came with events keep their number in the next manager: the engine knows
 // them by it.
@@ -103,6 +107,10 @@ func (m *Manager) snapshot() {
 
 // takenIn is called when all that Wait returned is in the log.
 func (m *Manager) takenIn() {
+	if m.unflushed++; !m.more || m.unflushed >= maxUnflushed {
+		m.bus.Flush()
+		m.unflushed = 0
+	}
 	m.bus.Taken()
 	m.notifyTaken()
 	m.signsTaken()

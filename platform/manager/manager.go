@@ -96,6 +96,7 @@ type Manager struct {
 	left       legacy // by the image before
 	bequeathed []int  // descriptors that survive an exec
 	more       bool   // Collect may have more at once
+	unflushed  int    // turns since signals were written
 	revived    bool   // the manager before died
 	started    bool   // Run was called
 }
@@ -166,7 +167,8 @@ func (m *Manager) Run() engine.Effect {
 	}
 	m.start()
 	defer m.spill()
-	defer m.bus.Taken() // writes the last signals
+	defer m.bus.Taken()
+	defer m.bus.Flush()
 	end := m.loop.Run()
 	if _, ok := end.(engine.Exit); ok {
 		m.removeNotify()
