@@ -17,8 +17,9 @@ const (
 	ordinarySize = 2 * readSize // of a chunk that is not in the arena
 	tableSize    = 4096 + chunks*int(unsafe.Sizeof(header{}))
 	arenaMagic   = 0x312d74756f736e6f // "onsout-1"
-	warmMax      = 16                 // free chunks that keep their memory
-	offsetBits   = 16                 // of header.progress
+	warmMax      = 512 << 10          // bytes of memory that free chunks keep
+	page         = 4096
+	offsetBits   = 16 // of header.progress
 )
 
 // arena is where output is from the read of a pty until it is in a file, so
@@ -42,11 +43,12 @@ const (
 // file has from its size on is compared; where the path names another file by
 // then, or none, all is written.
 type arena struct {
-	mem   []byte
-	order uint64
-	warm  []*chunk // free
-	cold  []int    // free, without memory
-	spare []*chunk // free, ordinary memory
+	mem    []byte
+	order  uint64
+	warm   []*chunk // free
+	warmed int      // bytes of those that have memory
+	cold   []int    // free, without memory
+	spare  []*chunk // free, ordinary memory
 }
 
 // header is what is noted of a chunk. They stand in a table: to look into a
@@ -64,6 +66,7 @@ type chunk struct {
 	data  []byte // as much as there can be
 	mem   []byte // with the path; nil: ordinary memory
 	index int    // in the arena
+	real  int    // bytes that have memory, about
 }
 
 // attach uses memory, all zero or that of an arena before, and returns what is
@@ -142,6 +145,7 @@ func (a *arena) take(path string) *chunk {
 func (a *arena) unused(path int) (c *chunk) {
 	if n := len(a.warm); n > 0 && path <= chunkSize-readSize {
 		c, a.warm = a.warm[n-1], a.warm[:n-1]
+		a.warmed -= c.real
 	} else if n := len(a.cold); n > 0 && path <= chunkSize-readSize {
 		c, a.cold = a.chunk(a.cold[n-1]), a.cold[:n-1]
 	} else if n := len(a.spare); n > 0 {
@@ -163,10 +167,12 @@ func (a *arena) free(c *chunk) {
 		return
 	}
 	c.path.Store(0)
-	if len(a.warm) < warmMax || !givesBack {
+	c.real = max(c.real, min(c.size()+2*page, chunkSize))
+	if a.warmed+c.real <= warmMax || !givesBack {
 		clear(c.data[:c.size()])
 		clear(c.mem[len(c.data):])
 		a.warm = append(a.warm, c)
+		a.warmed += c.real
 	} else {
 		giveBack(c.mem)
 		a.cold = append(a.cold, c.index)

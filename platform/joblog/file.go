@@ -141,7 +141,7 @@ func (l *Logs) send(f *file) {
 		return
 	}
 	f.tried = time.Now()
-	l.put(f, &batch{file: f, data: f.collected, notice: f.notice()})
+	l.put(f, &batch{file: f, data: f.collected, notice: f.notice(), last: len(f.slots) == 0})
 	f.collected = queue{}
 }
 

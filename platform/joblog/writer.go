@@ -2,6 +2,7 @@ package joblog
 
 import (
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,18 +12,23 @@ type batch struct {
 	file   *file
 	notice string // goes in front of data
 	data   queue
-	last   bool // only close the file
+	last   bool // close the file then
 
 	noticed bool  // the notice is written
 	n       int   // bytes of data that are in the file
 	err     error // why that is not all
 }
 
-// goroutinesMax is how many disks that do not answer are survived.
-const goroutinesMax = 4
+const (
+	goroutinesMax = 4                     // disks that do not answer are survived
+	patience      = 20 * time.Millisecond // with one, before another goroutine goes on
+)
 
 // writer is the goroutines that wait for disks. It has a file's batch and
 // output from put until take has returned the batch.
+//
+// One does all the work while it gets on: more of them would take a core from
+// the jobs, and each other's turns.
 type writer struct {
 	wake  func()
 	do    func(*batch)  // may wait for the disk
@@ -35,6 +41,8 @@ type writer struct {
 	done    []*batch
 	running int // goroutines
 	resting int // of those
+	begun   int // batches
+	watched bool
 	end     bool
 }
 
@@ -48,11 +56,37 @@ func (w *writer) put(b *batch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.todo = append(w.todo, b)
-	if len(w.todo) > w.resting && w.running < goroutinesMax {
+	if w.running == w.resting {
+		w.help()
+	} else if !w.watched {
+		w.watch()
+	}
+}
+
+// help has one more goroutine work, if there may be one.
+func (w *writer) help() {
+	if w.resting == 0 && w.running < goroutinesMax {
 		w.running++
 		go w.run()
 	}
 	w.more.Signal()
+}
+
+// watch looks after a while whether those that work get on.
+func (w *writer) watch() {
+	begun := w.begun
+	w.watched = true
+	time.AfterFunc(patience, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.watched = len(w.todo) > 0 && !w.end; !w.watched {
+			return
+		}
+		if w.begun == begun {
+			w.help()
+		}
+		w.watch()
+	})
 }
 
 // take returns the batches that are done, in that order.
@@ -106,15 +140,21 @@ func (w *writer) next() *batch {
 	}
 	b := w.todo[0]
 	w.todo = w.todo[1:]
+	w.begun++
 	return b
 }
 
 func (b *batch) do() {
-	out := &b.file.out
-	if b.last {
-		out.close()
-		return
+	if len(b.data.chunks) > 0 {
+		b.writeAll()
 	}
+	if b.last {
+		b.file.out.close()
+	}
+}
+
+func (b *batch) writeAll() {
+	out := &b.file.out
 	if b.err = out.check(b.file.path); b.err != nil {
 		return
 	}
@@ -178,9 +218,12 @@ type output struct {
 
 // check opens the file unless the one that is open is the one at path.
 func (o *output) check(path string) error {
+	if o.fd < 0 {
+		return o.open(path)
+	}
 	var st unix.Stat_t
 	err := ignoringEINTR(func() error { return unix.Lstat(path, &st) })
-	if o.fd >= 0 && (err == nil && o.is(&st) || err != nil && err != unix.ENOENT && err != unix.ENOTDIR) {
+	if err == nil && o.is(&st) || err != nil && err != unix.ENOENT && err != unix.ENOTDIR {
 		if err == nil {
 			o.size = st.Size
 		}
