@@ -200,7 +200,7 @@ func TestBombV1(t *testing.T) {
 	}
 	w := newLimitWorld(t)
 	w.needV1("pids")
-	token, pid := w.spawn(w.limited(`f() { f & f & wait; }; f & (while :; do sleep 1000 & done) & echo >$DIR/ready; exec sleep 1000`, group("pids", "upstart/bomb", "max=40")))
+	token, pid := w.spawn(w.limited(`(f() { f & f & wait; }; f & while :; do sleep 1000 & done) & echo >$DIR/ready; exec sleep 1000`, group("pids", "upstart/bomb", "max=40")))
 	w.until("it is full", func() bool {
 		n, _ := counter(w.groupOf(pid, "pids")+"/pids.events", "max")
 		return n > 0
