@@ -12,7 +12,6 @@ import (
 	"onset/core/job"
 	"onset/platform"
 	"onset/platform/bus"
-	"onset/platform/utmp"
 	"onset/platform/watch"
 )
 
@@ -36,8 +35,8 @@ func (m *Manager) Do(effect engine.Effect) []engine.Msg {
 		m.releaseSign(e.Token)
 		m.releaseNotify(e.Token)
 		m.bus.ForgetName(e.Token)
-		if e.PID != 0 { // an error is nobody's business: most machines have no such file
-			utmp.EndSession(utmp.File, utmp.LogFile, e.PID, time.Now())
+		if e.PID != 0 {
+			m.logouts = append(m.logouts, logout{e.PID, time.Now()})
 		}
 	case engine.Respond:
 		m.bus.Respond(e.Call, e.Conn, e.Reply)

@@ -29,6 +29,7 @@ import (
 	"onset/platform/bus"
 	"onset/platform/joblog"
 	"onset/platform/keeper"
+	"onset/platform/utmp"
 	"onset/platform/watch"
 )
 
@@ -89,6 +90,7 @@ type Manager struct {
 	notify  []*notifySocket // in the order they were bound
 	notice  []byte          // for reading from them
 	remarks map[string]bool // made already
+	logouts []logout        // not written yet
 	inbox   []engine.Msg
 	said    []engine.Log // and not logged yet
 
@@ -176,6 +178,12 @@ func (m *Manager) Run() engine.Effect {
 	return end
 }
 
+// logout is the end of a process that may have had a session of utmp(5).
+type logout struct {
+	pid int
+	at  time.Time
+}
+
 // say logs a message when the effects of this turn are carried out: the
 // kernel's log takes longer than a spawn.
 func (m *Manager) say(p engine.Priority, text string) {
@@ -185,6 +193,10 @@ func (m *Manager) say(p engine.Priority, text string) {
 }
 
 func (m *Manager) spill() {
+	for _, l := range m.logouts { // an error is nobody's business: most machines have no such file
+		utmp.EndSession(utmp.File, utmp.LogFile, l.pid, l.at)
+	}
+	m.logouts = m.logouts[:0]
 	for _, l := range m.said {
 		m.c.Log(l.Priority, l.Text)
 	}
