@@ -129,6 +129,7 @@ func (l *limits) find(controller string, old map[string]string) (root string, v2
 			err := l.enable(own, v2Name)
 			if err == nil {
 				err = l.enable(l.tree.root, v2Name)
+				l.tree.counted = l.tree.counted || v2Name == "memory"
 			}
 			return l.tree.root, true, err
 		}

@@ -19,10 +19,14 @@ import (
 // spawn, and removes it when nothing of it lives. A nil *cgroups has none.
 type cgroups struct {
 	root      string
-	below     map[uint64]string  // directory of the group of a token that is not in the root
-	notify    int                // inotify descriptor, or -1
-	waiting   map[int32]uint64   // watch to token, of groups whose process is gone while others live
-	unwatched map[uint64]bool    // tokens of such groups that inotify does not take; each Collect looks
+	below     map[uint64]string // directory of the group of a token that is not in the root
+	notify    int               // inotify descriptor, or -1
+	waiting   map[int32]uint64  // watch to token, of groups whose process is gone while others live
+	unwatched map[uint64]bool   // tokens of such groups that inotify does not take; each Collect looks
+	vacant    []uint64          // tokens of groups in which nothing lives, for the next Collect to remove
+	next      reserve
+	events    map[uint64]int     // descriptors of cgroup.events of some groups in the root
+	counted   bool               // the groups in the root count memory
 	clones    bool               // a process can be born in a group
 	emptied   func(token uint64) // told once nothing lives in such a group
 }
@@ -38,7 +42,8 @@ func newCgroups(p platform.Poller, o Options, emptied func(token uint64)) *cgrou
 		return nil
 	}
 	c := &cgroups{root: o.CgroupRoot, notify: -1, below: map[uint64]string{}, waiting: map[int32]uint64{},
-		unwatched: map[uint64]bool{}, clones: clones(), emptied: emptied}
+		unwatched: map[uint64]bool{}, events: map[uint64]int{}, clones: clones(), emptied: emptied}
+	c.counted = hasWord(c.root+"/cgroup.subtree_control", "memory")
 	tokensBelow(c.root, func(token uint64, group string) {
 		if dir := filepath.Dir(group); dir != c.root {
 			c.below[token] = dir
@@ -83,37 +88,46 @@ func (c *cgroups) path(token uint64) string {
 }
 
 // create returns a descriptor of a new group in a directory, or -1; "" is the
-// root.
-func (c *cgroups) create(token uint64, below string) (fd int, err error) {
+// root. Who is born in a frozen one does not get as far as its program, for
+// which its maker would wait.
+func (c *cgroups) create(token uint64, below string) (group int, frozen bool, err error) {
 	if c == nil {
-		return -1, nil
+		return -1, false, nil
 	}
 	if below != "" {
 		unix.Rmdir(c.path(token)) // see foresee
 		c.below[token] = below
+	} else if group, frozen, ok := c.takeReserve(token); ok {
+		return group, frozen, nil
 	}
 	if err := unix.Mkdir(c.path(token), 0o755); err != nil && err != unix.EEXIST {
-		return -1, err
+		return -1, false, err
 	}
-	return unix.Open(c.path(token), unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
-}
-
-// foresee makes the group of the spawn that comes next, as a rule: a service
-// that somebody waits for does not wait for that.
-func (c *cgroups) foresee(token uint64) {
-	if c != nil {
-		unix.Mkdir(c.path(token), 0o755)
+	if group, err = openGroup(c.path(token)); err != nil {
+		return -1, false, err
 	}
+	if events, err := openEvents(group); err == nil {
+		frozen, _ = isFrozen(events)
+		unix.Close(events)
+	}
+	return group, frozen, nil
 }
 
 // ended is told that the process of a token ended, and returns how many others
 // of its group live on. If any do, emptied is told once they are gone. Zombies
-// keep no group.
+// keep no group. The group of which that is known at once is removed by the next
+// Collect, behind what comes of the end.
 func (c *cgroups) ended(token uint64) int {
 	if c == nil || token == 0 {
 		return 0
 	}
-	if unix.Rmdir(c.path(token)) == nil { // the rule: it left nothing behind
+	if events, kept := c.events[token]; kept {
+		if text, ok := readEvents(events); ok && strings.Contains(text, "populated 0\n") {
+			c.vacant = append(c.vacant, token)
+			return 0
+		}
+	}
+	if unix.Rmdir(c.path(token)) == nil {
 		c.gone(token)
 		return 0
 	}
@@ -144,6 +158,14 @@ func (c *cgroups) remove(token uint64) bool {
 	return true
 }
 
+// vacate removes the groups in which nothing lives.
+func (c *cgroups) vacate() {
+	for _, token := range c.vacant {
+		c.remove(token)
+	}
+	c.vacant = c.vacant[:0]
+}
+
 // prune removes the group of a token, unless processes live in it, and reports
 // whether none does.
 func (c *cgroups) prune(token uint64) bool {
@@ -154,9 +176,13 @@ func (c *cgroups) prune(token uint64) bool {
 	return true
 }
 
-// gone removes the groups that the one of a token was in, as far as nothing
-// else is in them.
+// gone forgets the group of a token, and removes those that it was in, as far as
+// nothing else is in them.
 func (c *cgroups) gone(token uint64) {
+	if events, kept := c.events[token]; kept {
+		delete(c.events, token)
+		unix.Close(events)
+	}
 	if dir, ok := c.below[token]; ok {
 		delete(c.below, token)
 		tidy(dir, c.root)
@@ -212,6 +238,7 @@ func (c *cgroups) look() {
 	if c == nil {
 		return
 	}
+	c.vacate()
 	for token := range c.unwatched {
 		if c.prune(token) {
 			delete(c.unwatched, token)
@@ -270,30 +297,23 @@ func clones() bool {
 	return errno == unix.EBADF
 }
 
-// frozen reports whether a group is: who is born in it does not get as far as
-// its program, for which its maker would wait.
-func frozen(group int) bool {
-	var buf [256]byte
-	fd, err := unix.Openat(group, "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	n, _ := unix.Read(fd, buf[:])
-	return strings.Contains(string(buf[:max(n, 0)]), "frozen 1")
-}
-
 // starved reports whether the kernel killed a process of a token for want of
 // memory, where the memory of its group is counted.
 func (l *limits) starved(token uint64) bool {
 	files := []string{}
-	if l != nil && l.tree != nil {
+	if l != nil && l.tree != nil && l.tree.counts(token) {
 		files = append(files, l.tree.path(token)+"/memory.events")
 	}
 	for _, dir := range l.groups(token) {
 		files = append(files, dir+"/memory.oom_control")
 	}
 	return slices.ContainsFunc(files, func(file string) bool { n, ok := counter(file, "oom_kill"); return ok && n > 0 })
+}
+
+// counts reports whether the memory of the group of a token is counted.
+func (c *cgroups) counts(token uint64) bool {
+	_, below := c.below[token]
+	return below || c.counted
 }
 
 // counter returns a number by its name in a file of a group.

@@ -74,6 +74,7 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 	}
 	setgroups, _ := os.ReadFile("/proc/self/setgroups")
 	maker.NoGroup = maker.NoGroup || string(setgroups) == "deny\n"
+	maker.TakeGroups()
 	all := &Processes{
 		Ledger: ledger,
 		o:      o, maker: maker, binary: binary, privileged: mayMakeNamespaces(),
@@ -177,12 +178,13 @@ func (p *Processes) enroll(n *newcomer) error {
 		p.limits.release(n.Token)
 		return err
 	}
-	n.group, err = p.cgroups.create(n.Token, below)
+	var frozen bool
+	n.group, frozen, err = p.cgroups.create(n.Token, below)
 	if below != "" && err != nil { // else it is only not tracked
 		p.limits.release(n.Token)
 		return setupError(below, err)
 	}
-	if n.group >= 0 && (!p.cgroups.clones || frozen(n.group)) {
+	if n.group >= 0 && (!p.cgroups.clones || frozen) {
 		p.enterItself(n)
 	}
 	n.limited = below != ""

@@ -32,6 +32,18 @@ func NewMaker(umask int, console string, null int) Maker {
 	return Maker{Umask: umask, Console: console, Null: null, UID: os.Geteuid(), GID: os.Getegid(), Groups: groups, NoGroup: err != nil}
 }
 
+// TakeGroups gives this init the groups of its user, which the kernel starts
+// process 1 without, so that its jobs have them from birth.
+func (m *Maker) TakeGroups() {
+	if m.ownGroups() {
+		return
+	}
+	ids, err := Identify("", "", m.UID, m.GID)
+	if err == nil && !sameGroups(ids.Groups, m.Groups) && syscall.Setgroups(ids.Groups) == nil {
+		m.Groups = ids.Groups
+	}
+}
+
 // firstOwnFD is above every descriptor of a job: those are put in their place
 // before the stage is executed by the number of its file.
 var firstOwnFD = min(512, Descriptors()/2)
