@@ -61,7 +61,7 @@ var inits = []peer{
 		name: "finit", packages: []string{"finit", "finit-plugins", "libuev3", "libite5"}, lay: layFinit, env: path,
 		argv: []string{"/usr/sbin/finit"},
 		stop: []string{"/usr/lib/finit/initctl", "stop", "b2:2"}, start: []string{"/usr/lib/finit/initctl", "start", "b2:2"},
-		note: "with its plugins; its `initctl` does not wait for the service",
+		note: "with its plugins, without udevd, which one of them would start; its `initctl` does not wait for the service",
 	},
 	{
 		name: "systemd", lay: laySystemd, env: path,
