@@ -51,10 +51,9 @@ func newClass(name string, o job.Origin, d job.Defaults) *job.Class {
 		KillTimeout:     defaultKillTimeout,
 		RespawnLimit:    defaultRespawnLimit,
 		RespawnInterval: defaultRespawnInterval,
+		Attrs:           &job.Attrs{Console: d.Console, Umask: -1},
 		Health:          defaultHealth,
 	}
-	c.Attrs.Console = d.Console
-	c.Attrs.Umask = -1
 	c.KillSignal, _ = d.Signals.Number("TERM")
 	c.ReloadSignal, _ = d.Signals.Number("HUP")
 	return c

@@ -22,7 +22,7 @@ func Print(c *job.Class, s job.Signals) string {
 	p.conditions(c)
 	p.processes(c)
 	p.ending(c, s)
-	p.attrs(&c.Attrs)
+	p.attrs(c.Attrs)
 	if c.Attrs.Isolation != nil {
 		p.isolation(c.Attrs.Isolation)
 	}

@@ -151,7 +151,7 @@ func (p *parser) limit() {
 	name := limitNames[p.choice("limit", limitNames)]
 	l := job.Limit{Set: true, Soft: p.limitValue(), Hard: p.limitValue()}
 	p.end()
-	a := &p.class.Attrs
+	a := p.class.Attrs
 	if a.Limits == nil {
 		a.Limits = make([]job.Limit, job.NumLimits)
 	}

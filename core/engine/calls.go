@@ -64,13 +64,13 @@ func (e *Engine) answer(r *request) *control.Reply {
 	e.cause = nil
 	switch r.Target.Kind {
 	case control.Class:
-		c := e.classes[classKey{r.Target.Session, r.Target.Class}]
+		c := e.classes[r.Target.Session][r.Target.Class]
 		if c == nil {
 			return failed(r.unknownMethod())
 		}
 		return e.answerClass(r, c)
 	case control.Instance:
-		c := e.classes[classKey{r.Target.Session, r.Target.Class}]
+		c := e.classes[r.Target.Session][r.Target.Class]
 		if c == nil || c.instance(r.Target.Instance) == nil {
 			return failed(r.unknownMethod())
 		}
@@ -187,7 +187,7 @@ func (e *Engine) answerQuery(r *request) *control.Reply {
 // jobByName returns the class of that name, or the only provider of that
 // abstract name (EXTENSIONS §3).
 func (e *Engine) jobByName(session, name string) (*Class, *control.Error) {
-	if c := e.classes[classKey{session, name}]; c != nil {
+	if c := e.classes[session][name]; c != nil {
 		return c, nil
 	}
 	var found *Class

@@ -55,7 +55,7 @@ func (e *Engine) answerEnv(r *request) *control.Reply {
 
 // jobDetails returns the instance a [job, instance] argument names.
 func (e *Engine) jobDetails(r *request) (*Instance, *control.Error) {
-	c := e.classes[classKey{r.Session, r.Job[0]}]
+	c := e.classes[r.Session][r.Job[0]]
 	if c == nil {
 		return nil, control.UnknownJob(r.Job[0])
 	}

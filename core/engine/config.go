@@ -121,8 +121,8 @@ func (e *Engine) confNames() []classKey {
 			keys = append(keys, classKey{src.Session, name})
 		}
 	}
-	for key := range e.classes { // order-free: reconsiderAll sorts
-		keys = append(keys, key)
+	for _, c := range e.allClasses() {
+		keys = append(keys, c.key())
 	}
 	return keys
 }
@@ -158,6 +158,7 @@ func (e *Engine) parse(src *ConfSource, name string) {
 	e.logErrors(errs)
 	f.Class = nil
 	if def != nil {
+		e.attrs.Share(def)
 		f.Class = &Class{Def: def, Session: src.Session}
 		e.plant(f.Class)
 	}
@@ -204,7 +205,7 @@ func (e *Engine) reconsider(key classKey) {
 // replace is reconsider without the events that the old class holds; it
 // returns the two classes, nil for none.
 func (e *Engine) replace(key classKey) (old, c *Class) {
-	cur, best := e.classes[key], e.best(key)
+	cur, best := e.classes[key.session][key.name], e.best(key)
 	if cur == best || (cur != nil && len(cur.Instances) > 0) {
 		return nil, nil
 	}
@@ -268,14 +269,14 @@ func eventsIn(held []event.ID) []event.ID {
 
 func (e *Engine) addIndexes(c *Class) {
 	c.registered = true
-	e.classes[c.key()] = c
+	e.classes.add(c)
 	e.starts.add(c)
 	e.whiles.add(c)
 }
 
 func (e *Engine) removeIndexes(c *Class) {
 	c.registered = false
-	delete(e.classes, c.key())
+	delete(e.classes[c.Session], c.Def.Name)
 	e.starts.remove(c)
 	e.whiles.remove(c)
 }

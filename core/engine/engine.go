@@ -46,7 +46,7 @@ type Engine struct {
 	queue *event.Queue
 	facts *fact.Store
 
-	classes   map[classKey]*Class
+	classes   classTable
 	instances map[job.ID]*Instance
 	byPID     map[int]procRef
 	byToken   map[uint64]procRef
@@ -56,6 +56,7 @@ type Engine struct {
 	aliases   map[classKey]*conf.Alias
 	fileUses  map[int]int
 	timers    timerHeap
+	attrs     job.Shared // of classes parsed last
 
 	dirty   []*Class // while to be looked at again
 	backlog bool     // a step stopped at MaxVisits or MaxSpawns, and no Tick came since
@@ -86,7 +87,7 @@ func newEngine(s State) *Engine {
 		s:         s,
 		queue:     event.NewQueue(s.LastEvent, s.Cursor, s.Events),
 		facts:     fact.NewStore(s.Facts),
-		classes:   make(map[classKey]*Class),
+		classes:   make(classTable),
 		instances: make(map[job.ID]*Instance),
 		byPID:     make(map[int]procRef),
 		byToken:   make(map[uint64]procRef),

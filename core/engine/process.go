@@ -40,7 +40,7 @@ func (e *Engine) spec(j *Instance, slot job.Slot) *job.Spec {
 		Job: j.Class.Name, Instance: j.Name, Slot: slot,
 		Process:    j.Class.Process[slot],
 		Env:        j.ProcessEnv(slot, o.sessionAddress()),
-		Attrs:      j.Class.Attrs,
+		Attrs:      *j.Class.Attrs,
 		Root:       j.Session,
 		InheritCwd: o.Mode == Session,
 		Debug:      o.DebugStanza && j.Class.Debug,

@@ -83,7 +83,7 @@ func (e *Engine) handle(ev *event.Event) {
 			}
 		}
 		// The class may have been replaced when its last instance went.
-		if c = e.classes[c.key()]; c != nil && c.StartOn != nil {
+		if c = e.classes[c.Session][c.Def.Name]; c != nil && c.StartOn != nil {
 			e.offerStart(c, ev)
 		}
 	}

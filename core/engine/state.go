@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -169,12 +170,22 @@ func (e *Engine) LogPriority() Priority { return e.s.LogPriority }
 
 // allClasses returns the registered classes by session and name.
 func (e *Engine) allClasses() []*Class {
-	all := make([]*Class, 0, len(e.classes))
-	for _, c := range e.classes { // order-free: sorted below
-		all = append(all, c)
+	var all []*Class
+	for _, named := range e.classes { // order-free: sorted below
+		all = slices.AppendSeq(slices.Grow(all, len(named)), maps.Values(named))
 	}
 	slices.SortFunc(all, compareClasses)
 	return all
+}
+
+// classTable holds classes by session and name. There are few sessions.
+type classTable map[string]map[string]*Class
+
+func (t classTable) add(c *Class) {
+	if t[c.Session] == nil {
+		t[c.Session] = make(map[string]*Class)
+	}
+	t[c.Session][c.Def.Name] = c
 }
 
 func compareClasses(a, b *Class) int {

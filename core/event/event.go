@@ -61,6 +61,7 @@ type Queue struct {
 	Last      ID // the newest ID given out
 	Cursor    ID // how far the present pass has come; 0 between passes
 	events    map[ID]*Event
+	many      bool // there were, since the map was made
 	now, next ids
 }
 
@@ -117,8 +118,14 @@ func (q *Queue) Unblock(id ID) {
 	}
 }
 
-// Remove takes a finished event out of the queue.
-func (q *Queue) Remove(ev *Event) { delete(q.events, ev.ID) }
+// Remove takes a finished event out of the queue, and with the last of many
+// the memory they took.
+func (q *Queue) Remove(ev *Event) {
+	delete(q.events, ev.ID)
+	if q.many = q.many || len(q.events) > 64; q.many && len(q.events) == 0 {
+		q.events, q.many = make(map[ID]*Event), false
+	}
+}
 
 // Next returns the next event worth a visit: pending, or without blockers.
 // It returns nil when all of them rest.

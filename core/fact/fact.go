@@ -38,19 +38,20 @@ type Fact struct {
 	Session string // chroot root; seen only by the jobs of that session
 	File    int    // descriptor reference; 0 without one
 
-	seq uint64 // order of assertion
+	seq  uint64 // order of assertion
+	next *Fact  // of the same name
 }
 
 // Store holds the facts that are true. A change costs work only in the facts
 // of the same name.
 type Store struct {
-	byName map[string][]*Fact
+	byName map[string]*Fact // the oldest; names have one as a rule
 	last   uint64
 }
 
 // NewStore returns a store that holds facts, in their order.
 func NewStore(facts []*Fact) *Store {
-	s := &Store{byName: make(map[string][]*Fact)}
+	s := &Store{byName: make(map[string]*Fact)}
 	for _, f := range facts {
 		s.Assert(f)
 	}
@@ -60,8 +61,8 @@ func NewStore(facts []*Fact) *Store {
 // All returns every fact in the order they became true.
 func (s *Store) All() []*Fact {
 	var all []*Fact
-	for _, facts := range s.byName { // order-free: sorted below
-		all = append(all, facts...)
+	for name := range s.byName { // order-free: sorted below
+		all = append(all, s.Named(name)...)
 	}
 	slices.SortFunc(all, func(a, b *Fact) int { return cmp.Compare(a.seq, b.seq) })
 	return all
@@ -71,23 +72,34 @@ func (s *Store) All() []*Fact {
 // store owns the fact from then on. A descriptor that one held already comes
 // with takes the place of that of before, which is returned.
 func (s *Store) Assert(f *Fact) (added bool, replaced int) {
-	if i := slices.IndexFunc(s.byName[f.Name], f.same); i >= 0 {
-		old := &s.byName[f.Name][i]
-		if f.File != 0 {
-			replaced, f.seq = (*old).File, (*old).seq
-			*old = f
+	first := s.byName[f.Name]
+	at := &first
+	for ; *at != nil; at = &(*at).next {
+		if old := *at; old.same(f) {
+			if f.File == 0 {
+				return false, 0
+			}
+			replaced, f.seq, f.next = old.File, old.seq, old.next
+			*at = f
+			s.byName[f.Name] = first
+			return false, replaced
 		}
-		return false, replaced
 	}
 	s.last++
-	f.seq = s.last
-	s.byName[f.Name] = append(s.byName[f.Name], f)
+	f.seq, f.next = s.last, nil
+	*at = f
+	s.byName[f.Name] = first
 	return true, 0
 }
 
-// Named returns the facts of a name in the order they became true. They are
-// the store's.
-func (s *Store) Named(name string) []*Fact { return s.byName[name] }
+// Named returns the facts of a name in the order they became true.
+func (s *Store) Named(name string) []*Fact {
+	var facts []*Fact
+	for f := s.byName[name]; f != nil; f = f.next {
+		facts = append(facts, f)
+	}
+	return facts
+}
 
 func (f *Fact) same(g *Fact) bool {
 	return f.Owner == g.Owner && f.Session == g.Session && slices.Equal(f.Env, g.Env)
@@ -96,14 +108,20 @@ func (f *Fact) same(g *Fact) bool {
 // Retract removes the facts of that name that match and reports whether
 // there were any.
 func (s *Store) Retract(name string, match func(*Fact) bool) bool {
-	facts := s.byName[name]
-	kept := slices.DeleteFunc(facts, match)
-	if len(kept) == 0 {
+	first, any := s.byName[name], false
+	for at := &first; *at != nil; {
+		if match(*at) {
+			*at, any = (*at).next, true
+		} else {
+			at = &(*at).next
+		}
+	}
+	if first == nil {
 		delete(s.byName, name)
 	} else {
-		s.byName[name] = kept
+		s.byName[name] = first
 	}
-	return len(kept) < len(facts)
+	return any
 }
 
 // Solution is one way a fact expression holds: the variables of the facts
@@ -175,7 +193,7 @@ func (q *query) match(n *expr.Node, sol Solution, yield func(Solution) bool) boo
 			return q.view.Base.Lookup(name)
 		})
 	}
-	for _, f := range q.store.byName[n.Name] {
+	for f := q.store.byName[n.Name]; f != nil; f = f.next {
 		if f.Session != q.view.Session || !n.Matches(&expr.Subject{Name: f.Name, Env: f.Env}, expand) {
 			continue
 		}

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -174,7 +175,7 @@ type Class struct {
 	RespawnDelayMax time.Duration // 0 = no doubling
 	NormalExit      []Status
 
-	Attrs        Attrs
+	Attrs        *Attrs // shared by classes that ask for the same
 	Health       HealthRule
 	Watchdog     int // seconds; 0 = none
 	StartTimeout int // seconds; 0 = none
@@ -215,6 +216,22 @@ type Attrs struct {
 	Tmpfiles []string // ChromeOS
 
 	Isolation *Isolation // nil without any of its stanzas
+}
+
+// Shared are the last few attributes that differ. Most jobs ask for nothing
+// special, or for the same as others.
+type Shared []*Attrs
+
+// Share has a class use the memory of one before that asks for the same.
+func (s *Shared) Share(c *Class) {
+	for _, a := range *s {
+		if reflect.DeepEqual(a, c.Attrs) {
+			c.Attrs = a
+			return
+		}
+	}
+	const few = 8
+	*s = append((*s)[max(0, len(*s)-few+1):], c.Attrs)
 }
 
 // Isolation holds the stanzas of EXTENSIONS §5 and the scheduling stanzas of

@@ -2,7 +2,7 @@ package job
 
 // Signal is a signal number as the kernel in use counts it; its names come
 // from the table in Signals.
-type Signal int
+type Signal int32
 
 // Signals is the signal table of a kernel in the order of UPSTART §1.4. Two
 // names may share a number; the first is the one that is printed.

@@ -46,6 +46,7 @@ type codec struct {
 	depth    int // of the cause being visited
 	classes  refs[engine.Class]
 	defaults job.Defaults // for parsing classes
+	attrs    job.Shared   // of those
 }
 
 var (
@@ -77,7 +78,7 @@ func (c *codec) count(n *uint64) {
 }
 
 type integer interface {
-	~int | ~int8 | ~int64 | ~uint8 | ~uint64
+	~int | ~int8 | ~int32 | ~int64 | ~uint8 | ~uint64
 }
 
 // num visits a number; small ones of either sign are short.

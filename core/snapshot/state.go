@@ -27,9 +27,13 @@ const version = 4
 // ConnectBus and FlushLogs. No others may be under way, and no message may
 // wait to be stepped.
 func Encode(s *engine.State, open ...engine.Effect) []byte {
-	c := &codec{version: version, buf: make([]byte, 0, 1<<16)}
+	return Append(make([]byte, 0, 1<<16), s, open...)
+}
+
+// Append appends what Encode returns to the empty memory that it is to be in.
+func Append(to []byte, s *engine.State, open ...engine.Effect) []byte {
+	c := &codec{version: version, buf: append(to, magic...)}
 	c.words.ids = make(map[string]uint64)
-	c.buf = append(c.buf, magic...)
 	c.count(&c.version)
 	c.state(s)
 	list(c, &open, (*codec).owed)
@@ -221,6 +225,7 @@ func (c *codec) definition(p **job.Class) {
 		c.failf("class %q: %w", name, errs[0])
 		def = new(job.Class)
 	}
+	c.attrs.Share(def)
 	*p = def
 }
 

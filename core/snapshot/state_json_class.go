@@ -50,6 +50,8 @@ func (d *dump) class(o *object, p **engine.Class) {
 	if !o.reading() {
 		def = *c.Def
 		def.StartOn, def.StopOn = c.StartOn, c.StopOn
+		attrs := *def.Attrs
+		def.Attrs = &attrs
 	}
 	o.str("name", &def.Name)
 	path := objectPath(control.ClassObject(c.Session, def.Name))
@@ -58,7 +60,7 @@ func (d *dump) class(o *object, p **engine.Class) {
 	d.about(o, &def)
 	d.conditions(o, c, &def)
 	d.behaviour(o, &def)
-	d.attrs(o, &def.Attrs)
+	d.attrs(o, def.Attrs)
 	d.rest(o, c, &def)
 	if o.reading() {
 		d.define(o, c, &def)
