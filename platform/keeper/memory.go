@@ -31,7 +31,7 @@ type memoryHead struct {
 }
 
 // logKept is how much of the log's memory, in bytes, is not given back.
-const logKept = 256 << 10
+const logKept = 64 << 10
 
 const (
 	memoryMagic = 0x312d6d6d65736e6f // "onsemm-1"
@@ -91,19 +91,21 @@ func mapMemory(fd int) (*Memory, error) {
 func (m *Memory) Current() int { return int(atomic.LoadUint64(&m.head.Current) & 1) }
 
 // Save replaces the snapshot and what the log, which is in Log, holds by a
-// new snapshot. Up to one store, the old ones are what counts.
-func (m *Memory) Save(log *snapshot.Log, snap []byte) error {
+// new snapshot, which write appends to the memory it gets; its length is
+// returned. Up to one store, the old ones are what counts.
+func (m *Memory) Save(log *snapshot.Log, write func(to []byte) []byte) (int, error) {
 	slot := 1 - m.Current()
-	if len(snap) > len(m.Slots[slot]) {
-		return errBig
+	n := len(write(m.Slots[slot][:0]))
+	if n > len(m.Slots[slot]) { // it is elsewhere
+		giveBack(m.Slots[slot])
+		return n, errBig
 	}
-	n := copy(m.Slots[slot], snap)
 	atomic.StoreUint64(&m.head.Lengths[slot], uint64(n))
 	log.Reset(m.Slots[slot][:n])
 	atomic.StoreUint64(&m.head.Current, uint64(slot))
 	giveBack(m.Slots[1-slot])
 	giveBack(m.Log[min(logKept, len(m.Log)):])
-	return nil
+	return n, nil
 }
 
 // Recover takes over from the manager before, out of the slot that the log

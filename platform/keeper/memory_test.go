@@ -39,7 +39,7 @@ func TestRecoverFindsTheSlotOfTheLog(t *testing.T) {
 		log.Begin(len(e.Step(in)))
 	}
 	for n := range 5 {
-		if err := m.Save(log, snapshot.Encode(e.State())); err != nil {
+		if _, err := m.Save(log, stateOf(e)); err != nil {
 			t.Fatal(err)
 		}
 		for range n {
@@ -61,16 +61,22 @@ func TestRecoverFindsTheSlotOfTheLog(t *testing.T) {
 	}
 }
 
+// stateOf writes the state of an engine for Save.
+func stateOf(e *engine.Engine) func([]byte) []byte {
+	return func(to []byte) []byte { return snapshot.Append(to, e.State()) }
+}
+
 func TestRecoverRefusesWhatFitsNowhere(t *testing.T) {
 	m := testMemory(t, 1<<16, 1<<16)
-	if err := m.Save(snapshot.NewLog(m.Log), snapshot.Encode(engine.New(engine.Options{}).State())); err != nil {
+	if _, err := m.Save(snapshot.NewLog(m.Log), stateOf(engine.New(engine.Options{}))); err != nil {
 		t.Fatal(err)
 	}
 	m.Slots[m.Current()][3]++
 	if _, err := m.Recover(false); !errors.Is(err, snapshot.ErrOtherSnapshot) {
 		t.Errorf("changed snapshot: %v", err)
 	}
-	if err := m.Save(snapshot.NewLog(m.Log), make([]byte, 1<<16+1)); err != errBig {
+	large := func(to []byte) []byte { return append(to, make([]byte, 1<<16+1)...) }
+	if _, err := m.Save(snapshot.NewLog(m.Log), large); err != errBig {
 		t.Errorf("large snapshot: %v", err)
 	}
 }

@@ -97,12 +97,11 @@ func (m *Manager) begin() {
 // stepped.
 func (m *Manager) snapshot() {
 	k := m.kept
-	snap := snapshot.Encode(m.engine.State(), k.owed...)
-	err := k.Memory.Save(k.log, snap)
+	size, err := k.Memory.Save(k.log, func(to []byte) []byte { return snapshot.Append(to, m.engine.State(), k.owed...) })
 	if err != nil && !k.full {
 		m.c.Log(engine.Error, "Cannot keep the state for the case of a crash: "+err.Error())
 	}
-	k.full, k.size = err != nil, len(snap)
+	k.full, k.size = err != nil, size
 }
 
 // takenIn is called when all that Wait returned is in the log.
