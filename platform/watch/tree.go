@@ -73,22 +73,22 @@ type id struct{ dev, ino uint64 }
 
 func idOf(st *unix.Stat_t) id { return id{uint64(st.Dev), uint64(st.Ino)} }
 
-// stamp tells by its inode whether a file may have changed.
-type stamp struct {
-	id
-	size, mtime, ctime int64
-}
+// stamp tells by its inode whether a file may have changed. It is a hash, as
+// there are many.
+type stamp uint64
 
 func stampOf(st *unix.Stat_t) stamp {
-	return stamp{idOf(st), st.Size, st.Mtim.Nano(), st.Ctim.Nano()}
+	return stamp(maphash.Comparable(seed, struct {
+		id
+		size, mtime, ctime int64
+	}{idOf(st), st.Size, st.Mtim.Nano(), st.Ctim.Nano()}))
 }
 
 // known is a file as it was told.
 type known struct {
-	stamp
-	sure bool // a later change shows in the stamp
-	sum  uint64
-	err  string
+	stamp stamp
+	sum   uint64 // of its text or, inverted, of the error
+	sure  bool   // a later change shows in the stamp
 }
 
 // scanTop reads the whole source. That it is missing is no error.
@@ -199,7 +199,7 @@ func (t *tree) scan(path string) {
 		t.gone(path)
 	case err != nil:
 		t.follow(path, link, &st)
-		t.tell(path, known{err: text(err)}, "")
+		t.tell(path, known{}, "", text(err))
 	case st.Mode&unix.S_IFMT == unix.S_IFREG:
 		t.read(path, link)
 	default:
@@ -387,7 +387,7 @@ func (t *tree) read(path string, link bool) {
 		return
 	case err != nil:
 		t.follow(path, link, new(unix.Stat_t))
-		t.tell(path, known{err: text(err)}, "")
+		t.tell(path, known{}, "", text(err))
 		return
 	}
 	defer unix.Close(fd)
@@ -408,10 +408,10 @@ func (t *tree) read(path string, link bool) {
 	k := known{stamp: stampOf(&st), sure: time.Since(time.Unix(0, st.Mtim.Nano())) > time.Second}
 	b, err := readAll(fd, st.Size)
 	if err != nil {
-		k.err = text(err)
+		t.tell(path, k, "", text(err))
+		return
 	}
-	k.sum = maphash.Bytes(seed, b)
-	t.tell(path, k, string(b))
+	t.tell(path, k, string(b), "")
 }
 
 // readAll reads a file of about that many bytes.
@@ -437,15 +437,20 @@ func readAll(fd int, size int64) ([]byte, error) {
 	}
 }
 
-// tell tells of a file unless it is as it was told last.
-func (t *tree) tell(path string, k known, body string) {
+// tell tells of a file, or why it cannot be read, unless it is as it was told
+// last.
+func (t *tree) tell(path string, k known, body, fault string) {
+	k.sum = maphash.String(seed, body)
+	if fault != "" {
+		k.sum = ^maphash.String(seed, fault)
+	}
 	old, ok := t.files[path]
 	t.files[path] = k
-	if ok && old.sum == k.sum && old.err == k.err {
+	if ok && old.sum == k.sum {
 		return
 	}
 	t.told = append(t.told, engine.FileChanged{Source: t.Path,
-		File: engine.File{Path: path, Text: body, Error: k.err}})
+		File: engine.File{Path: path, Text: body, Error: fault}})
 }
 
 // compare looks at the files that are not as they were.
