@@ -53,8 +53,13 @@ func main() {
 	}
 	if mode == engine.System && kept == nil {
 		demandProcessOne(log)
+		posix.LimitThreads(1)
 		os.Exit(keep(o, log))
 	}
+	if kept == nil {
+		posix.LimitThreads(keeper.ManagerThreads)
+	}
+	posix.ForgetThreads()
 	manager.GiveBackMemory()
 	if err := run(o, mode, prog, log, claimed, kept); err != nil {
 		fatal(log, err.Error())
@@ -297,7 +302,7 @@ func reexec(m *manager.Manager, kept *keeper.Client) error {
 	}
 	args := plainArgs()
 	args = append(args, "--state-fd", strconv.Itoa(fd), "--restart")
-	environ := os.Environ()
+	environ := posix.WithThreads(os.Environ(), keeper.ManagerThreads)
 	if kept != nil {
 		environ = append(environ, kept.Inherit())
 	}
