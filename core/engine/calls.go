@@ -111,7 +111,7 @@ func (e *Engine) answerManager(r *request) *control.Reply {
 		return nil
 	case control.Restart:
 		e.logf(Info, "Restarting")
-		e.do(Reexec{})
+		e.reexec()
 		return nil
 	case control.EmitEvent, control.EmitEventWithFile:
 		return e.emitEvent(r)

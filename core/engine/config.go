@@ -231,6 +231,7 @@ func (e *Engine) unregister(c *Class) {
 	e.removeIndexes(c)
 	e.publish(control.JobRemoved(c.object()))
 	e.logf(Debug, "Unregistered job %s", c.object().Path())
+	e.logf(Debug, "Destroyed unused job %s", c.Def.Name)
 }
 
 // register makes a class the one of its name; it goes on with the history of

@@ -251,6 +251,7 @@ func (e *Engine) newInstance(c *Class, name string) *Instance {
 	e.adopt(c, j)
 	e.logf(Debug, "New instance %s", j)
 	e.publish(control.InstanceAdded(j.object()))
+	e.logf(Debug, "Registered instance %s", j.object().Path())
 	return j
 }
 

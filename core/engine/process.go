@@ -123,6 +123,9 @@ func (e *Engine) spawned(m Spawned) {
 	p := &r.inst.Procs[r.slot]
 	p.PID, p.Tries = m.PID, 0
 	e.byPID[m.PID] = r
+	if e.s.Options.DebugStanza && r.inst.Class.Debug {
+		e.logf(Info, "Pausing %s (%d) [pre-exec] for debug", r.inst, m.PID)
+	}
 	e.logf(Info, "%s %s process (%d)", r.inst, r.slot, m.PID)
 	e.bound(r.inst, r.slot)
 }

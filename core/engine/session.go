@@ -19,19 +19,25 @@ func (e *Engine) told(r Request) {
 		e.do(LoadConfig{e.s.Sessions})
 	case ReExec:
 		e.logf(Warn, "Re-executing %s", e.s.Options.Program)
-		e.do(Reexec{})
+		e.reexec()
 	case Shutdown:
 		e.quiesce("shutdown")
 	case ReconnectBus:
 		e.logf(Info, "Reconnecting to D-Bus system bus")
 		e.do(ConnectBus{Address: e.s.BusAddress})
 	case Restarted:
+		e.logf(Info, "Stateful re-exec completed")
 		e.publish(control.Restarted())
 	case HaltMachine, RebootMachine, SingleUser:
 		e.emit("runlevel", runlevels[r], "")
 	default:
 		e.emit(requestEvents[r], nil, "")
 	}
+}
+
+func (e *Engine) reexec() {
+	e.logf(Info, "Performing stateful re-exec")
+	e.do(Reexec{})
 }
 
 var requestTexts = [...]string{
