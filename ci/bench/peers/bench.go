@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // bench is a run: where things are, and what was found.
@@ -66,8 +68,21 @@ func (b *bench) prepare() error {
 	if _, err := os.Stat("/usr/lib/systemd/systemd"); err != nil {
 		b.absent["systemd"] = "not installed"
 	}
-	b.usr = []string{filepath.Join(unpacked, "usr"), "/usr"}
-	return os.MkdirAll(b.usr[0], 0o755)
+	b.usr = []string{filepath.Join(b.dir, "hidden"), filepath.Join(unpacked, "usr"), "/usr"}
+	if err := os.MkdirAll(b.usr[1], 0o755); err != nil {
+		return err
+	}
+	return hide(b.usr[0], "lib/systemd/systemd-udevd")
+}
+
+// hide makes a layer that lacks a file of those below it: an init that starts
+// udevd where one is installed would be measured with that and its workers.
+func hide(layer, file string) error {
+	path := filepath.Join(layer, file)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return unix.Mknod(path, unix.S_IFCHR, 0)
 }
 
 // fetch unpacks packages into the cache, unless they are there.
