@@ -53,13 +53,10 @@ func main() {
 	}
 	if mode == engine.System && kept == nil {
 		demandProcessOne(log)
-		posix.LimitThreads(1)
+		limitThreads(1)
 		os.Exit(keep(o, log))
 	}
-	if kept == nil {
-		posix.LimitThreads(keeper.ManagerThreads)
-	}
-	posix.ForgetThreads()
+	limitThreads(2) // the loop, and what serves it
 	manager.GiveBackMemory()
 	if err := run(o, mode, prog, log, claimed, kept); err != nil {
 		fatal(log, err.Error())
@@ -288,6 +285,14 @@ func plainArgs() []string {
 	return args
 }
 
+// limitThreads bounds how many threads run Go code at a time, each of which has
+// caches of its own, unless somebody has chosen.
+func limitThreads(n int) {
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) > n {
+		runtime.GOMAXPROCS(n)
+	}
+}
+
 // reexec replaces this image by the binary that is there now, with its state
 // in a descriptor.
 func reexec(m *manager.Manager, kept *keeper.Client) error {
@@ -302,7 +307,7 @@ func reexec(m *manager.Manager, kept *keeper.Client) error {
 	}
 	args := plainArgs()
 	args = append(args, "--state-fd", strconv.Itoa(fd), "--restart")
-	environ := posix.WithThreads(os.Environ(), keeper.ManagerThreads)
+	environ := os.Environ()
 	if kept != nil {
 		environ = append(environ, kept.Inherit())
 	}

@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -55,7 +54,7 @@ func TestAnEndIsHeardWhileManyStart(t *testing.T) {
 	}
 	for i, token := range begun {
 		if token != uint64(i+1) {
-			t.Fatal(fmt.Sprintf("the spawns are %v", begun))
+			t.Fatalf("the spawns are %v", begun)
 		}
 	}
 }

@@ -42,10 +42,6 @@ type Options struct {
 	hook func(*keeper, byte) // of a test: a message of a kind is being handled
 }
 
-// ManagerThreads is how many threads of a manager may run Go code at a time:
-// its loop, and what serves that.
-const ManagerThreads = 2
-
 // Defaults and limits. Times are in nanoseconds.
 const (
 	defaultSize = 64 << 20
@@ -91,7 +87,7 @@ type keeper struct {
 func Run(o Options) int {
 	k := &keeper{o: o, signals: make(chan os.Signal, 128)}
 	claim(k.signals)
-	k.o.Env = append(without(o.Env, attachEnv, stateEnv, posix.OwnThreads), attachEnv+"3")
+	k.o.Env = append(without(o.Env, attachEnv, stateEnv), attachEnv+"3")
 	debug.SetPanicOnFault(true)
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(heapLimit)

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"onset/platform/posix"
 )
 
 // The stages of a greeting, in state.Greeting. From greetStore on it counts
@@ -57,7 +55,7 @@ func (k *keeper) startManager(socket int) (err error) {
 	for _, path := range paths {
 		var pid int
 		pid, err = syscall.ForkExec(path, k.o.Args, &syscall.ProcAttr{
-			Env:   posix.WithThreads(k.o.Env, ManagerThreads),
+			Env:   k.o.Env,
 			Files: []uintptr{0, 1, 2, uintptr(socket), uintptr(k.Memory)},
 		})
 		if err == nil {
