@@ -86,9 +86,10 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 }
 
 // row tells the end of a process of a job, and of those that were started
-// next, up to one that lives.
+// next, up to one that lives; that may be stopped for its tracer, which wait
+// reports whatever it is asked for.
 func (p *Processes) row(info childInfo, c *posix.Child, yield func(engine.Msg)) {
-	for ok := true; ok && len(p.told) < maxTold; {
+	for ok := true; ok && posix.Dead(int(info.code)) && len(p.told) < maxTold; {
 		p.told = append(p.told, int(info.pid))
 		p.changed(&info)
 		p.Flush(yield)

@@ -1,12 +1,17 @@
 package linux
 
 import (
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"onset/core/engine"
+	"onset/core/job"
 	"onset/platform"
 )
 
@@ -57,5 +62,49 @@ func TestEndsAreToldTogetherAndReapedByTheNextCollect(t *testing.T) {
 	}
 	if got := dead(); got != nil {
 		t.Errorf("%v are not reaped", got)
+	}
+}
+
+// TestEndsUpToOneThatIsStopped has a process end while the one that was started
+// next is stopped for its tracer: that goes on, and its end is told with its heir.
+func TestEndsUpToOneThatIsStopped(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	runtime.LockOSThread()
+	l := newLab(t, "")
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, reason := l.start(l.spec("sh -c 'read x <"+fifo+"'", nil))
+	forking := l.spec("read x <"+fifo+"\nsleep 1000 &\nexit 0", nil)
+	forking.Process.Script, forking.Expect.Kind = true, job.ExpectFork
+	next, why := l.start(forking)
+	if reason != "" || why != "" {
+		t.Fatal(reason, why)
+	}
+	writer, err := os.OpenFile(fifo, os.O_RDWR, 0) // both have opened it once it is written to and read
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	for end := time.Now().Add(time.Minute); statusWord(first, "State")[0] != 'Z' || statusWord(next, "State")[0] != 't'; time.Sleep(time.Millisecond) {
+		unix.Write(int(writer.Fd()), []byte("\n"))
+		if time.Now().After(end) {
+			t.Fatalf("the first is %s, the next %s", statusWord(first, "State"), statusWord(next, "State"))
+		}
+	}
+	if status := l.ended(next); status != 0 {
+		t.Errorf("the next ended with %v", status)
+	}
+	heir := 0
+	for _, m := range l.told {
+		if e, ok := m.(engine.Exited); ok && e.PID == next {
+			heir = e.Heir
+		}
+	}
+	if unix.Kill(heir, unix.SIGKILL); heir == 0 {
+		t.Error("it left nobody to follow")
 	}
 }

@@ -105,7 +105,8 @@ func (l *lab) rests(pid int) {
 	resting := func() bool {
 		text, _ := os.ReadFile(procPath(pid, "syscall"))
 		call, _, _ := strings.Cut(string(text), " ")
-		probing := len(arguments(pid)) > 1 && arguments(pid)[1] == probeArg
+		argv := arguments(pid)
+		probing := len(argv) > 1 && argv[1] == probeArg
 		return strings.HasPrefix(statusWord(pid, "State"), "S") && (!probing || call == fmt.Sprint(unix.SYS_RT_SIGTIMEDWAIT))
 	}
 	for end := time.Now().Add(20 * time.Second); !resting(); l.turn() {

@@ -54,6 +54,7 @@ func (m *Manager) Legacy() ([]byte, error) {
 	m.inbox = nil
 	for m.loop.Settle() != nil { // results that had not been heard
 	}
+	m.spill()
 	m.notifyTaken()
 	m.signsTaken()
 	m.kept.acknowledge() // else the signal that asked for this comes again
