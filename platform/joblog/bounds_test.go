@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,40 @@ func TestHungDiskDelaysNobodyElse(t *testing.T) {
 	b.wants("a.log", "onetwo")
 	close(hung)
 	b.wants("hung0.log", "late")
+}
+
+// TestTwoBatchesForOneThatRests has the second batch come before the goroutine
+// that the first one woke has looked.
+func TestTwoBatchesForOneThatRests(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that it does not look meanwhile
+	for range 20 {
+		hung, written := make(chan struct{}), make(chan struct{}, 2)
+		w := newWriter(func() {}, 1<<30)
+		w.do = func(b *batch) {
+			if b.file.path == "hung.log" {
+				<-hung
+			}
+			written <- struct{}{}
+		}
+		batchOf := func(path string) *batch { return &batch{file: &file{path: path, out: output{fd: -1}}} }
+		w.put(batchOf("a.log"))
+		<-written
+		for rests := false; !rests; {
+			runtime.Gosched()
+			w.mu.Lock()
+			rests = w.resting == 1
+			w.mu.Unlock()
+		}
+		w.put(batchOf("hung.log"))
+		w.put(batchOf("b.log"))
+		select {
+		case <-written:
+		case <-time.After(time.Minute):
+			t.Fatal("nobody writes the second")
+		}
+		close(hung)
+		w.close()
+	}
 }
 
 func (b *bench) busy() (n int) {

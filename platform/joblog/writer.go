@@ -40,7 +40,7 @@ type writer struct {
 	todo    []*batch
 	done    []*batch
 	running int // goroutines
-	resting int // of those
+	resting int // of those, and not woken either
 	begun   int // batches
 	watched bool
 	end     bool
@@ -65,11 +65,13 @@ func (w *writer) put(b *batch) {
 
 // help has one more goroutine work, if there may be one.
 func (w *writer) help() {
-	if w.resting == 0 && w.running < goroutinesMax {
+	if w.resting > 0 {
+		w.resting--
+		w.more.Signal()
+	} else if w.running < goroutinesMax {
 		w.running++
 		go w.run()
 	}
-	w.more.Signal()
 }
 
 // watch looks after a while whether those that work get on.
@@ -133,7 +135,6 @@ func (w *writer) next() *batch {
 	for len(w.todo) == 0 && !w.end {
 		w.resting++
 		w.more.Wait()
-		w.resting--
 	}
 	if w.end {
 		return nil
