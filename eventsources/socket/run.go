@@ -109,7 +109,7 @@ func (r *run) apply(list []eventsources.Condition) time.Duration {
 	if opened := r.openAll(); opened || r.untold || !r.begun {
 		r.hold()
 	}
-	if !r.begun {
+	if !r.begun && r.ctx.Err() == nil { // else not all were taken that are wanted
 		r.begun = true
 		r.store.closeIdle()
 	}

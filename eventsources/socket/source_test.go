@@ -588,6 +588,28 @@ func TestAnotherRun(t *testing.T) {
 	}
 }
 
+// TestEndOfARunThatBegins wants a run that is ended before it has taken the
+// sockets there are to leave them to the next one.
+func TestEndOfARunThatBegins(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	src := New()
+	f := &fake{t: t}
+	f.ask("/j: PROTO=unix PATH=" + path)
+	func() {
+		defer func() { recover() }()
+		src.Run(t.Context(), &failing{fake: f})
+	}()
+	f.dial("unix", path)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := src.Run(ctx, f); err != nil {
+		t.Fatal(err)
+	}
+	f.Take()
+	begin(t, src, f, "/j: PROTO=unix PATH="+path)
+	f.await("wait socket") // the connection is still there
+}
+
 // failing lets the run panic when it has made its sockets.
 type failing struct {
 	*fake
