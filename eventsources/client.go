@@ -328,17 +328,12 @@ func emission(e Event, wait bool) (*request, error) {
 	return r, nil
 }
 
-// drain waits until all that counts is answered, for at most that time.
+// drain waits until init has handled all that it was told, for at most that time.
 func (c *client) drain(k *conn, limit time.Duration) {
-	timeout := time.After(limit)
-	for range window {
-		select {
-		case c.places <- struct{}{}:
-		case <-k.gone:
-			return
-		case <-timeout:
-			return
-		}
+	select {
+	case <-c.ask(control.Root, control.PropertyGetAll, control.InterfaceManager): // it answers in order
+	case <-k.gone:
+	case <-time.After(limit):
 	}
 }
 

@@ -293,8 +293,8 @@ func TestExamples(t *testing.T) {
 }
 
 // TestNoConnectionIsLost has clients connect all the time, while the service is
-// restarted, killed and stopped, the source is killed, and init executes itself
-// anew.
+// restarted, killed and stopped, the source is killed and restarted, and init
+// executes itself anew.
 func TestNoConnectionIsLost(t *testing.T) {
 	connections, disturbances, clients := 10_000, 100, 8
 	if testing.Short() {
@@ -335,6 +335,35 @@ func TestNoConnectionIsLost(t *testing.T) {
 	w.Await("the source", func() bool { return w.pid("sources") != 0 })
 }
 
+// TestAcceptedBeforeTheEnd wants connections that the source accepts to be served
+// while it is restarted all the time.
+func TestAcceptedBeforeTheEnd(t *testing.T) {
+	restarts := 20
+	if testing.Short() {
+		restarts = 3
+	}
+	port := freePort(t)
+	w := newWorld(t, map[string]string{
+		"echo.conf": "start on socket PROTO=inet PORT=" + port + " ACCEPT=yes\ninstance $CONNECTION\n" +
+			"env " + roleMark + "=echo\nexec SELF\n",
+	})
+	w.bound(1)
+	over := make(chan struct{})
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			for !isClosed(over) {
+				w.wantAnswer("tcp4", "127.0.0.1:"+port, "hello", "hello")
+			}
+		})
+	}
+	for range restarts {
+		w.Initctl("restart", "sources")
+	}
+	close(over)
+	all.Wait()
+}
+
 func isClosed(c chan struct{}) bool {
 	select {
 	case <-c:
@@ -352,7 +381,7 @@ func (w *world) disturb(i int) string {
 		syscall.Kill(pid, sig)
 		w.Await("the end of the process", func() bool { return w.pid(job) != pid })
 	}
-	switch i % 5 {
+	switch i % 6 {
 	case 0:
 		w.Initctl("restart", "web")
 		return "restart"
@@ -366,6 +395,9 @@ func (w *world) disturb(i int) string {
 	case 3:
 		kill("sources", syscall.SIGKILL)
 		return "kill source"
+	case 4:
+		w.Initctl("restart", "sources")
+		return "restart source"
 	}
 	w.reexec()
 	return "re-exec"
