@@ -100,9 +100,9 @@ func (w *wire) receive(socket int) (fd int, err error) {
 		n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(socket), uintptr(unsafe.Pointer(&w.hdr)),
 			unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		switch {
-		case errno == unix.EINTR:
+		case errno == unix.EINTR, errno == unix.ECONNRESET: // the second once, if the other end left something unread
 			continue
-		case errno == unix.ECONNRESET, errno == 0 && n == 0:
+		case errno == 0 && n == 0:
 			return -1, unix.EPIPE
 		case errno != 0:
 			return -1, errno
