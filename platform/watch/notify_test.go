@@ -168,6 +168,48 @@ func TestUnknownWriters(t *testing.T) {
 	s.wants([]string{"changed src/b.conf two"}, "mv")
 }
 
+// TestWriterBetweenQuestionAndAnswer has somebody begin to write, which makes a
+// file empty, right before and right after the kernel is asked for writers.
+func TestWriterBetweenQuestionAndAnswer(t *testing.T) {
+	old := writers
+	defer func() { writers = old }()
+	s := newScript(t)
+	defer s.w.Close() // before writers is put back
+	s.start()
+	n := s.w.(*notify)
+	for _, before := range []bool{true, false} {
+		begun := false
+		n.mu.Lock()
+		writers = func(fd int) answer {
+			if !begun && before {
+				s.do("open", "src/a.conf", "")
+			}
+			a := old(fd)
+			if !begun && !before {
+				s.do("open", "src/a.conf", "")
+			}
+			begun = true
+			return a
+		}
+		n.mu.Unlock()
+		s.do("write", "out/a", "one")
+		past := time.Now().Add(-time.Hour)
+		os.Chtimes(filepath.Join(s.dir, "out/a"), past, past)
+		s.do("mv", "out/a", "src/a.conf")
+		if before {
+			s.w.Sync()
+		} else {
+			s.wants([]string{"changed src/a.conf one"}, "mv")
+		}
+		n.mu.Lock()
+		s.do("append", "src/a.conf", "two")
+		s.do("close", "src/a.conf", "")
+		n.mu.Unlock()
+		s.wants([]string{"changed src/a.conf two"}, "close")
+		delete(s.open, "src/a.conf")
+	}
+}
+
 func TestNone(t *testing.T) {
 	s := newScript(t)
 	s.w.Close()

@@ -396,22 +396,28 @@ func (t *tree) read(path string, link bool) {
 		return // replaced just now, which will be noticed
 	}
 	t.follow(path, link, &st)
-	if !t.loading {
-		if t.w.busy(t, path, fd, &st) {
-			return
-		}
-		var now unix.Stat_t
-		if stat(path, &now) != nil || idOf(&now) != idOf(&st) {
-			return // removed or replaced before it was closed, which will be noticed
-		}
-	}
 	k := known{stamp: stampOf(&st), sure: time.Since(time.Unix(0, st.Mtim.Nano())) > time.Second}
 	b, err := readAll(fd, st.Size)
+	if !t.loading && t.unfinished(path, fd, &st) {
+		return
+	}
 	if err != nil {
 		t.tell(path, k, "", text(err))
 		return
 	}
 	t.tell(path, k, string(b), "")
+}
+
+// unfinished reports whether what was read of a file may not be all, or its
+// end is not known yet. It comes after the reading: who begins to write before
+// that makes the file empty first.
+func (t *tree) unfinished(path string, fd int, read *unix.Stat_t) bool {
+	var st, now unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || t.w.busy(t, path, fd, &st) {
+		return true
+	}
+	// Written, removed or replaced meanwhile, which will be noticed.
+	return st.Size != read.Size || st.Mtim != read.Mtim || stat(path, &now) != nil || idOf(&now) != idOf(&st)
 }
 
 // readAll reads a file of about that many bytes.
