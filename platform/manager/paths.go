@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"onset/core/engine"
 	"onset/core/env"
@@ -121,15 +122,23 @@ func NewSessionFile(own env.Table, pid int, address string) (*SessionFile, error
 	if !filepath.IsAbs(base) {
 		return &SessionFile{}, nil
 	}
-	dir := filepath.Join(base, "upstart", "sessions")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return &SessionFile{}, fmt.Errorf("unable to create session file: %w", err)
+	f := &SessionFile{filepath.Join(base, "upstart", "sessions", fmt.Sprintf("%d.session", pid))}
+	err := os.MkdirAll(filepath.Dir(f.path), 0o700)
+	next := f.path + ".new" // who reads finds all of it or nothing
+	if err == nil {
+		err = os.WriteFile(next, []byte("UPSTART_SESSION="+address+"\n"), 0o600)
 	}
-	f := &SessionFile{filepath.Join(dir, fmt.Sprintf("%d.session", pid))}
-	if err := os.WriteFile(f.path, []byte("UPSTART_SESSION="+address+"\n"), 0o600); err != nil {
-		return &SessionFile{}, fmt.Errorf("unable to create session file: %w", err)
+	if err == nil {
+		err = os.Rename(next, f.path)
 	}
-	return f, nil
+	if err == nil {
+		return f, nil
+	}
+	os.Remove(next)
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		err = errno
+	}
+	return &SessionFile{}, fmt.Errorf("unable to create session file: %s: %w", f.path, err)
 }
 
 // Remove deletes the file.

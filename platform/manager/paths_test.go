@@ -75,3 +75,38 @@ func TestLogDir(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// A reader of the file that a process of that number left is not disturbed.
+func TestSessionFileIsReplaced(t *testing.T) {
+	run := t.TempDir()
+	own := env.Table{"XDG_RUNTIME_DIR=" + run}
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(run, "upstart", "sessions", name))
+		if err != nil {
+			t.Error(err)
+		}
+		return string(text)
+	}
+	if _, err := NewSessionFile(own, 7, "unix:path=/old"); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(run, "upstart", "sessions", "7.session")
+	if err := os.Link(path, filepath.Join(run, "upstart", "sessions", "reader")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewSessionFile(own, 7, "unix:path=/new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read("reader") + read("7.session"); got != "UPSTART_SESSION=unix:path=/old\nUPSTART_SESSION=unix:path=/new\n" {
+		t.Errorf("got %q", got)
+	}
+	f.Remove()
+	if left, _ := filepath.Glob(filepath.Join(run, "upstart", "sessions", "*")); len(left) != 1 {
+		t.Errorf("left are %q", left)
+	}
+	_, err = NewSessionFile(env.Table{"XDG_RUNTIME_DIR=/dev/null"}, 7, "")
+	if want := "unable to create session file: /dev/null/upstart/sessions/7.session: not a directory"; err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+}
