@@ -26,6 +26,11 @@ type incoming struct {
 func (st *stream) decode(b []byte) (m *incoming, files []int, err error) {
 	m = &incoming{}
 	body, plain := m.plainHeader(b)
+	if !plain {
+		if b, err = sift(b); err != nil {
+			return nil, nil, err
+		}
+	}
 	if !plain && len(st.files) > 0 { // the header comes before the body that needs them
 		d, err := decode(b, nil)
 		if err != nil {

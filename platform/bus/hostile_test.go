@@ -60,9 +60,16 @@ func call(t testing.TB, member string, args ...any) string {
 // message returns the bytes of a method call, encoded by godbus.
 func message(t testing.TB, serial uint32, member string, args ...any) string {
 	t.Helper()
+	return in(t, binary.LittleEndian, serial, member, args...)
+}
+
+// in is message in a byte order.
+func in(t testing.TB, order binary.ByteOrder, serial uint32, member string, args ...any) string {
+	t.Helper()
 	m := dbus.Message{Type: dbus.TypeMethodCall, Body: args, Headers: map[dbus.HeaderField]dbus.Variant{
 		dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(control.Root)),
-		dbus.FieldInterface: dbus.MakeVariant(control.InterfaceManager), dbus.FieldMember: dbus.MakeVariant(member)}}
+		dbus.FieldInterface: dbus.MakeVariant(control.InterfaceManager), dbus.FieldMember: dbus.MakeVariant(member),
+		dbus.FieldDestination: dbus.MakeVariant("com.ubuntu.Upstart")}}
 	if len(args) > 0 {
 		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(args...))
 	}
@@ -70,10 +77,10 @@ func message(t testing.TB, serial uint32, member string, args ...any) string {
 		m.Headers[dbus.FieldUnixFDs] = dbus.MakeVariant(uint32(n))
 	}
 	var b bytes.Buffer
-	if err := m.EncodeTo(&b, binary.LittleEndian); err != nil {
+	if err := m.EncodeTo(&b, order); err != nil {
 		t.Fatal(err)
 	}
-	binary.LittleEndian.PutUint32(b.Bytes()[8:], serial)
+	order.PutUint32(b.Bytes()[8:], serial)
 	return b.String()
 }
 
@@ -153,6 +160,61 @@ func TestHandshakeHasAnEnd(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	w.wantLog("the handshake took too long")
+}
+
+// What later versions of D-Bus have is to be ignored.
+func TestWhatIsNewerIsIgnored(t *testing.T) {
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		newer := func(at int, value byte, m string) string { return m[:at] + string([]byte{value}) + m[at+1:] }
+		event := func(name string, args ...any) string {
+			return in(t, order.(binary.ByteOrder), 1, "EmitEvent", append([]any{name, []string{}, false}, args...)...)
+		}
+		for what, m := range map[string]string{
+			"a type":                  newer(1, 5, event("type")),
+			"a type with nothing":     "l\xff\x00\x01" + string(order.AppendUint32(order.AppendUint32(order.AppendUint32(nil, 0), 1), 0)),
+			"a type with descriptors": newer(1, 200, event("type", dbus.UnixFD(file.Fd()))),
+			"a flag":                  newer(2, 0x81, event("flag")),
+			"a field":                 strings.Replace(event("field"), "\x06\x01s\x00", "\x2a\x01s\x00", 1),
+		} {
+			if order.String() == "BigEndian" && m[0] == 'l' {
+				m = "B" + m[1:]
+			}
+			w := newWorld(t, nil)
+			fd := w.raw()
+			put(t, fd, hello)
+			var files []byte
+			if strings.Contains(what, "descriptors") {
+				files = unix.UnixRights(int(file.Fd()))
+			}
+			if err := unix.Sendmsg(fd, []byte(m), files, nil, 0); err != nil {
+				t.Fatal(err)
+			}
+			last := in(t, order.(binary.ByteOrder), 2, "EmitEvent", "last", []string{}, true)
+			put(t, fd, last)
+			eventually(t, what+" does not end the connection", func() bool {
+				calls := w.handled()
+				return len(calls) > 0 && calls[len(calls)-1].Name == "last"
+			})
+			want := 1
+			if !strings.HasPrefix(what, "a type") {
+				want = 2
+			}
+			var left int
+			w.within(func() {
+				for _, c := range w.conns {
+					left += len(c.stream.files)
+				}
+			})
+			if got := len(w.handled()); got != want || left != 0 {
+				t.Errorf("%s, %s: %d calls, %d descriptors are left", order, what, got, left)
+			}
+		}
+	}
 }
 
 func TestClientThatDoesNotRead(t *testing.T) {
