@@ -44,7 +44,7 @@ const (
 	maxConnections = 1024
 	maxOfUser      = 256 // connections of one user other than root
 
-	handshakeTime = 10 * time.Second
+	handshakeTime = 10 * time.Second      // sure of its place for so long; a bus has no more
 	resumedTime   = 20 * time.Millisecond // of one whose last answer may not have been sent; it tries again
 	resumeTime    = time.Second           // between attempts to accept without descriptors
 	complainTime  = 10 * time.Second
@@ -121,8 +121,10 @@ func (s *Server) accept(listener int) {
 	switch err {
 	case nil:
 	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
-		s.complain("Unable to accept a D-Bus connection: %v", err)
-		s.pause()
+		if !s.makeRoom(anybody) {
+			s.complain("Unable to accept a D-Bus connection: %v", err)
+			s.pause()
+		}
 		return
 	default:
 		return
@@ -145,12 +147,30 @@ func (s *Server) admit(who peer) error {
 	switch {
 	case who.uid != 0 && who.uid != s.o.UID:
 		return errors.New("neither root nor the same user")
-	case s.connections() >= maxConnections:
+	case s.connections() >= maxConnections && !s.makeRoom(anybody):
 		return errors.New("too many connections")
-	case who.uid != 0 && s.ofUser[who.uid] >= maxOfUser:
+	case who.uid != 0 && s.ofUser[who.uid] >= maxOfUser && !s.makeRoom(func(c *conn) bool { return c.who.uid == who.uid }):
 		return errors.New("too many connections of that user")
 	}
 	return nil
+}
+
+func anybody(*conn) bool { return true }
+
+// makeRoom ends the oldest of those connections whose handshake takes long. As
+// long as nobody needs their places they have all the time they want: on a busy
+// machine an honest client may come to nothing for a while.
+func (s *Server) makeRoom(of func(*conn) bool) bool {
+	var oldest *conn
+	for _, c := range s.conns {
+		if c.auth != nil && c.due <= s.o.Now() && of(c) && (oldest == nil || c.due < oldest.due) {
+			oldest = c
+		}
+	}
+	if oldest != nil {
+		oldest.stream.fail(errors.New("the handshake took too long, and others need the place"))
+	}
+	return oldest != nil
 }
 
 func (s *Server) connections() (n int) {
@@ -194,7 +214,7 @@ func (s *Server) Deadline() (at time.Duration, ok bool) {
 		add(s.paused)
 	}
 	for _, c := range s.conns {
-		if c.auth != nil {
+		if c.auth != nil && c.auth.resumed {
 			add(c.due)
 		}
 	}
@@ -218,8 +238,8 @@ func (s *Server) Tick(now time.Duration) {
 		s.resume()
 	}
 	for _, c := range s.conns {
-		if c.auth != nil && c.due <= now {
-			c.stream.fail(errors.New("the handshake took too long"))
+		if c.auth != nil && c.auth.resumed && c.due <= now {
+			c.stream.fail(errors.New("the handshake was lost with the manager before"))
 		}
 	}
 	if b := s.bus; b != nil && b.done != nil && b.due <= now {

@@ -20,7 +20,7 @@ type conn struct {
 	who     peer
 	stream  *stream
 	auth    *sasl         // until messages follow
-	due     time.Duration // end of patience with auth
+	due     time.Duration // end of patience with auth, see makeRoom
 	pending int           // calls without reply
 	called  bool          // the Handler knows it
 	known   bool          // command and session are found out
