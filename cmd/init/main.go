@@ -111,7 +111,7 @@ func demandProcessOne(log *manager.Logger) {
 func run(o options, mode engine.Mode, prog string, log *manager.Logger, claimed *manager.Signals, kept *keeper.Client) error {
 	again := o.restart || kept != nil && kept.Life > 1 // what is missing here was told
 	warn := func(text string) {
-		if !again {
+		if !again && o.priority <= engine.Warn {
 			log.Log(engine.Warn, text)
 		}
 	}

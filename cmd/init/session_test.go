@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"onset/platform/address"
 )
 
 // session is a session init of its own, run as it is installed.
@@ -229,4 +233,52 @@ func (s *session) reexec() {
 	s.await("a new image", func() bool {
 		return slices.Contains(arguments(s.cmd.Process.Pid), "--restart") && s.tryRun("version") == nil
 	})
+}
+
+// TestInitIntroducesItself wants the texts of UPSTART Appendix B that a start has.
+func TestInitIntroducesItself(t *testing.T) {
+	s := startSessionAs(t, t.TempDir(), "", nil, &syscall.SysProcAttr{}, "sh", "-c",
+		`exec "$@" --no-log --no-startup-event --append-confdir="$1/more" --debug`, "sh")
+	s.run("version")
+	want := []string{
+		fmt.Sprintf("Running with UID %d as PID %d (PPID %d)", os.Getuid(), s.cmd.Process.Pid, os.Getpid()),
+		"Using configuration directory " + s.path("conf"),
+		"Using configuration directory " + program("init") + "/more",
+		"Job logging disabled",
+		"Startup event disabled",
+		"Not connecting to session bus",
+		"Loading configuration from " + s.path("conf"),
+		"Connection from private client",
+	}
+	at := 0
+	for line := range strings.Lines(s.messages()) {
+		if at < len(want) && line == want[at]+"\n" {
+			at++
+		}
+	}
+	if at < len(want) {
+		t.Errorf("not in its place: %s", want[at])
+	}
+}
+
+// TestQuietInitWarnsOfNothing has somebody speak no D-Bus to one that tells errors only.
+func TestQuietInitWarnsOfNothing(t *testing.T) {
+	for option, want := range map[string]bool{"--quiet": false, "--no-startup-event": true} {
+		s := startSessionAs(t, t.TempDir(), "", nil, &syscall.SysProcAttr{}, "sh", "-c", `exec "$@" `+option, "sh")
+		name, ok := address.Socket(s.address)
+		if !ok {
+			t.Fatal(s.address)
+		}
+		c, err := net.Dial("unix", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write([]byte("GET / HTTP/1.0\r\n"))
+		io.Copy(io.Discard, c) // until it hangs up
+		c.Close()
+		s.run("version") // what was said is written
+		if got := strings.Contains(s.messages(), "handshake does not begin with NUL"); got != want {
+			t.Errorf("%s: the warning is there: %v", option, got)
+		}
+	}
 }

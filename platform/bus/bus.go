@@ -63,8 +63,8 @@ type Handler interface {
 type Options struct {
 	UID            int  // the server's: besides it only root is let in
 	ChrootSessions bool // find out the root directory of callers
-	// Logf takes warnings.
-	Logf func(format string, args ...any)
+	// Logf takes warnings; Infof and Debugf what is none, or are nil.
+	Logf, Infof, Debugf func(format string, args ...any)
 	// Now is the clock of Tick and Deadline: it never goes back.
 	Now func() time.Duration
 	// Keep lets connections outlive the server; nil without.
@@ -105,6 +105,11 @@ type Server struct {
 
 // NewServer returns a server that listens nowhere.
 func NewServer(p platform.Poller, h Handler, o Options) *Server {
+	for _, logf := range []*func(string, ...any){&o.Infof, &o.Debugf} {
+		if *logf == nil {
+			*logf = func(string, ...any) {}
+		}
+	}
 	s := &Server{poller: p, handler: h, o: o, conns: map[uint64]*conn{}, ofUser: map[int]int{}, names: map[uint64]awaited{},
 		guid:     fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()),
 		lastConn: o.LastConn, buffer: make([]byte, 64<<10)}
@@ -139,6 +144,7 @@ func (s *Server) accept(listener int) {
 		return
 	}
 	widen(fd)
+	s.o.Infof("Connection from private client")
 	s.newPeer(fd, who)
 }
 

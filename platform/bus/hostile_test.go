@@ -158,6 +158,7 @@ func TestSlowHandshakeLastsWhileThereIsRoom(t *testing.T) {
 	})
 	w.within(func() { w.shift += 100 * handshakeTime })
 	w.dial()
+	w.wantLog("Connection from private client")
 	put(t, fd, hello[7:]+call(t, "GetAllJobs"))
 	answers(t, fd, "foo_2dbar")
 }

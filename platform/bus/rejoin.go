@@ -54,16 +54,19 @@ func (r *rejoin) wait() {
 func (r *rejoin) again() {
 	r.leave() // where to look may have changed
 	b := r.bus
-	b.Done = func(err error) {
-		if err == nil && r.lost {
-			r.s.o.Logf("Connected to %s again", b.Label)
-		}
-	}
+	b.Done = func(error) {}
 	r.s.join(b)
 }
 
-// joined makes the pauses short again.
-func (r *rejoin) joined() { r.delay = firstRejoin }
+// joined makes the pauses short again, and tells.
+func (r *rejoin) joined() {
+	r.delay = firstRejoin
+	if r.lost {
+		r.s.o.Logf("Connected to %s again", r.bus.Label)
+	} else {
+		r.s.o.Debugf("Connected to %s", r.bus.Label)
+	}
+}
 
 // leave ends the waiting.
 func (r *rejoin) leave() {

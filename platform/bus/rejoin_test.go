@@ -65,8 +65,11 @@ func TestBusComesAndGoes(t *testing.T) {
 	w.mu.Lock()
 	log := strings.Join(w.log, "\n")
 	w.mu.Unlock()
-	if got := strings.Count(log, "Connected to D-Bus system bus again"); got != 2 {
-		t.Errorf("connected again %d times: %s", got, log)
+	for text, want := range map[string]int{"Connected to D-Bus system bus": 3, "Connected to D-Bus system bus again": 2,
+		"Disconnected from D-Bus system bus": 3} {
+		if got := strings.Count(log, text); got != want {
+			t.Errorf("%s: %d times: %s", text, got, log)
+		}
 	}
 }
 

@@ -195,7 +195,7 @@ func newWorld(t testing.TB, change func(*world)) *world {
 	start := time.Now()
 	w := &world{t: t, poll: newPoller(t), do: make(chan func(), 1), ended: make(chan struct{}), answer: echo,
 		address: "unix:path=" + filepath.Join(t.TempDir(), "socket")}
-	w.Server = NewServer(w.poll, w, Options{UID: os.Geteuid(), Logf: w.logf,
+	w.Server = NewServer(w.poll, w, Options{UID: os.Geteuid(), Logf: w.logf, Infof: w.logf, Debugf: w.logf,
 		Now: func() time.Duration { return time.Since(start) + w.shift }})
 	if change != nil {
 		change(w)

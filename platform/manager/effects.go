@@ -155,7 +155,7 @@ func (m *Manager) withoutLogs(why error) {
 	text := fmt.Sprintf("Failed to create pty - disabling logging for jobs: %s", why)
 	if !m.remarks[text] {
 		m.remarks[text] = true
-		m.warn("%s", text)
+		m.sayf(engine.Error, "%s", []any{text})
 	}
 }
 
@@ -171,7 +171,7 @@ func (m *Manager) awaitName(e engine.AwaitName) {
 func (m *Manager) countPaths() {
 	if m.engine.LogPriority() == engine.Debug {
 		fast, staged := m.k.Processes.Counts()
-		m.say(engine.Debug, fmt.Sprintf("Processes started: %d by the fast path, %d by the exec stage", fast, staged))
+		m.debug("Processes started: %d by the fast path, %d by the exec stage", fast, staged)
 	}
 }
 
@@ -210,6 +210,7 @@ func (m *Manager) firstBus() {
 		address, _ = m.c.Engine.Env.Lookup("DBUS_SESSION_BUS_ADDRESS")
 	}
 	if m.c.NoBus || (address == "" && m.c.Engine.Mode != engine.System) {
+		m.inform("Not connecting to %s bus", m.busKind())
 		return
 	}
 	m.joinBus(address, func(error) {})
@@ -243,6 +244,19 @@ func sessionSource(root string) watch.Source {
 	return watch.Source{Path: root + "/etc/init", Session: root}
 }
 
-func (m *Manager) warn(format string, args ...any) {
-	m.say(engine.Warn, fmt.Sprintf(format, args...))
+func (m *Manager) warn(format string, args ...any) { m.sayf(engine.Warn, format, args) }
+
+func (m *Manager) inform(format string, args ...any) { m.sayf(engine.Info, format, args) }
+
+func (m *Manager) debug(format string, args ...any) { m.sayf(engine.Debug, format, args) }
+
+// sayf is say for what is not filtered by the engine.
+func (m *Manager) sayf(p engine.Priority, format string, args []any) {
+	wanted := m.c.Engine.LogPriority
+	if m.engine != nil {
+		wanted = m.engine.LogPriority()
+	}
+	if p >= wanted {
+		m.say(p, fmt.Sprintf(format, args...))
+	}
 }

@@ -119,12 +119,15 @@ func New(k Kernel, c Config) (*Manager, error) {
 	m.address = m.engine.State().Options.NotifySocket
 	m.loop = loop.Loop{Engine: m.engine, Platform: m, Dump: m.dump}
 	m.meaning = requests(c.Engine)
+	if c.NoBus && m.meaning[syscall.SIGUSR1] == engine.ReconnectBus {
+		delete(m.meaning, syscall.SIGUSR1)
+	}
 	c.Signals.start(k.Poller.Wake)
 	m.logs = joblog.New(k.Poller, c.OpenPTY, output, m.warn)
 	m.logs.Opened = func(token uint64, path string, master int) { m.kept.store(logged(token, path), master) }
 	m.logs.Closed = func(token uint64, path string) { m.kept.drop(logged(token, path)) }
 	o := bus.Options{UID: c.Engine.UID, ChrootSessions: c.Engine.ChrootSessions,
-		Logf: m.warn, Now: func() time.Duration { return k.Clock().Mono }, Moved: m.listening}
+		Logf: m.warn, Infof: m.inform, Debugf: m.debug, Now: func() time.Duration { return k.Clock().Mono }, Moved: m.listening}
 	if m.kept != nil {
 		o.Keep = m.kept.Client
 		o.LastConn = max(m.kept.conns, slices.Max(append(connections(m.engine.State()), 0)))
@@ -210,6 +213,7 @@ func (m *Manager) start() {
 		return
 	}
 	m.started = true
+	m.introduce()
 	m.begin()
 	if m.revived || m.c.State != nil {
 		m.inherit()
@@ -228,6 +232,27 @@ func (m *Manager) start() {
 		m.loop.Push(engine.Told{What: what})
 	}
 	m.firstBus()
+}
+
+// introduce tells who debugs what this init goes by.
+func (m *Manager) introduce() {
+	o := &m.engine.State().Options
+	parent := os.Getppid()
+	if o.PID == 1 {
+		parent = 0 // that of the keeper
+	}
+	m.debug("Running with UID %d as PID %d (PPID %d)", o.UID, o.PID, parent)
+	for _, s := range m.c.Sources {
+		if s.Kind != engine.InitConf {
+			m.debug("Using configuration directory %s", s.Path)
+		}
+	}
+	if o.NoLog {
+		m.debug("Job logging disabled")
+	}
+	if o.StartupEvent == "" {
+		m.debug("Startup event disabled")
+	}
 }
 
 // restore makes the engine of what the image before left; that of an Upstart
