@@ -64,7 +64,7 @@ func (t *tool) faults(file string) ([]string, error) {
 func shellFaults(class *job.Class) ([]string, error) {
 	var faults []string
 	for _, slot := range []job.Slot{job.PreStart, job.PostStart, job.Main, job.PreStop, job.PostStop} {
-		p := class.Process[slot]
+		p := class.Process.Of(slot)
 		if !p.Script {
 			continue
 		}

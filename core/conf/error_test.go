@@ -274,7 +274,7 @@ func TestPrintQuotesWhatTheLanguageWouldEat(t *testing.T) {
 		c.StartOn[0].Name, c.StartOn[0].Args = v, []string{v, "K=" + v}
 		c.While[0].Name = v
 		c.Attrs.Cgroups[0].Names[0].Settings[0].Value = v
-		c.Process[job.Security].Text += "/sbin/apparmor_parser -r -W " + v
+		c.Process.Set(job.Security, job.Process{Text: "/sbin/apparmor_parser -r -W " + v})
 		checkPrint(t, v, c)
 	}
 }

@@ -45,15 +45,11 @@ func Parse(name string, o job.Origin, d job.Defaults) (c *job.Class, errs []*Err
 
 // newClass returns a class with the defaults of UPSTART §1.4.
 func newClass(name string, o job.Origin, d job.Defaults) *job.Class {
-	c := &job.Class{
-		Name:            name,
-		Origin:          o,
-		KillTimeout:     defaultKillTimeout,
-		RespawnLimit:    defaultRespawnLimit,
-		RespawnInterval: defaultRespawnInterval,
-		Attrs:           &job.Attrs{Console: d.Console, Umask: -1},
-		Health:          defaultHealth,
-	}
+	c := job.NewClass(name)
+	c.Origin = o
+	c.Attrs.Console, c.Attrs.Umask = d.Console, -1
+	c.KillTimeout, c.Health = defaultKillTimeout, defaultHealth
+	c.RespawnLimit, c.RespawnInterval = defaultRespawnLimit, defaultRespawnInterval
 	c.KillSignal, _ = d.Signals.Number("TERM")
 	c.ReloadSignal, _ = d.Signals.Number("HUP")
 	return c

@@ -40,7 +40,7 @@ type accepted struct {
 func op(words ...string) expr.Node { return expr.Node{Name: words[0], Args: words[1:]} }
 
 func mainExec(text string) func(*job.Class) {
-	return func(c *job.Class) { c.Process[job.Main].Text = text }
+	return func(c *job.Class) { c.Process.Set(job.Main, job.Process{Text: text}) }
 }
 
 func description(s string) func(*job.Class) {
@@ -48,7 +48,7 @@ func description(s string) func(*job.Class) {
 }
 
 func mainScript(s string) func(*job.Class) {
-	return func(c *job.Class) { c.Process[job.Main] = job.Process{Script: true, Text: s} }
+	return func(c *job.Class) { c.Process.Set(job.Main, job.Process{Script: true, Text: s}) }
 }
 
 func startOn(nodes ...expr.Node) func(*job.Class) {
@@ -118,10 +118,10 @@ var upstartTexts = []accepted{
 	{"stop on", "stop on a", func(c *job.Class) { c.StopOn = expr.Tree{op("a")} }},
 	{"all hooks are scripts", hookScripts, func(c *job.Class) {
 		for slot := job.PreStart; slot <= job.PostStop; slot++ {
-			c.Process[slot] = job.Process{Script: true, Text: slot.String() + "\n"}
+			c.Process.Set(slot, job.Process{Script: true, Text: slot.String() + "\n"})
 		}
 	}},
-	{"a hook is a command", "post-start exec a", func(c *job.Class) { c.Process[job.PostStart].Text = "a" }},
+	{"a hook is a command", "post-start exec a", func(c *job.Class) { c.Process.Set(job.PostStart, job.Process{Text: "a"}) }},
 	{"manual alone", "manual", func(c *job.Class) { c.Manual = true }},
 	{"debug", "debug", func(c *job.Class) { c.Debug = true }},
 	{"manual drops start on and leaves the line", "start on a\nmanual task", func(c *job.Class) { c.Task, c.Manual = true, true }},
@@ -130,10 +130,10 @@ var upstartTexts = []accepted{
 	{"exec replaces script", "script\nend script\nexec a", mainExec("a")},
 	{"script replaces exec", "exec a\nscript\nend script", mainScript("")},
 	{"hooks", "pre-start exec a\npost-start script\nb\nend script\npre-stop exec c\npost-stop exec d", func(c *job.Class) {
-		c.Process[job.PreStart].Text = "a"
-		c.Process[job.PostStart] = job.Process{Script: true, Text: "b\n"}
-		c.Process[job.PreStop].Text = "c"
-		c.Process[job.PostStop].Text = "d"
+		c.Process.Set(job.PreStart, job.Process{Text: "a"})
+		c.Process.Set(job.PostStart, job.Process{Script: true, Text: "b\n"})
+		c.Process.Set(job.PreStop, job.Process{Text: "c"})
+		c.Process.Set(job.PostStop, job.Process{Text: "d"})
 	}},
 	{"expect", "expect stop\nexpect fork", func(c *job.Class) { c.Expect.Kind = job.ExpectFork }},
 	{"expect none", "expect daemon\nexpect none", func(*job.Class) {}},
@@ -163,7 +163,7 @@ var upstartTexts = []accepted{
 	{"directories and ids", "chroot /r\nchdir /d\nsetuid u\nsetgid 7", func(c *job.Class) {
 		c.Attrs.Chroot, c.Attrs.Chdir, c.Attrs.Setuid, c.Attrs.Setgid = "/r", "/d", "u", "7"
 	}},
-	{"apparmor load", "apparmor load /p", func(c *job.Class) { c.Process[job.Security].Text = "/sbin/apparmor_parser -r -W /p" }},
+	{"apparmor load", "apparmor load /p", func(c *job.Class) { c.Process.Set(job.Security, job.Process{Text: "/sbin/apparmor_parser -r -W /p"}) }},
 	{"apparmor switch", "apparmor switch $P", func(c *job.Class) { c.Attrs.AppArmor = "$P" }},
 	{"cgroup merges by controller, name and key", "cgroup cpu\ncgroup memory g k 1\ncgroup cpu shares 2\ncgroup memory g\ncgroup memory g k 3\ncgroup memory h", func(c *job.Class) {
 		c.Attrs.Cgroups = []job.Cgroup{
@@ -225,10 +225,10 @@ var extensionTexts = []accepted{
 	}},
 	{"respawn on", "respawn on always", func(c *job.Class) { c.RespawnOn = job.RespawnAlways }},
 	{"health", "health exec a\nhealth interval 1\nhealth timeout 2\nhealth failures 4", func(c *job.Class) {
-		c.Process[job.Health] = job.Process{Text: "a"}
+		c.Process.Set(job.Health, job.Process{Text: "a"})
 		c.Health = job.HealthRule{Interval: 1, Timeout: 2, Failures: 4}
 	}},
-	{"health script", "health script\na\nend script", func(c *job.Class) { c.Process[job.Health] = job.Process{Script: true, Text: "a\n"} }},
+	{"health script", "health script\na\nend script", func(c *job.Class) { c.Process.Set(job.Health, job.Process{Script: true, Text: "a\n"}) }},
 	{"timeouts", "watchdog 1\nstart timeout 2\nstop timeout 3", func(c *job.Class) { c.Watchdog, c.StartTimeout, c.StopTimeout = 1, 2, 3 }},
 	{"ioprio", "ioprio best-effort 07", isolation(job.Isolation{IOPrio: "best-effort 7"})},
 	{"ioprio idle", "ioprio idle", isolation(job.Isolation{IOPrio: "idle"})},

@@ -109,7 +109,10 @@ func changed(path []string, a, b reflect.Value) [][]string {
 	}
 	var all [][]string
 	for i := range a.NumField() {
-		sub := append(slices.Clone(path), a.Type().Field(i).Name)
+		f, sub := a.Type().Field(i), path
+		if !f.Anonymous { // what is in those is selected without their name
+			sub = append(slices.Clone(path), f.Name)
+		}
 		all = append(all, changed(sub, a.Field(i), b.Field(i))...)
 	}
 	return all

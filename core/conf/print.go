@@ -99,17 +99,17 @@ func writtenOperand(n expr.Node) string {
 }
 
 func (p *printer) processes(c *job.Class) {
-	p.process("", c.Process[job.Main])
+	p.process("", c.Process.Of(job.Main))
 	for slot := job.PreStart; slot <= job.PostStop; slot++ {
-		p.process(slot.String()+" ", c.Process[slot])
+		p.process(slot.String()+" ", c.Process.Of(slot))
 	}
-	p.text("apparmor load", strings.TrimPrefix(c.Process[job.Security].Text, appArmorParser))
+	p.text("apparmor load", strings.TrimPrefix(c.Process.Of(job.Security).Text, appArmorParser))
 	if e := c.Expect; e.Kind != job.ExpectNone {
 		p.line("expect "+e.Kind.String(), expectArgs(e)...)
 	}
 	p.number("expect timeout", c.Expect.Timeout, 0)
 	p.flag("task", c.Task)
-	p.process("health ", c.Process[job.Health])
+	p.process("health ", c.Process.Of(job.Health))
 	p.number("health interval", c.Health.Interval, defaultHealth.Interval)
 	p.number("health timeout", c.Health.Timeout, defaultHealth.Timeout)
 	p.number("health failures", c.Health.Failures, defaultHealth.Failures)

@@ -21,7 +21,7 @@ var limitNames = []string{"as", "core", "cpu", "data", "fsize", "memlock", "msgq
 
 // runs returns the handler of a stanza that defines a process.
 func runs(slot job.Slot, read func(*parser) job.Process) func(*parser) {
-	return func(p *parser) { p.class.Process[slot] = read(p) }
+	return func(p *parser) { p.class.Process.Set(slot, read(p)) }
 }
 
 // exec reads the rest of the line as a command, quotes and escapes kept.
@@ -174,7 +174,7 @@ func (p *parser) limitValue() uint64 {
 const appArmorParser = "/sbin/apparmor_parser -r -W "
 
 func (p *parser) appArmorLoad() {
-	p.class.Process[job.Security] = job.Process{Text: appArmorParser + p.only()}
+	p.class.Process.Set(job.Security, job.Process{Text: appArmorParser + p.only()})
 }
 
 func (p *parser) healthFailures() {

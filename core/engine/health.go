@@ -10,7 +10,7 @@ import (
 // planCheck sets the time of the next health check of a main that runs
 // (EXTENSIONS §6).
 func (e *Engine) planCheck(j *Instance) {
-	if j.Class.Process[job.Health].Defined() && j.Procs[job.Main].PID != 0 {
+	if j.Class.Process.Of(job.Health).Defined() && j.Procs[job.Main].PID != 0 {
 		e.setCheckup(j, j.Class.Health.Interval)
 	}
 }

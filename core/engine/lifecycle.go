@@ -93,7 +93,7 @@ func (e *Engine) enter(j *Instance, old job.State) (leave bool) {
 	case job.Spawning:
 		e.spawnSlot(j, job.Main)
 	case job.Spawned:
-		return !j.Class.Process[job.Main].Defined()
+		return !j.Class.Process.Of(job.Main).Defined()
 	case job.PostStarting:
 		e.spawnSlot(j, job.PostStart)
 	case job.Running:

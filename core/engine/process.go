@@ -20,7 +20,7 @@ const (
 
 // spawnSlot starts the process of a slot if the class has one.
 func (e *Engine) spawnSlot(j *Instance, slot job.Slot) {
-	if !j.Class.Process[slot].Defined() {
+	if !j.Class.Process.Of(slot).Defined() {
 		return
 	}
 	e.s.LastToken++
@@ -38,7 +38,7 @@ func (e *Engine) spec(j *Instance, slot job.Slot) *job.Spec {
 	o := &e.s.Options
 	s := &job.Spec{
 		Job: j.Class.Name, Instance: j.Name, Slot: slot,
-		Process:    j.Class.Process[slot],
+		Process:    j.Class.Process.Of(slot),
 		Env:        j.ProcessEnv(slot, o.sessionAddress()),
 		Attrs:      *j.Class.Attrs,
 		Root:       j.Session,

@@ -177,7 +177,7 @@ func (k *kernel) choices() []string {
 			continue
 		case p.name == "s/main":
 			acts = append(acts, "STOP "+p.name)
-			if c := k.instance("s").Class; p.forks < 2 && len(k.left) == 0 && (c.Expect.Forks() || c.KillMode != job.KillDefault || c.Process[job.PreStop].Defined() && c.Respawn) {
+			if c := k.instance("s").Class; p.forks < 2 && len(k.left) == 0 && (c.Expect.Forks() || c.KillMode != job.KillDefault || c.Process.Of(job.PreStop).Defined() && c.Respawn) {
 				acts = append(acts, "fork "+p.name)
 			}
 		default:
@@ -356,7 +356,7 @@ func (k *kernel) check() {
 
 // checkInstance looks for what an instance waits for.
 func (k *kernel) checkInstance(j *Instance) {
-	main, hasMain := j.Procs[job.Main], j.Class.Process[job.Main].Defined()
+	main, hasMain := j.Procs[job.Main], j.Class.Process.Of(job.Main).Defined()
 	hook, inHook := j.State.HookSlot()
 	ok := false
 	switch {

@@ -45,6 +45,25 @@ type Process struct {
 // Defined reports whether the class has this process. An empty script is one.
 func (p Process) Defined() bool { return p.Script || p.Text != "" }
 
+// Processes are those of a class by slot, no further than the last defined.
+type Processes []Process
+
+// Of returns the process of a slot.
+func (p Processes) Of(slot Slot) Process {
+	if int(slot) >= len(p) {
+		return Process{}
+	}
+	return p[slot]
+}
+
+// Set defines the process of a slot.
+func (p *Processes) Set(slot Slot, process Process) {
+	if missing := int(slot) + 1 - len(*p); missing > 0 {
+		*p = append(*p, make(Processes, missing)...)
+	}
+	(*p)[slot] = process
+}
+
 // ExpectKind is the readiness protocol of the main process.
 type ExpectKind uint8
 
@@ -138,11 +157,23 @@ const (
 	KillProcess
 )
 
-// Class is one parsed job definition. It is immutable once parsed.
+// Class is one parsed job definition. It is immutable once parsed, and there
+// are many: what most leave alone is in parts that equal classes share.
 type Class struct {
-	Name   string // path below the configuration directory, without .conf
-	Origin Origin
+	Name    string // path below the configuration directory, without .conf
+	Origin  Origin
+	StartOn expr.Tree
+	StopOn  expr.Tree
+	While   expr.Tree
+	Process Processes
 
+	*About
+	*Rules
+	Attrs *Attrs
+}
+
+// About is what a class says of itself and which variables it deals in.
+type About struct {
 	Description, Author, Version, Usage string
 
 	Instance string // pattern; empty for a singleton
@@ -151,11 +182,10 @@ type Class struct {
 	Import   []string // ChromeOS; nil without an import stanza
 	Emits    []string
 	Provides []string
-	StartOn  expr.Tree
-	StopOn   expr.Tree
-	While    expr.Tree
+}
 
-	// Small fields stand together: there are many classes.
+// Rules are how a job is started, watched and stopped.
+type Rules struct {
 	Manual    bool // manual stands after the last start on and while
 	Task      bool
 	Debug     bool
@@ -163,7 +193,6 @@ type Class struct {
 	RespawnOn RespawnOn
 	KillMode  KillMode
 
-	Process      [NumSlots]Process
 	Expect       Expect
 	KillTimeout  int // seconds
 	KillSignal   Signal
@@ -175,11 +204,23 @@ type Class struct {
 	RespawnDelayMax time.Duration // 0 = no doubling
 	NormalExit      []Status
 
-	Attrs        *Attrs // shared by classes that ask for the same
 	Health       HealthRule
 	Watchdog     int // seconds; 0 = none
 	StartTimeout int // seconds; 0 = none
 	StopTimeout  int // seconds; 0 = none
+}
+
+// NewClass returns a class without anything.
+func NewClass(name string) *Class {
+	return &Class{Name: name, About: new(About), Rules: new(Rules), Attrs: new(Attrs)}
+}
+
+// Clone returns a class of its own, with parts of its own.
+func (c *Class) Clone() *Class {
+	about, rules, attrs := *c.About, *c.Rules, *c.Attrs
+	d := *c
+	d.Process, d.About, d.Rules, d.Attrs = slices.Clone(c.Process), &about, &rules, &attrs
+	return &d
 }
 
 // Expect is the readiness protocol with its argument.
@@ -218,20 +259,28 @@ type Attrs struct {
 	Isolation *Isolation // nil without any of its stanzas
 }
 
-// Shared are the last few attributes that differ. Most jobs ask for nothing
-// special, or for the same as others.
-type Shared []*Attrs
+// Shared are the last few parts of classes that differ. Most jobs ask for
+// nothing special, or for the same as others.
+type Shared struct {
+	about []*About
+	rules []*Rules
+	attrs []*Attrs
+}
 
 // Share has a class use the memory of one before that asks for the same.
 func (s *Shared) Share(c *Class) {
-	for _, a := range *s {
-		if reflect.DeepEqual(a, c.Attrs) {
-			c.Attrs = a
-			return
+	c.About, c.Rules, c.Attrs = share(&s.about, c.About), share(&s.rules, c.Rules), share(&s.attrs, c.Attrs)
+}
+
+func share[T any](last *[]*T, part *T) *T {
+	for _, p := range *last {
+		if reflect.DeepEqual(p, part) {
+			return p
 		}
 	}
 	const few = 8
-	*s = append((*s)[max(0, len(*s)-few+1):], c.Attrs)
+	*last = append((*last)[max(0, len(*last)-few+1):], part)
+	return part
 }
 
 // Isolation holds the stanzas of EXTENSIONS §5 and the scheduling stanzas of

@@ -14,7 +14,7 @@ var (
 )
 
 // kinds are the kinds of classes whose main ends differently.
-var kinds = map[string]Class{
+var kinds = map[string]Rules{
 	"service":         {},
 	"respawn service": {Respawn: true, RespawnLimit: 10, RespawnInterval: 5},
 	"task":            {Task: true},
@@ -61,9 +61,9 @@ func TestEndOfRunningMainByKindAndStatus(t *testing.T) {
 // dying returns an instance of a kind of class whose main just ended.
 func dying(kind string, s State, g Goal) *Instance {
 	j := instance([]Slot{Main}, []Slot{Main})
-	def := kinds[kind]
-	def.Process = j.Class.Process
-	j.Class, j.State, j.Goal = &def, s, g
+	rules := kinds[kind]
+	j.Class.Rules = &rules
+	j.State, j.Goal = s, g
 	return j
 }
 

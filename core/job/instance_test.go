@@ -10,7 +10,7 @@ import (
 var signals = Signals{{"HUP", 1}, {"ABRT", 6}, {"IOT", 6}, {"SEGV", 11}}
 
 func TestEventEnvOrder(t *testing.T) {
-	class := &Class{Name: "net/web", Export: []string{"B", "A", "UNSET"}}
+	class := exporting("net/web", "B", "A", "UNSET")
 	of := func(failed bool, slot Slot, status Status) *Instance {
 		return &Instance{Class: class, Name: "one", Env: env.Table{"A=1", "B=2", "C=3"}, Failed: failed, FailedSlot: slot, FailedStatus: status, Overdue: NoSlot}
 	}
@@ -50,7 +50,7 @@ func TestEventEnvOrder(t *testing.T) {
 
 func TestExportsDoNotReplaceStandardVariables(t *testing.T) {
 	j := &Instance{
-		Class:  &Class{Name: "j", Export: []string{"JOB", "INSTANCE", "RESULT", "PROCESS", "EXIT_STATUS", "EXIT_SIGNAL", "X", "X"}},
+		Class:  exporting("j", "JOB", "INSTANCE", "RESULT", "PROCESS", "EXIT_STATUS", "EXIT_SIGNAL", "X", "X"),
 		Env:    env.Table{"JOB=a", "INSTANCE=b", "RESULT=c", "PROCESS=d", "EXIT_STATUS=e", "EXIT_SIGNAL=f", "X=", "XX=1"},
 		Failed: true, FailedSlot: Main, FailedStatus: 3, Overdue: NoSlot,
 	}
@@ -77,7 +77,7 @@ func TestExportsDoNotReplaceStandardVariables(t *testing.T) {
 
 func TestProcessEnvOrder(t *testing.T) {
 	j := &Instance{
-		Class:   &Class{Name: "j"},
+		Class:   NewClass("j"),
 		Name:    "i",
 		Env:     env.Table{"PATH=/bin", "UPSTART_JOB=liar", "A=1"},
 		StopEnv: env.Table{"A=2", "UPSTART_STOP_EVENTS=down", "UPSTART_INSTANCE=liar"},
@@ -140,7 +140,7 @@ func TestOnlyTheFirstFailureOfACycleCounts(t *testing.T) {
 }
 
 func TestInstanceString(t *testing.T) {
-	j := &Instance{Class: &Class{Name: "tty"}}
+	j := &Instance{Class: NewClass("tty")}
 	if got := j.String(); got != "tty" {
 		t.Errorf("a singleton is shown as %q", got)
 	}
@@ -170,4 +170,10 @@ func TestBusyAndSlotOf(t *testing.T) {
 	if got := j.SlotOf(8); got != NoSlot {
 		t.Errorf("process 8 is %s", got)
 	}
+}
+
+func exporting(name string, vars ...string) *Class {
+	c := NewClass(name)
+	c.Export = vars
+	return c
 }

@@ -101,7 +101,7 @@ func (j *Instance) Next() State {
 		return PreStopping
 	case j.State == InPreStop && j.Restarting:
 		return Stopping // DECISIONS 1
-	case j.needsMain() && j.Class.Process[Main].Defined() && !j.mainAlive():
+	case j.needsMain() && j.Class.Process.Of(Main).Defined() && !j.mainAlive():
 		return Stopping // DECISIONS 2: never running without its process
 	}
 	return next[j.State][j.Goal]

@@ -5,9 +5,9 @@ import "testing"
 // instance returns an instance of a class with these processes defined, all
 // of whose processes in alive run.
 func instance(defined, alive []Slot) *Instance {
-	j := &Instance{Class: &Class{Name: "j"}, FailedSlot: NoSlot, FailedStatus: NoStatus, Overdue: NoSlot}
+	j := &Instance{Class: NewClass("j"), FailedSlot: NoSlot, FailedStatus: NoStatus, Overdue: NoSlot}
 	for _, s := range defined {
-		j.Class.Process[s] = Process{Text: "true"}
+		j.Class.Process.Set(s, Process{Text: "true"})
 	}
 	for i, s := range alive {
 		j.Procs[s] = Proc{Token: uint64(i + 1), PID: 100 + i}

@@ -12,7 +12,7 @@ func TestTimeOfTheWatchdog(t *testing.T) {
 		told  time.Duration
 		want  time.Duration
 	}{{0, 0, 0}, {5, 0, 5 * time.Second}, {5, time.Second, time.Second}, {0, time.Second, time.Second}, {5, -1, 0}} {
-		j := &Instance{Class: &Class{Watchdog: tt.class}, Report: Report{Watchdog: tt.told}}
+		j := &Instance{Class: &Class{Rules: &Rules{Watchdog: tt.class}}, Report: Report{Watchdog: tt.told}}
 		if got := j.WatchdogTime(); got != tt.want {
 			t.Errorf("watchdog %d, told %s: %s, want %s", tt.class, tt.told, got, tt.want)
 		}
@@ -21,7 +21,7 @@ func TestTimeOfTheWatchdog(t *testing.T) {
 
 func TestMainIsUpWhileItIsReadyAndMeantToRun(t *testing.T) {
 	up := func() *Instance {
-		j := &Instance{Class: &Class{}, Goal: GoalStart, State: Running, Overdue: NoSlot}
+		j := &Instance{Class: NewClass(""), Goal: GoalStart, State: Running, Overdue: NoSlot}
 		j.Procs[Main] = Proc{Token: 1, PID: 1}
 		return j
 	}
@@ -58,7 +58,7 @@ func TestEventsNameWhatEndedMain(t *testing.T) {
 		{Health, false, Checkup{Status: 3}, "PROCESS=health EXIT_STATUS=3"},
 		{Health, false, Checkup{Status: Killed(15), Late: true}, "PROCESS=health EXIT_SIGNAL=TERM TIMEOUT=health"},
 	} {
-		j := &Instance{Class: &Class{Name: "s"}, Goal: GoalStart, State: Running, Overdue: tt.overdue, Starved: tt.starved, Checkup: tt.checkup}
+		j := &Instance{Class: NewClass("s"), Goal: GoalStart, State: Running, Overdue: tt.overdue, Starved: tt.starved, Checkup: tt.checkup}
 		if v := j.Ended(Main, Killed(15), time.Minute, true); !v.Failed {
 			t.Errorf("overdue %s: main has not failed", tt.overdue)
 		}

@@ -48,22 +48,20 @@ func (d *dump) class(o *object, p **engine.Class) {
 	}
 	def := d.plain()
 	if !o.reading() {
-		def = *c.Def
+		def = c.Def.Clone()
 		def.StartOn, def.StopOn = c.StartOn, c.StopOn
-		attrs := *def.Attrs
-		def.Attrs = &attrs
 	}
 	o.str("name", &def.Name)
 	path := objectPath(control.ClassObject(c.Session, def.Name))
 	o.str("path", &path)
 	o.str("instance", &def.Instance)
-	d.about(o, &def)
-	d.conditions(o, c, &def)
-	d.behaviour(o, &def)
+	d.about(o, def)
+	d.conditions(o, c, def)
+	d.behaviour(o, def)
 	d.attrs(o, def.Attrs)
-	d.rest(o, c, &def)
+	d.rest(o, c, def)
 	if o.reading() {
-		d.define(o, c, &def)
+		d.define(o, c, def)
 	}
 	if c.Def == nil {
 		return
@@ -75,9 +73,9 @@ func (d *dump) class(o *object, p **engine.Class) {
 }
 
 // plain returns the class of an empty file.
-func (d *dump) plain() job.Class {
+func (d *dump) plain() *job.Class {
 	c, _ := conf.Parse("", job.Origin{}, d.s.Options.Defaults())
-	return *c
+	return c
 }
 
 func (d *dump) about(o *object, def *job.Class) {
@@ -101,12 +99,17 @@ func (d *dump) conditions(o *object, c *engine.Class, def *job.Class) {
 }
 
 func (d *dump) behaviour(o *object, def *job.Class) {
-	list := def.Process[:knownSlots]
+	list := make([]job.Process, knownSlots)
+	copy(list, def.Process)
 	each(o, "process", &list, func(o *object, p *job.Process) {
 		o.flag("script", &p.Script)
 		o.str("command", &p.Text)
 	})
-	copy(def.Process[:], list)
+	for slot, p := range list {
+		if o.reading() && p.Defined() {
+			def.Process.Set(job.Slot(slot), p)
+		}
+	}
 	expect := min(def.Expect.Kind, job.ExpectDaemon)
 	if !o.reading() && def.Expect.Kind > job.ExpectDaemon {
 		expect = job.ExpectNone
