@@ -52,6 +52,9 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 		if !ok {
 			return false
 		}
+		if posix.Dead(int(info.code)) && p.Children[int(info.pid)] == nil {
+			info = p.before(info)
+		}
 		if posix.Dead(int(info.code)) && p.Children[int(info.pid)] != nil {
 			p.told = int(info.pid)
 		} else if info, ok = waitChild(int(info.pid), posix.WaitFor(int(info.code))); !ok {
@@ -61,6 +64,22 @@ func (p *Processes) Collect(yield func(engine.Msg)) (more bool) {
 		p.Flush(yield)
 	}
 	return true
+}
+
+// before returns what is to be told before the end of an orphan: the kernel
+// shows those first that were inherited last, but the main process of a tree
+// comes before whom it left.
+func (p *Processes) before(orphan childInfo) childInfo {
+	for _, t := range p.trees {
+		p.hear(t)
+		if t.main == nil || p.Children[t.main.pid] == nil || t.forks(t.kin(int(orphan.pid))) == 0 {
+			continue
+		}
+		if main, ok := waitChild(t.main.pid, unix.WEXITED|unix.WNOWAIT); ok {
+			return main
+		}
+	}
+	return orphan
 }
 
 // sweep removes what a manager before left for nobody, once. What lives of a
@@ -122,7 +141,7 @@ func (p *Processes) ended(pid int, status job.Status) {
 	if !c.Failed {
 		p.Tell(e)
 	}
-	if e.Left == 0 {
+	if e.Left == 0 && e.Heir == 0 {
 		p.forget(c.Token)
 	}
 	if e.Heir != 0 {
@@ -137,9 +156,13 @@ func (p *Processes) ended(pid int, status job.Status) {
 }
 
 // inherit finds who goes on in the place of a process that ended, and takes it
-// over: some root of what lives of its spawn.
+// over: some root of what lives of its spawn, or the last of its tree that is
+// dead as well.
 func (p *Processes) inherit(e *engine.Exited, c *posix.Child, t *tree) {
 	heir := posix.Heir(posix.Family(func() (map[int]int, []int) { return p.groups.family(c.Token) }), startOf)
+	if heir == 0 && t != nil {
+		heir = t.lateHeir()
+	}
 	if heir == 0 {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 
 	"onset/core/engine"
 	"onset/platform"
+	"onset/platform/posix"
 )
 
 // tree is what the main process of expect fork or daemon makes. Its queue
@@ -18,10 +19,14 @@ type tree struct {
 	main  *kin
 	mains []int // processes that are or were main
 	kins  map[int]*kin
-	died  []int
+	died  []*kin // not forgotten yet
+	dead  []*kin // the last that ended
 }
 
-// kin is a process of a tree. The dead are kept by their descendants only.
+// maxDead bounds tree.dead: a shell may run any number of programs first.
+const maxDead = 64
+
+// kin is a process of a tree. Older dead are kept by their descendants only.
 type kin struct {
 	pid      int
 	maker    *kin // nil: it is the first, or was made while nobody looked
@@ -73,9 +78,11 @@ func (p *Processes) hear(t *tree) {
 			p.note(t, &batch[i])
 		}
 	}
-	for _, pid := range t.died {
-		delete(t.kins, pid)
+	for _, k := range t.died {
+		delete(t.kins, k.pid)
 	}
+	t.dead = append(t.dead, t.died...)
+	t.dead = slices.Delete(t.dead, 0, max(0, len(t.dead)-maxDead))
 	t.died = t.died[:0]
 }
 
@@ -92,7 +99,7 @@ func (p *Processes) note(t *tree, e *unix.Kevent_t) {
 	case k == nil:
 	case e.Fflags&unix.NOTE_EXIT != 0:
 		k.dead = true
-		t.died = append(t.died, pid)
+		t.died = append(t.died, k)
 	case e.Fflags&unix.NOTE_EXEC != 0 && k.orphaned():
 		k.executed = true
 		if k == t.main {
@@ -126,17 +133,48 @@ func (p *Processes) replaced(k *kin) {
 // pass makes another process main, and returns how many forks lead to it; 0 if
 // nobody looked.
 func (t *tree) pass(heir int) (forks int) {
-	from := t.main
-	t.main = t.kins[heir]
+	k := t.kin(heir)
+	forks = t.forks(k)
+	t.main = k
 	t.mains = append(t.mains, heir)
-	n := 0
-	for k := t.main; k != nil; k = k.maker {
-		if k == from {
+	return forks
+}
+
+// kin returns what a tree knows of a process, or nil.
+func (t *tree) kin(pid int) *kin {
+	if k := t.kins[pid]; k != nil {
+		return k
+	}
+	for _, k := range slices.Backward(t.dead) {
+		if k.pid == pid {
+			return k
+		}
+	}
+	return nil
+}
+
+// forks counts those that lead from main to a process; 0 if nobody looked.
+func (t *tree) forks(to *kin) (n int) {
+	for k := to; k != nil; k = k.maker {
+		if k == t.main {
 			return n
 		}
 		n++
 	}
 	return 0
+}
+
+// lateHeir returns the last descendant of main that its maker left, if it has
+// ended, too, before anybody looked: that is still to be told, and how. 0 if
+// there is none.
+func (t *tree) lateHeir() (heir int) {
+	most := 0
+	for _, k := range t.dead {
+		if n := t.forks(k); n > 0 && n >= most && posix.Inherits(parentOf(k.pid)) {
+			most, heir = n, k.pid
+		}
+	}
+	return heir
 }
 
 // Detach implements platform.Processes.

@@ -263,9 +263,6 @@ func testKilledBetween(w *world) {
 // testFailedEarly has main and its child end in either order before the end of
 // main is told. How the child ended is what became of the daemon.
 func testFailedEarly(w *world) {
-	if !traces {
-		w.Skip("this kernel's back end does not hear how the children of others ended")
-	}
 	for _, first := range []string{"main", "child"} {
 		w.fifo("go-" + first)
 		f := w.follow(w.script("("+w.fifo("die-"+first), "exit 3 ) &", w.saying("pid-"+first),
@@ -275,7 +272,7 @@ func testFailedEarly(w *world) {
 		if first == "child" {
 			goChild()
 			w.silently(func() bool { return inState(child, "Z") })
-			w.turn() // the tracer hears of it, as of all it traces
+			w.turn() // a tracer hears of it, as of all it traces
 		}
 		goMain()
 		if first == "main" {
