@@ -37,12 +37,22 @@ func state(m Method) (int32, error) {
 	if err != nil {
 		return 0, fmt.Errorf("this kernel cannot %s: no ACPI: %w", m, err)
 	}
+	if m == Hibernate && !savesMemory() {
+		return 0, fmt.Errorf("this kernel cannot %s: no firmware that writes memory to disk: hw.acpi.s4bios is 0", m)
+	}
 	for _, s := range states[m] {
 		if slices.Contains(strings.Fields(offered), fmt.Sprint("S", s)) {
 			return s, nil
 		}
 	}
 	return 0, fmt.Errorf("this kernel cannot %s: hw.acpi.supported_sleep_state is %q", m, offered)
+}
+
+// savesMemory reports whether S4 keeps what is in memory. The kernel leaves that
+// to the firmware (S4BIOS) and enters S4 without, too.
+func savesMemory() bool {
+	value, err := unix.SysctlRaw("hw.acpi.s4bios") // int; bool in newer kernels
+	return err == nil && slices.ContainsFunc(value, func(b byte) bool { return b != 0 })
 }
 
 // otherTime is how long somebody else may take to agree, which may be the
