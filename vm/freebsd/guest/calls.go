@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -246,6 +247,42 @@ func (s *sh) wait(pids []string) ([]string, error) {
 		}
 	}
 	return []string{statusCommand, strconv.Itoa(code)}, nil
+}
+
+// open opens the file of a redirection; a signal with a trap ends the wait for
+// the other end of a fifo.
+func (s *sh) open(ctx context.Context, path string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
+	byDefault := interp.DefaultOpenHandler()
+	name := path
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(interp.HandlerCtx(ctx).Dir, name)
+	}
+	if info, err := os.Stat(name); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		return byDefault(ctx, path, flag, perm)
+	}
+	type file struct {
+		io.ReadWriteCloser
+		err error
+	}
+	opened, given := make(chan file), make(chan bool)
+	defer close(given)
+	go func() {
+		f, err := byDefault(ctx, path, flag, perm)
+		select {
+		case opened <- file{f, err}:
+		case <-given:
+			if err == nil {
+				f.Close()
+			}
+		}
+	}()
+	select {
+	case f := <-opened:
+		return f.ReadWriteCloser, f.err
+	case sig := <-s.signals:
+		s.signals <- sig // its trap comes with the next command
+		return nil, &os.PathError{Op: "open", Path: path, Err: syscall.EINTR}
+	}
 }
 
 func status(err error) ([]string, error) {

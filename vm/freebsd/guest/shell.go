@@ -109,7 +109,7 @@ func isTerminal(fd int) bool {
 
 func (s *sh) start() error {
 	var err error
-	s.runner, err = interp.New(interp.StdIO(os.Stdin, os.Stdout, os.Stderr), interp.CallHandler(s.call),
+	s.runner, err = interp.New(interp.StdIO(os.Stdin, os.Stdout, os.Stderr), interp.CallHandler(s.call), interp.OpenHandler(s.open),
 		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.exec }),
 		interp.Params(append(append(s.options[:len(s.options):len(s.options)], "--"), s.params...)...))
 	return err
