@@ -25,6 +25,8 @@ const packagesJob = `start on startup
 console output
 task
 script
+	sysctl kern.coredump=0 >/dev/null # one may fill the root
+	ifconfig lo0 inet 127.0.0.1
 	export HOME=/root TMPDIR=/tmp ONSET_TEST_PROGRAMS=/sbin
 	for file in /tests/*.dir; do
 		cd $(cat $file)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/user"
@@ -309,23 +310,37 @@ func dmesg([]string) int {
 	return done("dmesg", err)
 }
 
-// ifconfig is ifconfig NAME create|destroy.
+// ifconfig is ifconfig NAME create|destroy|inet ADDRESS.
 func ifconfig(args []string) int {
-	if len(args) != 2 {
-		return fail("ifconfig", errors.New("usage: ifconfig NAME create|destroy"))
-	}
-	requests := map[string]uintptr{"create": unix.SIOCIFCREATE, "destroy": unix.SIOCIFDESTROY}
-	request, ok := requests[args[1]]
-	if !ok {
-		return fail("ifconfig", fmt.Errorf("cannot %q", args[1]))
+	if len(args) < 2 {
+		return fail("ifconfig", errors.New("usage: ifconfig NAME create|destroy|inet ADDRESS"))
 	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fail("ifconfig", err)
 	}
-	var ifreq [32]byte // a name and room for more
-	copy(ifreq[:unix.IFNAMSIZ-1], args[0])
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(&ifreq))); errno != 0 {
+	defer unix.Close(fd)
+	var request uintptr
+	var data [68]byte // struct ifreq, struct in_aliasreq: a name and room for more
+	copy(data[:unix.IFNAMSIZ-1], args[0])
+	switch {
+	case len(args) == 2 && args[1] == "create":
+		request = unix.SIOCIFCREATE
+	case len(args) == 2 && args[1] == "destroy":
+		request = unix.SIOCIFDESTROY
+	case len(args) == 3 && args[1] == "inet":
+		request = unix.SIOCAIFADDR
+		address, err := netip.ParseAddr(args[2])
+		if err != nil || !address.Is4() {
+			return fail("ifconfig", fmt.Errorf("no address: %q", args[2]))
+		}
+		of := data[unix.IFNAMSIZ:] // struct sockaddr_in
+		of[0], of[1] = unix.SizeofSockaddrInet4, unix.AF_INET
+		copy(of[4:], address.AsSlice())
+	default:
+		return fail("ifconfig", fmt.Errorf("cannot %q", args[1]))
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(&data))); errno != 0 {
 		return fail("ifconfig", errno)
 	}
 	return 0
