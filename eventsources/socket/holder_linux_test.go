@@ -1,16 +1,15 @@
 package socket
 
 import (
-	"errors"
 	"net/netip"
 	"strings"
 	"testing"
 )
 
-const hasHolders = true
-
-// loopback is up wherever tests run.
-func loopback() error { return errors.ErrUnsupported }
+const (
+	hasHolders  = true
+	allTakeEach = true // a socket for all addresses is in the way of one for an address
+)
 
 func TestTables(t *testing.T) {
 	tcp := `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

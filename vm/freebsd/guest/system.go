@@ -320,6 +320,7 @@ func ifconfig(args []string) int {
 		return fail("ifconfig", err)
 	}
 	defer unix.Close(fd)
+	const addAlias = 0x8044692b // SIOCAIFADDR since FreeBSD 10
 	var request uintptr
 	var data [68]byte // struct ifreq, struct in_aliasreq: a name and room for more
 	copy(data[:unix.IFNAMSIZ-1], args[0])
@@ -329,7 +330,7 @@ func ifconfig(args []string) int {
 	case len(args) == 2 && args[1] == "destroy":
 		request = unix.SIOCIFDESTROY
 	case len(args) == 3 && args[1] == "inet":
-		request = unix.SIOCAIFADDR
+		request = addAlias
 		address, err := netip.ParseAddr(args[2])
 		if err != nil || !address.Is4() {
 			return fail("ifconfig", fmt.Errorf("no address: %q", args[2]))
