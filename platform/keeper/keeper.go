@@ -87,7 +87,7 @@ type keeper struct {
 func Run(o Options) int {
 	k := &keeper{o: o, signals: make(chan os.Signal, 128)}
 	claim(k.signals)
-	k.o.Env = append(without(o.Env, attachEnv, stateEnv), attachEnv+"3")
+	k.o.Env = append(without(o.Env, attachEnv, stateEnv), attachEnv+strconv.Itoa(managerSocket))
 	debug.SetPanicOnFault(true)
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(heapLimit)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onset/platform/posix"
 )
 
 // The stages of a greeting, in state.Greeting. From greetStore on it counts
@@ -54,16 +56,25 @@ func (k *keeper) startManager(socket int) (err error) {
 	}
 	for _, path := range paths {
 		var pid int
-		pid, err = syscall.ForkExec(path, k.o.Args, &syscall.ProcAttr{
-			Env:   k.o.Env,
-			Files: []uintptr{0, 1, 2, uintptr(socket), uintptr(k.Memory)},
-		})
+		pid, err = syscall.ForkExec(path, k.o.Args, &syscall.ProcAttr{Env: k.o.Env, Files: managerFiles(socket, int(k.Memory))})
 		if err == nil {
 			k.Manager = int32(pid)
 			break
 		}
 	}
 	return err
+}
+
+// managerSocket is the number of the manager's socket in the manager, where the
+// memory follows. It is that high to have the table of descriptors made large before
+// the manager has threads: later that takes the kernel 10 ms each time.
+var managerSocket = min(512, posix.Descriptors()/2)
+
+func managerFiles(socket, memory int) []uintptr {
+	files := slices.Repeat([]uintptr{^uintptr(0)}, managerSocket+2)
+	copy(files, []uintptr{0, 1, 2})
+	files[managerSocket], files[managerSocket+1] = uintptr(socket), uintptr(memory)
+	return files
 }
 
 func (k *keeper) closeSocket() {
