@@ -94,11 +94,11 @@ func (r *run) await(ctx context.Context, changed <-chan struct{}, ended chan<- s
 		case <-changed:
 		case <-ctx.Done():
 		}
+		_, changed = r.init.Conditions() // before the run looks at them, which then misses nothing
 		unix.Write(r.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 		if ctx.Err() != nil {
 			return
 		}
-		_, changed = r.init.Conditions()
 	}
 }
 

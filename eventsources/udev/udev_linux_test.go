@@ -7,9 +7,12 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"onset/eventsources"
 	"onset/eventsources/sourcetest"
@@ -261,4 +264,60 @@ func TestWithoutRights(t *testing.T) {
 	if err := root.Wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+// hasty is an init whose conditions change once more as soon as the run has
+// looked at them.
+type hasty struct {
+	sourcetest.Recorder
+	wake int
+
+	mu            sync.Mutex
+	version, seen int
+}
+
+func (h *hasty) Conditions() ([]eventsources.Condition, <-chan struct{}) {
+	h.look()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.version == 1 {
+		h.version++
+		h.SetConditions(conditions("net-device"))
+	}
+	return h.Recorder.Conditions()
+}
+
+// look is what a run does that is woken; it returns which change it has seen.
+func (h *hasty) look() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n, _ := unix.Read(h.wake, make([]byte, 8)); n == 8 {
+		h.seen = h.version
+	}
+	return h.seen
+}
+
+// TestLastChangeIsSeen has a change come after the run has looked and before who
+// waits for changes waits again.
+func TestLastChangeIsSeen(t *testing.T) {
+	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(wake)
+	h := &hasty{wake: wake, version: 1}
+	_, changed := h.Recorder.Conditions()
+	h.SetConditions(conditions("block-device"))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	r := &run{init: h, wake: wake}
+	go r.await(ctx, changed, ended)
+	for end := time.Now().Add(20 * time.Second); h.look() < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Error("the run has not seen the last change")
+			break
+		}
+	}
+	cancel()
+	<-ended
 }
