@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -26,7 +27,12 @@ func TestRun(t *testing.T) {
 func tryRun(t *testing.T, options ...string) {
 	tmp := t.TempDir()
 	mark := "ONSET_TEST=" + tmp
-	cmd := exec.Command(program("run"), append(options, "--bin="+programs, filepath.Join("..", "..", "examples"))...)
+	args := append(append([]string{program("run"), "--bin=" + programs}, options...), filepath.Join("..", "..", "examples"))
+	cmd := exec.Command(args[0], args[1:]...)
+	if os.Getuid() == 0 { // no other process has the port of the example in this network
+		cmd = exec.Command("sh", append([]string{"-c", `ip link set lo up && exec "$0" "$@"`}, args...)...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	}
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, mark)
 	cmd.Stdin = strings.NewReader("echo the shell:\nstatus network\nstop database\ninitctl why web\n" +
 		"timeout 60 sh -c 'until initctl facts | grep PORT=7878; do sleep 0.01; done'\n" +
