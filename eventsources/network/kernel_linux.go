@@ -119,11 +119,12 @@ func (k *kernel) watch(ctx context.Context, logf func(string, ...any), changes c
 }
 
 // next waits for messages and takes those there are. lost is why some may be
-// missing.
+// missing. Then all that waits is taken: until nothing does, the kernel leaves
+// out what is new, and what is left would be older than a look.
 func (k *kernel) next() (c change, lost, err error) {
 	k.file.SetReadDeadline(k.recheck)
 	moved := false
-	for n := range maxBatch {
+	for n := 0; n < maxBatch || lost != nil; n++ {
 		b, err := k.receive(n == 0)
 		if err == unix.EAGAIN {
 			break

@@ -292,6 +292,29 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
+// TestNothingOldAfterALoss has more wait than is told at once when some was lost:
+// after a look it would be taken for changes.
+func TestNothingOldAfterALoss(t *testing.T) {
+	needNetwork(t)
+	k, err := openKernel(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.file.Close()
+	veth(t, "i0", "i1")
+	var changes strings.Builder
+	for n := range 2000 {
+		fmt.Fprintf(&changes, "link set i1 alias %d\n", n)
+	}
+	ip(t, changes.String())
+	if _, lost, err := k.next(); lost == nil || err != nil {
+		t.Fatalf("lost: %v, %v", lost, err)
+	}
+	if b, err := k.receive(false); err != unix.EAGAIN {
+		t.Errorf("%d bytes were left, %v", len(b), err)
+	}
+}
+
 // TestFilter wants routes that are no default routes never to wake the source.
 func TestFilter(t *testing.T) {
 	needNetwork(t)
