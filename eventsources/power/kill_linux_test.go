@@ -96,9 +96,10 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestOverflow has more notifications than the socket has room for: mains are
-// looked at, whatever the lost ones were about.
-func TestOverflow(t *testing.T) {
+// overflown returns a socket that more notifications came to than it has room
+// for, and their kind of message.
+func overflown(t *testing.T) (s *socket, family uint16) {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: only root may send what the kernel sends")
 	}
@@ -110,11 +111,17 @@ func TestOverflow(t *testing.T) {
 	if err = errors.Join(err, fault); err != nil {
 		t.Fatal(err)
 	}
-	init := &sourcetest.Recorder{}
-	r := &run{init: init, heard: make(chan news)}
 	for range 100 {
 		sendNotice(t, family)
 	}
+	return s, family
+}
+
+// TestOverflow wants mains to be looked at, whatever the lost ones were about.
+func TestOverflow(t *testing.T) {
+	s, family := overflown(t)
+	init := &sourcetest.Recorder{}
+	r := &run{init: init, heard: make(chan news)}
 	m := newMachine(t)
 	m.supply("AC", "type=Mains", "online=0")
 	tr := m.teller(init)
@@ -127,4 +134,18 @@ func TestOverflow(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, init.Take(), "log notifications of ACPI were lost: there were too many", "fact ac-power", "emit ac-online")
+}
+
+// TestLossIsToldLast wants nothing to wait after a look for what was lost, since
+// the kernel leaves out what is new until nothing does.
+func TestLossIsToldLast(t *testing.T) {
+	s, _ := overflown(t)
+	if _, err := s.receive(); err != errLost {
+		t.Fatal(err)
+	}
+	s.conn.Control(func(fd uintptr) {
+		if n, _, err := unix.Recvfrom(int(fd), s.buffer, 0); err != unix.EAGAIN {
+			t.Errorf("%d bytes were left, %v", n, err)
+		}
+	})
 }

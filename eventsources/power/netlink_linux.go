@@ -16,6 +16,7 @@ type socket struct {
 	file   *os.File
 	conn   syscall.RawConn
 	buffer []byte
+	lost   bool // something was, which is not told yet
 }
 
 // openSocket opens a socket of a protocol, which hears the groups of the mask.
@@ -38,7 +39,12 @@ func openSocket(ctx context.Context, protocol int, groups uint32) (*socket, erro
 	return s, nil
 }
 
-// receive waits for what the kernel itself sends, until it is read next.
+// errLost: the kernel had more to tell than the socket has room for.
+var errLost = errors.New("messages were lost")
+
+// receive waits for what the kernel itself sends, until it is read next. The
+// error is errLost when all is read that waited as something was lost: until
+// then the kernel leaves out what is new without a word.
 func (s *socket) receive() (b []byte, err error) {
 	for {
 		var n int
@@ -46,8 +52,16 @@ func (s *socket) receive() (b []byte, err error) {
 		var fault error
 		err = s.conn.Read(func(fd uintptr) bool {
 			n, from, fault = unix.Recvfrom(int(fd), s.buffer, 0)
-			return fault != unix.EAGAIN
+			return fault != unix.EAGAIN || s.lost
 		})
+		switch {
+		case err == nil && fault == unix.ENOBUFS:
+			s.lost = true
+			continue
+		case err == nil && fault == unix.EAGAIN:
+			s.lost = false
+			return nil, errLost
+		}
 		if err = errors.Join(err, fault); err != nil {
 			return nil, err
 		}
@@ -56,10 +70,6 @@ func (s *socket) receive() (b []byte, err error) {
 		}
 	}
 }
-
-// lost reports whether an error only says that the kernel had more to tell
-// than the socket has room for.
-func lost(err error) bool { return errors.Is(err, unix.ENOBUFS) }
 
 // openNotifications opens a socket for ACPI's notifications; family is their
 // kind of message. There are none in a container, or without ACPI.

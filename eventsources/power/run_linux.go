@@ -129,7 +129,7 @@ func (r *run) hearDevices(ctx context.Context) error {
 	go func() {
 		for {
 			b, err := s.receive()
-			if err != nil && !lost(err) {
+			if err != nil && err != errLost {
 				r.fail(ctx, fmt.Errorf("cannot hear of devices: %w", err))
 				return
 			}
@@ -153,7 +153,7 @@ func (r *run) hearKernel(ctx context.Context, s *socket, family uint16) {
 			for _, n := range parseNotifications(b, family) {
 				r.tell(ctx, func(ctx context.Context, t *teller) error { return t.notified(ctx, n, false, time.Time{}) })
 			}
-		case !lost(err):
+		case err != errLost:
 			r.fail(ctx, fmt.Errorf("cannot hear of ACPI from the kernel: %w", err))
 			return
 		default:
