@@ -32,7 +32,7 @@ type run struct {
 	toldKept bool // that init keeps no more
 	untold   bool // init could not be told of all
 
-	mu   sync.Mutex // of all below, and of the states of sockets
+	mu   sync.Mutex // of all below, and of the states and handles of sockets
 	byFD map[int]*socket
 	jobs map[string][]*socket // that a job names, by its path
 	live map[string]int       // instances of these jobs, as far as they were seen to come
@@ -228,9 +228,9 @@ func (r *run) open(s *socket) error {
 	if h.file == nil && !s.accept {
 		h.file = os.NewFile(uintptr(h.fd), s.address())
 	}
-	s.handle, s.retry, s.said = h, 0, ""
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	s.handle, s.retry, s.said = h, 0, ""
 	r.byFD[h.fd] = s
 	return nil
 }
@@ -314,22 +314,22 @@ func (r *run) close(s *socket) {
 	if s.fd < 0 {
 		return
 	}
-	r.forget(s)
+	h := r.release(s)
 	kept.Drop(keptName(s.spec))
 	if s.isFile() {
 		os.Remove(s.path)
 	}
-	s.handle.close()
-	s.handle = unbound
+	h.close()
 }
 
-// forget has a socket polled no more.
-func (r *run) forget(s *socket) {
+// release has a socket polled no more, and takes what it has.
+func (r *run) release(s *socket) (h handle) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.poll.forget(s.fd)
 	delete(r.byFD, s.fd)
-	s.state = resting
+	h, s.handle, s.state = s.handle, unbound, resting
+	return h
 }
 
 // end closes the sockets if no operand is left, or nobody would keep them, and
@@ -346,8 +346,7 @@ func (r *run) end(lastOfProcess bool) {
 		case over:
 			r.close(s)
 		default:
-			r.forget(s)
-			r.store.leave(s.spec, s.handle)
+			r.store.leave(s.spec, r.release(s))
 		}
 	}
 }

@@ -669,3 +669,30 @@ func TestFactBeforeEvent(t *testing.T) {
 		t.Errorf("%d events", f.count())
 	}
 }
+
+// TestInstancesWhileSocketsComeAndGo has init tell of a job all the time whose
+// sockets are others again and again: for the race detector.
+func TestInstancesWhileSocketsComeAndGo(t *testing.T) {
+	dir := t.TempDir()
+	f, _ := start(t, New())
+	over, told := make(chan bool), make(chan bool)
+	go func() {
+		defer close(told)
+		for {
+			select {
+			case <-over:
+				return
+			default:
+				f.Signal(eventsources.Signal{Kind: eventsources.InstanceAdded, Path: "job"})
+				f.Signal(eventsources.Signal{Kind: eventsources.InstanceRemoved, Path: "job"})
+			}
+		}
+	}()
+	for n := range 20 {
+		path := fmt.Sprintf("%s/%d", dir, n)
+		f.ask("job: PROTO=unix PATH=" + path)
+		f.await("SOCKET_PATH=" + path + " ")
+	}
+	close(over)
+	<-told
+}
