@@ -28,6 +28,9 @@ type sasl struct {
 	taken    int // bytes so far
 }
 
+// rejected lists what is accepted.
+const rejected = "REJECTED EXTERNAL"
+
 var (
 	errNotNUL   = errors.New("handshake does not begin with NUL")
 	errTooLong  = errors.New("handshake is too long")
@@ -109,5 +112,5 @@ func (a *sasl) identity(claim string) string {
 func (a *sasl) reject() string {
 	a.asked = false
 	a.rejects++
-	return "REJECTED EXTERNAL"
+	return rejected
 }
