@@ -58,7 +58,7 @@ func (c *change) format(job string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s %s\n", stamp(c.Time), control.JobName(job, c.Instance), c.Action)
 	for i, cause := range c.Causes {
-		fmt.Fprintf(&b, "%s  %s%s", stamp(cause.Time), strings.Repeat("  ", i+1), cause.Text)
+		fmt.Fprintf(&b, "%s  %s%s", stamp(cause.Time), strings.Repeat("  ", i+1), strings.ReplaceAll(cause.Text, "\n", "; "))
 		if cause.UID != nil && cause.PID != nil {
 			fmt.Fprintf(&b, " (uid %d", *cause.UID)
 			if *cause.PID >= 0 { // not every kernel tells
