@@ -68,7 +68,11 @@ func (t *tool) printOptions(groups ...[]option) {
 			case o.short != 0:
 				name = "-" + string(rune(o.short)) + ", --" + o.long
 			}
-			if o.value != "" {
+			switch {
+			case o.value == "":
+			case o.long == "":
+				name += " " + o.value
+			default:
 				name += "=" + o.value
 			}
 			t.printRow(name, o.help)
