@@ -2,11 +2,13 @@ package bus
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +47,7 @@ func TestPathIsLost(t *testing.T) {
 		func() error { return os.Remove(path) },
 		func() error { return os.Rename(path, path+".old") },
 		func() error { return os.Rename(filepath.Dir(path), filepath.Join(dir, "old")) },
-		func() error { return os.RemoveAll(filepath.Dir(path)) },
+		func() error { return removeAll(filepath.Dir(path)) },
 	} {
 		w.within(func() { moved = nil })
 		if err := lose(); err != nil {
@@ -61,6 +63,16 @@ func TestPathIsLost(t *testing.T) {
 	if err := manager(c).Call("org.freedesktop.DBus.Peer.Ping", 0).Err; err != nil {
 		t.Error("a client lost its connection: ", err)
 	}
+}
+
+// removeAll removes a folder in which a socket may be made meanwhile.
+func removeAll(dir string) (err error) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		if err = os.RemoveAll(dir); !errors.Is(err, unix.ENOTEMPTY) {
+			break
+		}
+	}
+	return err
 }
 
 // TestPathCannotBeMade has a file where the directory was, for a while.
