@@ -72,8 +72,28 @@ func (s *sh) call(ctx context.Context, args []string) ([]string, error) {
 			syscall.Umask(int(mask))
 			return []string{"true"}, nil
 		}
+	case "ulimit":
+		return status(ulimit(args[1:]))
 	}
 	return args, nil
+}
+
+// ulimit is ulimit [-S] -n NUMBER.
+func ulimit(args []string) error {
+	set, _ := flags(args, "n")
+	number, err := strconv.ParseInt(set['n'], 10, 64)
+	if err != nil {
+		return err
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = number
+	if set['S'] == "" {
+		limit.Max = number
+	}
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }
 
 // isProgram says whether a word names neither a function nor what the shell
