@@ -130,6 +130,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // lost. An error ends the host.
 func (r *hosting) serve(ctx context.Context, k *conn) error {
 	changes := newJobChanges()
+	r.watch.tell(Signal{Kind: Connected}) // before what the connection brings
 	r.client.use(k, func(m *wire.Message) { r.signalled(m, changes) })
 	jobs := r.client.await(k, r.client.ask(control.Root, control.GetAllJobs))
 	if jobs.err == errLost {
@@ -138,7 +139,6 @@ func (r *hosting) serve(ctx context.Context, k *conn) error {
 	if jobs.err != nil {
 		return fmt.Errorf("cannot list the jobs: %w", jobs.err)
 	}
-	r.watch.tell(Signal{Kind: Connected})
 	if len(jobs.body) > 0 {
 		paths, _ := jobs.body[0].([]control.ObjectPath)
 		changes.mark(paths...)

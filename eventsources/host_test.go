@@ -135,10 +135,9 @@ func TestSourceRunsWhileAConditionConcernsIt(t *testing.T) {
 	}
 }
 
-// TestSignalsReachTheSource has a source tell what it hears of.
-func TestSignalsReachTheSource(t *testing.T) {
-	init := sourcetest.NewInit(t)
-	start(t, init, long, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
+// hearing is a source that tells what it hears of.
+func hearing() *source {
+	return &source{"x", func(ctx context.Context, in eventsources.Init) error {
 		heard := make(chan eventsources.Signal, 9)
 		in.Watch(ctx, func(s eventsources.Signal) { heard <- s })
 		in.Emit(ctx, eventsources.Event{Name: "watching"})
@@ -150,12 +149,33 @@ func TestSignalsReachTheSource(t *testing.T) {
 				return nil
 			}
 		}
-	}})
+	}}
+}
+
+func TestSignalsReachTheSource(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	start(t, init, long, []string{"x"}, hearing())
 	init.Await("the source", func(events, _ []string) bool { return slices.Contains(events, "watching") })
 	init.EventEmitted("a", "N=1")
 	init.InstanceRemoved("job")
 	init.Await("what it heard", func(events, _ []string) bool {
 		return strings.HasSuffix(strings.Join(events, "\n"), `heard 1 a ["N=1"]`+"\n"+`heard 3 /com/ubuntu/Upstart/jobs/job []`)
+	})
+}
+
+// TestConnectedComesFirst has init tell of something on a connection on which it
+// has not answered yet.
+func TestConnectedComesFirst(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	start(t, init, long, []string{"x"}, hearing())
+	init.Await("the source", emitted("watching"))
+	resume := init.Pause()
+	init.Drop()
+	init.AwaitHeld(1)
+	init.EventEmitted("a")
+	resume()
+	init.Await("both in order", func(events, _ []string) bool {
+		return slices.Equal(once(events), []string{"watching", `heard 0  []`, `heard 1 a []`})
 	})
 }
 
