@@ -9,9 +9,7 @@ package kept
 
 import (
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,7 +32,7 @@ var ErrFull = fmt.Errorf("init keeps no more than %d", most)
 type store struct {
 	address string // where init hears of it; empty: nobody keeps anything
 
-	mu    sync.Mutex
+	mu    sync.Mutex       // also while init is told, which so hears of what is there in the end
 	given map[string][]int // by name, as long as nobody has taken them
 	kept  map[string]bool
 }
@@ -102,25 +100,25 @@ func (s *store) keep(name string, fd int) error {
 		return nil
 	}
 	s.mu.Lock()
-	full := len(s.kept) >= most && !s.kept[name]
-	if !full {
-		s.kept[name] = true
-	}
-	s.mu.Unlock()
-	if full {
+	defer s.mu.Unlock()
+	if len(s.kept) >= most && !s.kept[name] {
 		return ErrFull
 	}
+	s.kept[name] = true
 	return s.tell("FDSTORE=1\nFDNAME="+name, unix.UnixRights(fd))
 }
 
 func (s *store) drop(name string) error {
 	s.mu.Lock()
-	kept := s.kept[name]
-	delete(s.kept, name)
-	s.mu.Unlock()
-	if !kept {
+	defer s.mu.Unlock()
+	return s.dropLocked(name)
+}
+
+func (s *store) dropLocked(name string) error {
+	if !s.kept[name] {
 		return nil
 	}
+	delete(s.kept, name)
 	return s.tell("FDSTOREREMOVE=1\nFDNAME="+name, nil)
 }
 
@@ -139,17 +137,17 @@ func (s *store) tell(text string, rights []byte) error {
 
 func (s *store) closeGiven(prefix string) {
 	s.mu.Lock()
-	names := slices.Collect(maps.Keys(s.given))
-	s.mu.Unlock()
-	for _, name := range names {
+	defer s.mu.Unlock()
+	for name, list := range s.given {
 		if !strings.HasPrefix(name, prefix) {
 			continue
 		}
-		for fd, ok := s.take(name); ok; fd, ok = s.take(name) {
+		delete(s.given, name)
+		for _, fd := range list {
 			RemoveFile(fd)
 			unix.Close(fd)
 		}
-		s.drop(name)
+		s.dropLocked(name)
 	}
 }
 

@@ -73,3 +73,36 @@ func TestEachIsTakenOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestTakenWhileOthersAreClosed wants init to keep what somebody takes while the
+// rest is closed.
+func TestTakenWhileOthersAreClosed(t *testing.T) {
+	for range 50 {
+		s := receive("", "", "", "")
+		for n := range 100 {
+			fd, err := unix.Dup(int(os.Stdin.Fd()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := strconv.Itoa(n)
+			s.given[name], s.kept[name] = []int{fd}, true
+		}
+		closed, taken := make(chan bool), map[string]bool{}
+		go func() {
+			s.closeGiven("")
+			close(closed)
+		}()
+		for n := range 100 {
+			fd, ok := s.take(strconv.Itoa(n))
+			if taken[strconv.Itoa(n)] = ok; ok {
+				unix.Close(fd)
+			}
+		}
+		<-closed
+		for name, ok := range taken {
+			if s.kept[name] != ok {
+				t.Fatalf("%s: taken %v, kept %v", name, ok, s.kept[name])
+			}
+		}
+	}
+}
