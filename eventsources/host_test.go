@@ -448,6 +448,23 @@ func TestInitIsSlow(t *testing.T) {
 	}
 }
 
+// TestEndWhileInitIsAsked wants the host to end though init never answers a
+// question of a source.
+func TestEndWhileInitIsAsked(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	s := start(t, init, long, []string{"x"}, &source{"x", func(ctx context.Context, in eventsources.Init) error {
+		init.Pause()
+		if text, err := in.(eventsources.Historian).Why("job"); err == nil {
+			t.Errorf("init said %q", text)
+		}
+		return nil
+	}})
+	init.AwaitHeld(1)
+	if s.end(); <-s.done != nil {
+		t.Error("the host failed")
+	}
+}
+
 // TestRefusals wants a fact that init refused to be asserted when it is asserted
 // again, and one line for many refusals.
 func TestRefusals(t *testing.T) {

@@ -16,7 +16,12 @@ type Historian interface {
 
 // Why implements Historian.
 func (v *view) Why(job string) (string, error) {
-	r := <-v.host.client.ask(control.Root, control.Why, []string{job})
+	var r reply
+	select {
+	case r = <-v.host.client.ask(control.Root, control.Why, []string{job}):
+	case <-v.host.client.ctx.Done():
+		r.err = v.host.client.ctx.Err()
+	}
 	if r.err != nil {
 		return "", r.err
 	}
