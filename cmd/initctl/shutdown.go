@@ -149,12 +149,12 @@ func wantsWarning(left int) bool {
 // countDown waits until the time has come. Ticks are a minute apart from the
 // start, not aligned to the clock.
 func (t *tool) countDown(p plan, delay int, message string) (cancelled bool, err error) {
+	ticks, interrupts, stop := t.clock() // before anybody can find out whom to interrupt
+	defer stop()
 	pid := strconv.Itoa(os.Getpid()) + "\n"
 	if err := os.WriteFile(t.pidFile, []byte(pid), 0o644); err != nil {
 		t.complain("Unable to write pid file: " + systemText(err))
 	}
-	ticks, interrupts, stop := t.clock()
-	defer stop()
 	for {
 		select {
 		case <-interrupts:

@@ -86,7 +86,12 @@ func (f *fake) clockOf(ticks chan time.Time, interrupts chan os.Signal) {
 	change := f.change
 	f.change = func(t *tool) {
 		change(t)
-		t.clock = func() (<-chan time.Time, <-chan os.Signal, func()) { return ticks, interrupts, func() {} }
+		t.clock = func() (<-chan time.Time, <-chan os.Signal, func()) {
+			if _, err := os.Stat(t.pidFile); err == nil {
+				f.t.Error("another shutdown could interrupt before that is taken")
+			}
+			return ticks, interrupts, func() {}
+		}
 	}
 }
 
