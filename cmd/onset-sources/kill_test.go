@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"onset/eventsources"
 	"onset/eventsources/sourcetest"
 )
 
@@ -59,6 +60,18 @@ func TestKillStorm(t *testing.T) {
 	}
 	const least = 10
 	kills, last, told := 0, "", time.Now()
+	awaitTelling := func() {
+		t.Helper()
+		probe := s.Path(last + ".probe")
+		if err := os.WriteFile(probe, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.Await("the next to tell", func() bool { return s.Log("told-"+strings.ReplaceAll(probe, "/", "_")) != "" })
+		if silent := time.Since(told); silent > eventsources.Grace {
+			t.Skipf("SKIPPED: this machine is too slow: nobody told anything for %v, and facts hold for %v", silent, eventsources.Grace)
+		}
+		told = time.Now()
+	}
 	for end, tick := time.Now().Add(long), time.NewTicker(100*time.Millisecond); kills < least || time.Now().Before(end); <-tick.C {
 		pid, err := strconv.Atoi(running("onset-sources"))
 		if err != nil || strconv.Itoa(pid) == last {
@@ -68,16 +81,13 @@ func TestKillStorm(t *testing.T) {
 			t.Fatal(err)
 		}
 		if kills, last = kills+1, strconv.Itoa(pid); time.Since(told) > time.Second {
-			probe := s.Path(last + ".probe")
-			if err := os.WriteFile(probe, nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			s.Await("the next to tell", func() bool { return s.Log("told-"+strings.ReplaceAll(probe, "/", "_")) != "" })
-			told = time.Now()
+			awaitTelling()
 		}
 	}
 	t.Logf("%d kills", kills)
 	s.Await("another onset-sources", func() bool { next := running("onset-sources"); return next != "" && next != last })
+	last += ".last"
+	awaitTelling()
 	s.Await("the facts of the dead to end", func() bool { return strings.Count(s.Initctl("facts"), "/flag (source)") == 1 })
 	for _, job := range kept {
 		if now := running(job); now != before[job] || strings.Count(s.Log(job), "started") != 1 {
