@@ -229,7 +229,7 @@ func (e *Engine) startInstance(r *request, j *Instance) *control.Reply {
 // inspect has the platform look at the processes of an instance.
 func (e *Engine) inspect(r *request, j *Instance) *control.Reply {
 	var spawns []SlotSpawn
-	for slot, p := range j.Procs {
+	for slot, p := range j.Live {
 		if p.PID != 0 {
 			spawns = append(spawns, SlotSpawn{job.Slot(slot).String(), p.Token, p.PID})
 		}
@@ -249,8 +249,8 @@ func (e *Engine) stopForce(r *request, j *Instance) *control.Reply {
 	reply := e.waitFor(r, j, job.VerbStop, false)
 	e.changeGoal(j, job.GoalStop)
 	j.Sweep, j.Force, j.KillDue = true, true, 0
-	for slot := range j.Procs {
-		if j.Procs[slot].PID != 0 {
+	for slot, p := range j.Live {
+		if p.PID != 0 {
 			e.killSlot(j, job.Slot(slot))
 		}
 	}
@@ -259,10 +259,10 @@ func (e *Engine) stopForce(r *request, j *Instance) *control.Reply {
 }
 
 func (e *Engine) reload(j *Instance) *control.Reply {
-	pid := j.Procs[job.Main].PID
+	pid := j.Proc(job.Main).PID
 	if pid == 0 {
 		return failed(control.NotRunning(j.String()))
 	}
-	e.do(Kill{j.Procs[job.Main].Token, pid, j.Class.ReloadSignal, Process})
+	e.do(Kill{j.Proc(job.Main).Token, pid, j.Class.ReloadSignal, Process})
 	return ok
 }

@@ -44,7 +44,7 @@ func (e *Engine) assume(j *Instance) {
 	if j.Class.Expect.Forks() {
 		late = fmt.Sprintf("has not ended within %d s", int(settleTime.Seconds()))
 	}
-	e.logf(Warn, "%s main process (%d) %s and is taken for ready: %s", j, j.Procs[job.Main].PID, late, hint(j))
+	e.logf(Warn, "%s main process (%d) %s and is taken for ready: %s", j, j.Proc(job.Main).PID, late, hint(j))
 	e.takeForReady(j)
 }
 
@@ -69,7 +69,7 @@ func (e *Engine) takeForReady(j *Instance) {
 
 // readyByFork ends the tracing of main and moves on.
 func (e *Engine) readyByFork(j *Instance) {
-	e.do(Detach{j.Procs[job.Main].PID})
+	e.do(Detach{j.Proc(job.Main).PID})
 	j.TraceState = job.TraceNone
 	e.ready(j)
 }
@@ -82,7 +82,7 @@ func (e *Engine) follow(j *Instance, m Exited) bool {
 	}
 	e.logf(Info, "%s main process (%d) became new process (%d)", j, m.PID, m.Heir)
 	delete(e.byPID, m.PID)
-	if j.Procs[job.Main].PID = m.Heir; j.Report.First == m.Heir {
+	if j.At(job.Main).PID = m.Heir; j.Report.First == m.Heir {
 		j.Report.First = 0
 	}
 	e.byPID[m.Heir] = procRef{j, job.Main}
@@ -121,7 +121,7 @@ func (e *Engine) compare(j *Instance) {
 		fits, times = job.ExpectFork, "once"
 	}
 	if fits != j.Class.Expect.Kind {
-		e.logf(Warn, "%s forked %s until its main process was (%d): %q fits", j, times, j.Procs[job.Main].PID, "expect "+fits.String())
+		e.logf(Warn, "%s forked %s until its main process was (%d): %q fits", j, times, j.Proc(job.Main).PID, "expect "+fits.String())
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // planCheck sets the time of the next health check of a main that runs
 // (EXTENSIONS §6).
 func (e *Engine) planCheck(j *Instance) {
-	if j.Class.Process.Of(job.Health).Defined() && j.Procs[job.Main].PID != 0 {
+	if j.Class.Process.Of(job.Health).Defined() && j.Proc(job.Main).PID != 0 {
 		e.setCheckup(j, j.Class.Health.Interval)
 	}
 }
@@ -24,7 +24,7 @@ func (e *Engine) setCheckup(j *Instance, seconds int) {
 func (e *Engine) checkDue(j *Instance) {
 	j.Checkup.Due = 0
 	switch {
-	case j.Procs[job.Health].Token != 0:
+	case j.Proc(job.Health).Token != 0:
 		j.Checkup.Late = true
 		e.endCheck(j)
 	case j.State == job.Running && j.IsUp() && j.Report.Phase != job.EndingItself:
@@ -39,7 +39,7 @@ func (e *Engine) checkDue(j *Instance) {
 // endCheck kills a check that runs, and plans none.
 func (e *Engine) endCheck(j *Instance) {
 	j.Checkup.Due = 0
-	if p := j.Procs[job.Health]; p.PID != 0 {
+	if p := j.Proc(job.Health); p.PID != 0 {
 		kill, _ := e.s.Options.Signals.Number("KILL")
 		e.do(Kill{p.Token, p.PID, kill, Tree})
 	}
@@ -75,7 +75,7 @@ func (e *Engine) checkNotMade(j *Instance, reason string) {
 	switch {
 	case j.State == job.Running:
 		e.planCheck(j)
-	case j.State == job.InKilled && j.Procs[job.Main].Token == 0 && len(j.Sweeping) == 0:
+	case j.State == job.InKilled && j.Proc(job.Main).Token == 0 && len(j.Sweeping) == 0:
 		e.cause = j.Cause
 		e.advance(j)
 	}

@@ -114,7 +114,7 @@ func (e *Engine) enter(j *Instance, old job.State) (leave bool) {
 		return false
 	}
 	if slot, waits := j.State.HookSlot(); waits {
-		return j.Procs[slot].Token == 0
+		return j.Proc(slot).Token == 0
 	}
 	return true
 }
@@ -261,7 +261,7 @@ func (e *Engine) removeInstance(j *Instance) {
 	c := j.class
 	e.logf(Debug, "Destroyed inactive instance %s", j)
 	e.resetHeld(j.StopHeld)
-	for slot := range j.Procs {
+	for slot := range j.Live {
 		e.forgetProc(j, job.Slot(slot))
 	}
 	e.dropFiles(j.Files)

@@ -55,7 +55,7 @@ func (e *Engine) limitOver(j *Instance) {
 		return
 	}
 	slot, ok := waitedFor(j.State)
-	if !ok || j.Procs[slot].PID == 0 {
+	if !ok || j.Proc(slot).PID == 0 {
 		return
 	}
 	name, limit := j.Class.TimeLimit(slot)
@@ -63,7 +63,7 @@ func (e *Engine) limitOver(j *Instance) {
 	if slot == job.Main {
 		late, advice = "was not ready", ": "+hint(j)+" unless it is slow"
 	}
-	e.logf(Warn, "%s %s process (%d) %s within the %s timeout of %d s%s", j, slot, j.Procs[slot].PID, late, name, limit, advice)
+	e.logf(Warn, "%s %s process (%d) %s within the %s timeout of %d s%s", j, slot, j.Proc(slot).PID, late, name, limit, advice)
 	e.because(cause.Timeout, j.Cause, fmt.Sprintf("%s process %s within the %s timeout of %d s", slot, late, name, limit))
 	j.Cause, j.Overdue = e.cause, slot
 	e.terminate(j, slot)

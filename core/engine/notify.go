@@ -150,7 +150,7 @@ func (e *Engine) changePhase(j *Instance, state string) {
 // spawned is remembered while it lives: it may be the parent of the new one,
 // and then only it learns how that ends.
 func (e *Engine) replaceMain(j *Instance, pid int) {
-	p := &j.Procs[job.Main]
+	p := j.At(job.Main)
 	if _, taken := e.byPID[pid]; p.PID == 0 || taken && pid != j.Report.First {
 		return
 	}
@@ -174,7 +174,7 @@ func (e *Engine) replaceMain(j *Instance, pid int) {
 // besideMain handles the end of one of two processes that are known as main,
 // and reports whether main goes on in the other.
 func (e *Engine) besideMain(j *Instance, m Exited) bool {
-	first, p := j.Report.First, &j.Procs[job.Main]
+	first, p := j.Report.First, j.At(job.Main)
 	switch {
 	case first == 0:
 		return false

@@ -24,7 +24,7 @@ func (e *Engine) spawnSlot(j *Instance, slot job.Slot) {
 		return
 	}
 	e.s.LastToken++
-	p := &j.Procs[slot]
+	p := j.At(slot)
 	p.Token, p.RetryAt = e.s.LastToken, 0
 	e.byToken[p.Token] = procRef{j, slot}
 	if slot == job.Main && j.Class.Expect.Forks() {
@@ -120,7 +120,7 @@ func (e *Engine) spawned(m Spawned) {
 	if !ok {
 		return
 	}
-	p := &r.inst.Procs[r.slot]
+	p := r.inst.At(r.slot)
 	p.PID, p.Tries = m.PID, 0
 	e.byPID[m.PID] = r
 	if e.s.Options.DebugStanza && r.inst.Class.Debug {
@@ -136,7 +136,7 @@ func (e *Engine) spawnFailed(m SpawnFailed) {
 	if !ok {
 		return
 	}
-	j, p := r.inst, &r.inst.Procs[r.slot]
+	j, p := r.inst, r.inst.At(r.slot)
 	if r.slot == job.Health {
 		e.checkNotMade(j, m.Reason)
 		return
@@ -180,13 +180,13 @@ func (e *Engine) neverRan(j *Instance, slot job.Slot, reason string) {
 
 // releaseProc ends the slot's use of its process.
 func (e *Engine) releaseProc(j *Instance, slot job.Slot) {
-	p := j.Procs[slot]
+	p := j.Proc(slot)
 	e.do(Release{p.Token, p.PID})
 	e.forgetProc(j, slot)
 }
 
 func (e *Engine) forgetProc(j *Instance, slot job.Slot) {
-	p := &j.Procs[slot]
+	p := j.At(slot)
 	if p.PID != 0 {
 		delete(e.byPID, p.PID)
 	}
@@ -230,7 +230,7 @@ func (e *Engine) exited(m Exited) {
 	if !j.Failed {
 		j.FailedOOM = oom
 	}
-	token, due := j.Procs[slot].Token, j.KillDue
+	token, due := j.Proc(slot).Token, j.KillDue
 	e.releaseProc(j, slot)
 	e.ended(j, slot, token, due, m)
 	if slot == job.Health {

@@ -107,7 +107,7 @@ func (j *Instance) property(name string, now cause.Clock) any {
 		return int32(j.OOMKills)
 	}
 	procs := []control.ProcessInfo{}
-	for slot, p := range j.Procs {
+	for slot, p := range j.Live {
 		if p.PID != 0 {
 			procs = append(procs, control.ProcessInfo{Name: job.Slot(slot).String(), PID: p.PID})
 		}

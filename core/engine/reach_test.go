@@ -283,7 +283,7 @@ func (k *kernel) instance(class string) *Instance {
 
 func (k *kernel) pids() (pids []int) {
 	for _, j := range k.instances() {
-		for _, p := range j.Procs {
+		for _, p := range j.Live {
 			pids = append(pids, p.PID)
 		}
 	}
@@ -302,7 +302,7 @@ func (k *kernel) situation() string {
 		fmt.Fprint(&b, "\n", j, j.Goal, j.State, j.Blocker != 0, j.Restarting, j.Failed, j.StartEnv != nil, j.StopEnv != nil,
 			j.Overdue, j.Checkup.Due != 0, j.Checkup.Late, j.KillDue != 0, min(j.RespawnCount, 2), k.now-j.RespawnSince < 5*time.Second, j.TraceForks,
 			j.Settle != 0, j.Settle > k.now, j.Assumed, len(j.Left), len(j.Sweeping), j.Sweep, j.Force)
-		for _, p := range j.Procs {
+		for _, p := range j.Live {
 			fmt.Fprint(&b, " ", p.Token != 0, p.PID != 0, p.RetryAt != 0, p.Tries)
 		}
 		for _, w := range j.Waiters {
@@ -356,25 +356,25 @@ func (k *kernel) check() {
 
 // checkInstance looks for what an instance waits for.
 func (k *kernel) checkInstance(j *Instance) {
-	main, hasMain := j.Procs[job.Main], j.Class.Process.Of(job.Main).Defined()
+	main, hasMain := j.Proc(job.Main), j.Class.Process.Of(job.Main).Defined()
 	hook, inHook := j.State.HookSlot()
 	ok := false
 	switch {
 	case len(j.Sweeping) > 0:
 		ok = j.State == job.InKilled || j.State == job.InPostStop
 	case inHook:
-		ok = j.Procs[hook].Token != 0
+		ok = j.Proc(hook).Token != 0
 	case j.State == job.Starting, j.State == job.Stopping:
 		ok = j.Blocker != 0
 	case j.State == job.Spawned:
 		ok = main.Token != 0
 	case j.State == job.InKilled:
-		ok = main.PID != 0 || j.Procs[job.Health].PID != 0
+		ok = main.PID != 0 || j.Proc(job.Health).PID != 0
 	case j.State == job.Running:
 		ok = j.Goal == job.GoalStart && (main.PID != 0 || !hasMain)
 	}
 	if !ok {
-		k.t.Errorf("%s is %s/%s and waits for nothing: %+v", j, j.Goal, j.State, j.Procs)
+		k.t.Errorf("%s is %s/%s and waits for nothing: %+v", j, j.Goal, j.State, j.Live)
 	}
 	if j.Goal == job.GoalRespawn && (main.PID != 0 || j.State != job.InPostStart && j.State != job.InPreStop) {
 		k.t.Errorf("%s is respawning in %s", j, j.State)

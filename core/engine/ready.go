@@ -44,7 +44,7 @@ func (e *Engine) stopped(m Stopped) {
 		return // or it does not run its program yet: debug
 	}
 	cont, _ := e.s.Options.Signals.Number("CONT")
-	e.do(Kill{j.Procs[job.Main].Token, m.PID, cont, Process})
+	e.do(Kill{j.Proc(job.Main).Token, m.PID, cont, Process})
 	if kind == job.ExpectStop {
 		e.ready(j)
 		return

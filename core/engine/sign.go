@@ -17,7 +17,7 @@ func (e *Engine) awaitSign(j *Instance) {
 	x := j.Class.Expect
 	switch {
 	case x.Kind == job.ExpectDBus:
-		e.do(AwaitName{j.Procs[job.Main].Token, x.Arg})
+		e.do(AwaitName{j.Proc(job.Main).Token, x.Arg})
 	case x.Kind == job.ExpectNotify && e.s.Options.NotifySocket == "":
 		e.logf(Warn, "%s counts as ready: there is no socket on which it could say so", j)
 		e.ready(j)
@@ -33,7 +33,7 @@ func (e *Engine) awaitSign(j *Instance) {
 // signReady handles the sign of readiness of expect listen, fd and dbus.
 func (e *Engine) signReady(token uint64) {
 	r, ok := e.byToken[token]
-	if !ok || r.slot != job.Main || r.inst.State != job.Spawned || r.inst.Procs[job.Main].PID == 0 {
+	if !ok || r.slot != job.Main || r.inst.State != job.Spawned || r.inst.Proc(job.Main).PID == 0 {
 		return
 	}
 	switch r.inst.Class.Expect.Kind {
@@ -46,14 +46,14 @@ func (e *Engine) signReady(token uint64) {
 func (e *Engine) signMissing(j *Instance) {
 	j.SignDue = -1
 	if what := j.awaited(); what != "" {
-		e.logf(Warn, "%s main process (%d) is not ready after %s: %s", j, j.Procs[job.Main].PID, patience, what)
+		e.logf(Warn, "%s main process (%d) is not ready after %s: %s", j, j.Proc(job.Main).PID, patience, what)
 	}
 }
 
 // awaited says what readiness waits for; it is empty if it does not, or waits
 // for a fork.
 func (j *Instance) awaited() string {
-	if j.State != job.Spawned || j.Procs[job.Main].PID == 0 {
+	if j.State != job.Spawned || j.Proc(job.Main).PID == 0 {
 		return ""
 	}
 	switch x := j.Class.Expect; x.Kind {

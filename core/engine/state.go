@@ -231,8 +231,8 @@ func (e *Engine) adopt(c *Class, j *Instance) {
 		c.byName[j.Name] = j
 	}
 	e.instances[j.ID] = j
-	for slot := range j.Procs {
-		if p := &j.Procs[slot]; p.Token != 0 && p.RetryAt == 0 {
+	for slot, p := range j.Live {
+		if p.Token != 0 && p.RetryAt == 0 {
 			e.byToken[p.Token] = procRef{j, job.Slot(slot)}
 			if p.PID != 0 {
 				e.byPID[p.PID] = procRef{j, job.Slot(slot)}

@@ -67,7 +67,7 @@ func (e *Engine) alive(t timer) bool {
 		return j != nil && j.KillDue == t.due
 	case retryTimer:
 		j := e.instances[t.id]
-		return j != nil && j.Procs[t.slot].RetryAt == t.due
+		return j != nil && j.Proc(t.slot).RetryAt == t.due
 	case limitTimer:
 		j := e.instances[t.id]
 		return j != nil && j.Due == t.due
@@ -144,8 +144,8 @@ func (e *Engine) rebuildTimers() {
 				e.arm(timer{due: j.Settle, kind: settleTimer, id: j.ID})
 			}
 			e.rebuildWatch(j)
-			for slot := range j.Procs {
-				if at := j.Procs[slot].RetryAt; at != 0 {
+			for slot, p := range j.Live {
+				if at := p.RetryAt; at != 0 {
 					e.arm(timer{due: at, kind: retryTimer, id: j.ID, slot: job.Slot(slot)})
 				}
 			}

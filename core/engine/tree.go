@@ -52,7 +52,7 @@ func (e *Engine) killAt(j *Instance, due time.Duration) {
 
 func (e *Engine) killTimeout(j *Instance) {
 	j.KillDue = 0
-	if j.Procs[j.KillSlot].PID != 0 {
+	if j.Proc(j.KillSlot).PID != 0 {
 		e.killSlot(j, j.KillSlot)
 	}
 	e.signalLeft(j, e.killSignal())
@@ -69,7 +69,7 @@ func (e *Engine) killSlot(j *Instance, slot job.Slot) {
 }
 
 func (e *Engine) signalSlot(j *Instance, slot job.Slot, sig job.Signal, scope Scope) {
-	p := &j.Procs[slot]
+	p := j.At(slot)
 	e.logf(Info, "Sending %s signal to %s %s process (%d)", e.signalName(sig), j, slot, p.PID)
 	e.do(Kill{p.Token, p.PID, sig, scope})
 }
@@ -88,7 +88,7 @@ func (e *Engine) signalLeft(j *Instance, sig job.Signal) {
 // whether there is nothing to wait for (UPSTART §2.9).
 func (e *Engine) killMain(j *Instance) (gone bool) {
 	switch {
-	case j.Procs[job.Main].PID == 0:
+	case j.Proc(job.Main).PID == 0:
 	case j.Force:
 		e.killSlot(j, job.Main)
 		return false
@@ -100,7 +100,7 @@ func (e *Engine) killMain(j *Instance) (gone bool) {
 	if sweeps(j, job.Main) {
 		e.sweep(j, j.Left, e.killTime(j))
 	}
-	return j.Procs[job.Health].Token == 0 && len(j.Sweeping) == 0
+	return j.Proc(job.Health).Token == 0 && len(j.Sweeping) == 0
 }
 
 // sweeps reports whether what is left of a job is to end when the process in
@@ -113,7 +113,7 @@ func sweeps(j *Instance, slot job.Slot) bool {
 	case slot == job.PostStop:
 		return always || j.Force || j.Overdue == slot
 	}
-	return j.State == job.InKilled && j.Procs[job.Main].Token == 0 && (always || j.Sweep)
+	return j.State == job.InKilled && j.Proc(job.Main).Token == 0 && (always || j.Sweep)
 }
 
 // ended takes note of what lives on of the spawn of a process in slot that has
@@ -188,7 +188,7 @@ func (e *Engine) emptied(token uint64) {
 		return
 	}
 	j.KillDue = 0
-	if j.Procs[job.Health].Token == 0 {
+	if j.Proc(job.Health).Token == 0 {
 		e.cause = j.Cause
 		e.advance(j)
 	}

@@ -54,7 +54,7 @@ func (e *Engine) starve(j *Instance, why string) {
 // endMain ends a main that runs and is of no use; what is overdue says of
 // which process that was seen.
 func (e *Engine) endMain(j *Instance, overdue job.Slot, why string) {
-	e.logf(Warn, "%s main process (%d) %s", j, j.Procs[job.Main].PID, why)
+	e.logf(Warn, "%s main process (%d) %s", j, j.Proc(job.Main).PID, why)
 	e.because(cause.Timeout, j.Cause, "main process "+why)
 	j.Cause, j.Overdue = e.cause, overdue
 	e.terminate(j, job.Main)

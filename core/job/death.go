@@ -40,7 +40,7 @@ func (j *Instance) Ended(slot Slot, status Status, now time.Duration, respawning
 	case Security:
 		return Verdict{Advance: j.State == InSecurity}
 	case Health:
-		return Verdict{Advance: j.State == InKilled && j.Procs[Main].Token == 0}
+		return Verdict{Advance: j.State == InKilled && j.Proc(Main).Token == 0}
 	case PostStart:
 		late := j.Overdue == PostStart && j.Goal == GoalStart
 		return Verdict{Failed: late, Stop: late, Advance: j.State == InPostStart}
@@ -52,7 +52,7 @@ func (j *Instance) Ended(slot Slot, status Status, now time.Duration, respawning
 func (j *Instance) mainEnded(status Status, now time.Duration, respawning bool) Verdict {
 	switch {
 	case j.State == InKilled:
-		return Verdict{Advance: j.Procs[Health].Token == 0}
+		return Verdict{Advance: j.Proc(Health).Token == 0}
 	case j.State == Stopping:
 		return Verdict{} // recorded; the event decides when to go on
 	}
@@ -61,7 +61,7 @@ func (j *Instance) mainEnded(status Status, now time.Duration, respawning bool) 
 		v = j.mainDied(status, now, respawning)
 	}
 	hook, waits := j.State.HookSlot()
-	v.Advance = !waits || j.Procs[hook].Token == 0
+	v.Advance = !waits || j.Proc(hook).Token == 0
 	if v.Respawn && !v.Advance {
 		v.Defer = true
 	}

@@ -94,7 +94,7 @@ func TestEndOfMainByState(t *testing.T) {
 	for _, tt := range tests {
 		j := dying(tt.kind, tt.state, tt.goal)
 		if slot, ok := tt.state.HookSlot(); ok && tt.hook {
-			j.Procs[slot] = Proc{Token: 9, PID: 109}
+			*j.At(slot) = Proc{Token: 9, PID: 109}
 		}
 		if got := j.Ended(Main, 1, time.Minute, true); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
@@ -104,7 +104,7 @@ func TestEndOfMainByState(t *testing.T) {
 
 func TestEndOfMainBesideAHookThatIsNotStartedYetWaits(t *testing.T) {
 	j := dying("service", InPostStart, GoalStart)
-	j.Procs[PostStart] = Proc{Token: 9, RetryAt: time.Second}
+	*j.At(PostStart) = Proc{Token: 9, RetryAt: time.Second}
 	if v := j.Ended(Main, 1, 0, true); v.Advance {
 		t.Error("the state moves on before post-start was tried again")
 	}
@@ -114,7 +114,7 @@ func TestEndOfMainDuringRestartIsNoDeath(t *testing.T) {
 	for kind := range kinds {
 		j := dying(kind, InPreStop, GoalStart)
 		j.Restarting = true
-		j.Procs[PreStop] = Proc{Token: 9, PID: 109}
+		*j.At(PreStop) = Proc{Token: 9, PID: 109}
 		if got := j.Ended(Main, 1, 0, true); got != nothing {
 			t.Errorf("%s: %+v", kind, got)
 		}

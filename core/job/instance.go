@@ -89,7 +89,7 @@ type Instance struct {
 
 	StopHeld []event.ID // what each operand of stop on holds; 0 = FALSE
 
-	Procs   [NumSlots]Proc
+	Live    []Proc   // by slot, no further than the last ever used
 	Blocker event.ID // own starting or stopping event
 	Waiters []Waiter
 
@@ -137,7 +137,7 @@ func (j *Instance) Remembered() []uint64 { return slices.Concat(j.Left, j.Sweepi
 // Busy reports whether any process of the instance is alive or about to be,
 // or what others left is being ended.
 func (j *Instance) Busy() bool {
-	for _, p := range j.Procs {
+	for _, p := range j.Live {
 		if p.Token != 0 {
 			return true
 		}
@@ -145,9 +145,25 @@ func (j *Instance) Busy() bool {
 	return len(j.Sweeping) > 0
 }
 
+// Proc returns the process of a slot.
+func (j *Instance) Proc(slot Slot) Proc {
+	if int(slot) >= len(j.Live) {
+		return Proc{}
+	}
+	return j.Live[slot]
+}
+
+// At returns the process of a slot to change it, before At is called again.
+func (j *Instance) At(slot Slot) *Proc {
+	if missing := int(slot) + 1 - len(j.Live); missing > 0 {
+		j.Live = slices.Concat(j.Live, make([]Proc, missing))
+	}
+	return &j.Live[slot]
+}
+
 // SlotOf returns the slot whose process has that pid.
 func (j *Instance) SlotOf(pid int) Slot {
-	for s, p := range j.Procs {
+	for s, p := range j.Live {
 		if p.PID == pid {
 			return Slot(s)
 		}

@@ -159,11 +159,11 @@ func TestBusyAndSlotOf(t *testing.T) {
 		t.Error("not busy while what is left is being ended")
 	}
 	j.Sweeping = nil
-	j.Procs[PostStop] = Proc{Token: 1, RetryAt: 1}
+	*j.At(PostStop) = Proc{Token: 1, RetryAt: 1}
 	if !j.Busy() {
 		t.Error("not busy with a process to be tried again")
 	}
-	j.Procs[Main] = Proc{Token: 2, PID: 7}
+	*j.At(Main) = Proc{Token: 2, PID: 7}
 	if got := j.SlotOf(7); got != Main {
 		t.Errorf("process 7 is %s", got)
 	}

@@ -112,7 +112,7 @@ func (j *Instance) needsMain() bool {
 	return j.Goal == GoalStart && (j.State == Spawned || j.State == InPostStart || j.State == InPreStop)
 }
 
-func (j *Instance) mainAlive() bool { return j.Procs[Main].PID > 0 }
+func (j *Instance) mainAlive() bool { return j.Proc(Main).PID > 0 }
 
 // HookSlot returns the process that a state waits for.
 func (s State) HookSlot() (Slot, bool) {

@@ -10,7 +10,7 @@ func instance(defined, alive []Slot) *Instance {
 		j.Class.Process.Set(s, Process{Text: "true"})
 	}
 	for i, s := range alive {
-		j.Procs[s] = Proc{Token: uint64(i + 1), PID: 100 + i}
+		*j.At(s) = Proc{Token: uint64(i + 1), PID: 100 + i}
 	}
 	return j
 }

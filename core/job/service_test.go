@@ -22,13 +22,13 @@ func TestTimeOfTheWatchdog(t *testing.T) {
 func TestMainIsUpWhileItIsReadyAndMeantToRun(t *testing.T) {
 	up := func() *Instance {
 		j := &Instance{Class: NewClass(""), Goal: GoalStart, State: Running, Overdue: NoSlot}
-		j.Procs[Main] = Proc{Token: 1, PID: 1}
+		*j.At(Main) = Proc{Token: 1, PID: 1}
 		return j
 	}
 	for what, change := range map[string]func(*Instance){
 		"goal stop":       func(j *Instance) { j.Goal = GoalStop },
 		"restarting":      func(j *Instance) { j.State, j.Restarting = InPreStop, true },
-		"no main":         func(j *Instance) { j.Procs[Main] = Proc{} },
+		"no main":         func(j *Instance) { *j.At(Main) = Proc{} },
 		"being ended":     func(j *Instance) { j.Overdue = Health },
 		"not ready":       func(j *Instance) { j.State = Spawned },
 		"being respawned": func(j *Instance) { j.State = Stopping },
@@ -81,14 +81,14 @@ func TestMainThatIsEndedHasDiedHoweverItEnds(t *testing.T) {
 
 func TestKilledEndsWithMainAndItsCheck(t *testing.T) {
 	j := dying("service", InKilled, GoalStop)
-	j.Procs[Main], j.Procs[Health] = Proc{Token: 1, PID: 1}, Proc{Token: 2, PID: 2}
+	*j.At(Main), *j.At(Health) = Proc{Token: 1, PID: 1}, Proc{Token: 2, PID: 2}
 	if v := j.Ended(Main, 0, 0, true); v != nothing {
 		t.Errorf("the check lives: %+v", v)
 	}
 	if v := j.Ended(Health, 0, 0, true); v != nothing {
 		t.Errorf("main lives: %+v", v)
 	}
-	j.Procs[Main] = Proc{}
+	*j.At(Main) = Proc{}
 	if v := j.Ended(Health, 0, 0, true); v != advance {
 		t.Errorf("both are gone: %+v", v)
 	}

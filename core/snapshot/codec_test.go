@@ -185,8 +185,10 @@ func describe(s *engine.State) string {
 			p("  %s %s at %v because %s, %d links", ch.Action, ch.Instance, ch.At, ch.Cause.Text, ch.Cause.Depth)
 		}
 		for _, j := range c.Instances {
+			var procs [job.Health]job.Proc
+			copy(procs[:], j.Live)
 			p("  instance %d %q %s/%s %q procs %v held %v blocker %d kill %v failed %v %s %d respawned %d trace %d", j.ID, j.Name, j.Goal, j.State,
-				j.Env, j.Procs[:job.Health], j.StopHeld, j.Blocker, j.KillDue, j.Failed, j.FailedSlot, j.FailedStatus, j.RespawnCount, j.TraceState)
+				j.Env, procs, j.StopHeld, j.Blocker, j.KillDue, j.Failed, j.FailedSlot, j.FailedStatus, j.RespawnCount, j.TraceState)
 			if j.Due != 0 || j.Delay != 0 || j.Overdue != job.NoSlot {
 				p("    due %v overdue %s run since %v delay %v %v", j.Due, j.Overdue, j.RunSince, j.Delay, j.Delayed)
 			}

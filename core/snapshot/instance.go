@@ -22,7 +22,14 @@ func (c *codec) instance(j *engine.Instance) {
 	if c.version < 3 {
 		slots = int(job.Security) + 1
 	}
-	fill(c, j.Procs[:slots], (*codec).proc)
+	procs := make([]job.Proc, slots)
+	copy(procs, j.Live)
+	fill(c, procs, (*codec).proc)
+	for slot, p := range procs {
+		if c.reading && p != (job.Proc{}) {
+			*j.At(job.Slot(slot)) = p
+		}
+	}
 	num(c, &j.Blocker)
 	list(c, &j.Waiters, (*codec).waiter)
 	num(c, &j.KillDue)

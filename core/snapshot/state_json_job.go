@@ -139,8 +139,8 @@ func (d *dump) oper(o *object, x *oper) {
 // pids visits the processes. Older versions have no security process.
 func (d *dump) pids(o *object, j *engine.Instance) {
 	pids := make([]int, knownSlots)
-	for slot, p := range j.Procs[:knownSlots] {
-		pids[slot] = p.PID
+	for slot := range pids {
+		pids[slot] = j.Proc(job.Slot(slot)).PID
 	}
 	nums(o, "pid", &pids)
 	if !o.reading() {
@@ -149,7 +149,7 @@ func (d *dump) pids(o *object, j *engine.Instance) {
 	for slot, pid := range pids[:min(len(pids), knownSlots)] {
 		if pid > 0 {
 			d.s.LastToken++
-			j.Procs[slot] = job.Proc{Token: d.s.LastToken, PID: pid}
+			*j.At(job.Slot(slot)) = job.Proc{Token: d.s.LastToken, PID: pid}
 		}
 	}
 }
@@ -309,7 +309,7 @@ var phaseNames = []string{"", "reloading", "stopping"}
 // service visits what main says of itself and how it is watched, if there is
 // any of that.
 func (d *dump) service(o *object, j *engine.Instance) {
-	r, h := &j.Report, &j.Checkup
+	r, h, health := &j.Report, &j.Checkup, j.Proc(job.Health).PID
 	if !o.has("service", *r != job.Report{} || *h != job.Checkup{} || j.Starved || j.SignDue != 0 || j.Stored != nil) {
 		return
 	}
@@ -320,7 +320,7 @@ func (d *dump) service(o *object, j *engine.Instance) {
 		number(o, "fed", &r.Fed)
 		seconds(o, "watchdog_due", &r.Due)
 		number(o, "first", &r.First)
-		number(o, "health_pid", &j.Procs[job.Health].PID)
+		number(o, "health_pid", &health)
 		seconds(o, "health_due", &h.Due)
 		number(o, "health_failures", &h.Failures)
 		o.flag("health_late", &h.Late)
@@ -332,9 +332,9 @@ func (d *dump) service(o *object, j *engine.Instance) {
 			number(o, "fd", &f.File)
 		})
 	})
-	if p := &j.Procs[job.Health]; o.reading() && p.PID > 0 {
+	if o.reading() && health > 0 {
 		d.s.LastToken++
-		p.Token = d.s.LastToken
+		*j.At(job.Health) = job.Proc{Token: d.s.LastToken, PID: health}
 	}
 }
 

@@ -127,7 +127,7 @@ func TestAnUpstartStateMeansTheSameHere(t *testing.T) {
 		"blocker":       a.Blocker == 2 && s.Events[1].Waiters[0].Instance == a.ID,
 		"blocking":      len(a.Waiters) == 1 && a.Waiters[0].Event == 1 && s.Events[0].Blockers == 1,
 		"held event":    s.Events[2].Blockers == 1 && s.Events[2].File == 17, // the other blocker is not in the state
-		"process":       b.Procs[job.Main].PID == 411 && b.Procs[job.Main].Token != 0 && s.LastToken == b.Procs[job.Main].Token,
+		"process":       b.Proc(job.Main).PID == 411 && b.Proc(job.Main).Token != 0 && s.LastToken == b.Proc(job.Main).Token,
 		"kill timer":    b.KillDue == 1030*time.Second && b.KillSlot == job.Main,
 		"next cycle":    a.StartEnv == nil && b.StartEnv[0] == "SITE=b",
 		"not a startup": s.Booted && s.Respawning,
@@ -183,7 +183,7 @@ func TestStatesOfOlderVersionsAreRead(t *testing.T) {
 					j.(map[string]any)[key] = j.(map[string]any)[key].([]any)[:5]
 				}
 			}
-		}, nil, func(s *engine.State) bool { return s.Classes[0].Instances[1].Procs[job.Main].PID == 411 }},
+		}, nil, func(s *engine.State) bool { return s.Classes[0].Instances[1].Proc(job.Main).PID == 411 }},
 		"no reload signal": {func(s map[string]any) { delete(class0(s), "reload_signal") }, nil,
 			func(s *engine.State) bool { return s.Classes[0].Def.ReloadSignal == 1 }},
 		"keys of the future": {func(s map[string]any) { s["x"] = 1; class0(s)["y"] = []any{"z"} }, nil,

@@ -296,7 +296,7 @@ func (m *Manager) tellNotice(n engine.Notified, files []int) (unused []int) {
 	var stored []job.NamedFile
 	if stores {
 		processes(m.engine.State(), func(_ *engine.Class, j *engine.Instance, slot job.Slot) {
-			if j.Procs[slot].Token == n.Token {
+			if j.Proc(slot).Token == n.Token {
 				stored = j.Stored
 			}
 		})

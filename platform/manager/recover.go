@@ -158,7 +158,7 @@ func (m *Manager) resume() {
 // reaped by their own parent while there was no manager.
 func (m *Manager) missHeirs() {
 	processes(m.engine.State(), func(_ *engine.Class, j *engine.Instance, slot job.Slot) {
-		pid := j.Procs[slot].PID
+		pid := j.Proc(slot).PID
 		if slot == job.Main && j.Report.First != 0 && m.k.Processes.TokenOf(pid) == 0 && !m.kept.diedAlready(pid) {
 			m.happened(engine.Exited{PID: pid, Status: job.NoStatus})
 		}
@@ -200,7 +200,7 @@ func (m *Manager) stranger() int {
 // knows reports whether a process is that of a slot.
 func (m *Manager) knows(pid int) (known bool) {
 	processes(m.engine.State(), func(_ *engine.Class, j *engine.Instance, slot job.Slot) {
-		known = known || j.Procs[slot].PID == pid || j.Report.First == pid
+		known = known || j.Proc(slot).PID == pid || j.Report.First == pid
 	})
 	return known
 }
@@ -209,8 +209,8 @@ func (m *Manager) knows(pid int) (known bool) {
 func processes(s *engine.State, yield func(*engine.Class, *engine.Instance, job.Slot)) {
 	for _, c := range s.Classes {
 		for _, j := range c.Instances {
-			for slot := range j.Procs {
-				if j.Procs[slot].PID != 0 {
+			for slot, p := range j.Live {
+				if p.PID != 0 {
 					yield(c, j, job.Slot(slot))
 				}
 			}

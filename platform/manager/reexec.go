@@ -158,7 +158,7 @@ func (m *Manager) adopt(s *engine.State) {
 		if slot == job.Main {
 			expect = c.Def.Expect.Kind
 		}
-		p := j.Procs[slot]
+		p := j.Proc(slot)
 		m.k.Processes.Adopt(p.Token, p.PID, expect, j.State == job.Spawned)
 		if first := j.Report.First; slot == job.Main && first != 0 {
 			m.k.Processes.Adopt(p.Token, first, job.ExpectNone, false)

@@ -145,7 +145,7 @@ func (m *Manager) adoptSigns(signs []sign) {
 	waiting := map[uint64]bool{}
 	for _, c := range m.engine.State().Classes {
 		for _, j := range c.Instances {
-			waiting[j.Procs[job.Main].Token] = j.State == job.Spawned
+			waiting[j.Proc(job.Main).Token] = j.State == job.Spawned
 		}
 	}
 	for i := range signs {
@@ -178,7 +178,7 @@ func (m *Manager) Unwatched(token uint64) {
 func (m *Manager) Remark(token uint64, text string) {
 	for _, c := range m.engine.State().Classes {
 		for _, j := range c.Instances {
-			if slices.ContainsFunc(j.Procs[:], func(p job.Proc) bool { return p.Token == token }) {
+			if slices.ContainsFunc(j.Live, func(p job.Proc) bool { return p.Token == token }) {
 				m.remark(j.Class.Name, text)
 			}
 		}

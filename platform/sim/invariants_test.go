@@ -24,7 +24,7 @@ func (w *walker) check() {
 	tokens := map[uint64]bool{}
 	for _, c := range w.manager.Engine.State().Classes {
 		for _, j := range c.Instances {
-			for slot, p := range j.Procs {
+			for slot, p := range j.Live {
 				if p.Token == 0 {
 					continue
 				}
@@ -33,7 +33,7 @@ func (w *walker) check() {
 					continue
 				}
 				if p := w.world.Find(p.PID); p == nil || !p.Alive() {
-					w.fail("ghost: %s has %s process %d that does not live", j, job.Slot(slot), j.Procs[slot].PID)
+					w.fail("ghost: %s has %s process %d that does not live", j, job.Slot(slot), p.PID)
 				}
 			}
 			for _, token := range j.Remembered() {
@@ -76,7 +76,7 @@ func (w *walker) observe(e engine.Effect, _ []engine.Msg) {
 	}
 	for _, c := range w.manager.Engine.State().Classes {
 		for _, j := range c.Instances {
-			if j.Class.KillMode == job.KillTree && j.Procs[spawn.Spec.Slot].Token == spawn.Token {
+			if j.Class.KillMode == job.KillTree && j.Proc(spawn.Spec.Slot).Token == spawn.Token {
 				w.strict[spawn.Token] = true
 			}
 		}
@@ -155,7 +155,7 @@ func (w *walker) endHung() {
 	spawned := map[int]bool{}
 	for _, c := range w.manager.Engine.State().Classes {
 		for _, j := range c.Instances {
-			spawned[j.Procs[job.Main].PID] = j.State == job.Spawned
+			spawned[j.Proc(job.Main).PID] = j.State == job.Spawned
 		}
 	}
 	for _, p := range w.world.Processes() {
