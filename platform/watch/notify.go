@@ -493,7 +493,7 @@ func (n *notify) lookAtWritten(all bool) {
 			at := w.at
 			w.step = min(2*w.step, lastLook)
 			n.look(p)
-			if w.at == at { // it is gone, or no file any more
+			if n.pending[p] == w && w.at == at { // it is gone, or no file any more
 				delete(n.pending, p)
 			}
 		}

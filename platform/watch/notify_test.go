@@ -172,7 +172,7 @@ func TestUnknownWriters(t *testing.T) {
 }
 
 // TestWriterBetweenQuestionAndAnswer has somebody begin to write, which makes a
-// file empty, right before and right after the kernel is asked for writers.
+// file empty, right before and right after the kernel is asked for writers at last.
 func TestWriterBetweenQuestionAndAnswer(t *testing.T) {
 	old := writers
 	defer func() { writers = old }()
@@ -181,17 +181,16 @@ func TestWriterBetweenQuestionAndAnswer(t *testing.T) {
 	s.start()
 	n := s.w.(*notify)
 	for _, before := range []bool{true, false} {
-		begun := false
+		asked := 0 // the second time after the reading
 		n.mu.Lock()
 		writers = func(fd int) answer {
-			if !begun && before {
+			if asked++; asked == 2 && before {
 				s.do("open", "src/a.conf", "")
 			}
 			a := old(fd)
-			if !begun && !before {
+			if asked == 2 && !before {
 				s.do("open", "src/a.conf", "")
 			}
-			begun = true
 			return a
 		}
 		n.mu.Unlock()

@@ -397,6 +397,9 @@ func (t *tree) read(path string, link bool) {
 	}
 	t.follow(path, link, &st)
 	k := known{stamp: stampOf(&st), sure: time.Since(time.Unix(0, st.Mtim.Nano())) > time.Second}
+	if !t.loading && t.w.busy(t, path, fd, &st) { // who is done by the next question was still at it here
+		return
+	}
 	b, err := readAll(fd, st.Size)
 	if !t.loading && t.unfinished(path, fd, &st) {
 		return
@@ -409,8 +412,8 @@ func (t *tree) read(path string, link bool) {
 }
 
 // unfinished reports whether what was read of a file may not be all, or its
-// end is not known yet. It comes after the reading: who begins to write before
-// that makes the file empty first.
+// end is not known yet. It comes after the reading, too: who begins to write
+// before that makes the file empty first.
 func (t *tree) unfinished(path string, fd int, read *unix.Stat_t) bool {
 	var st, now unix.Stat_t
 	if unix.Fstat(fd, &st) != nil || t.w.busy(t, path, fd, &st) {
