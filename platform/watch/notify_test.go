@@ -92,6 +92,36 @@ func TestSourcesInEachOther(t *testing.T) {
 	s.wants([]string{"removed src/d/a.conf", "removed src/d/a.conf", "source src/d"}, "rm")
 }
 
+// TestLinkThatComesAndGoes has a link removed while it is looked at, which is
+// no link without a target.
+func TestLinkThatComesAndGoes(t *testing.T) {
+	s := newScript(t)
+	s.do("write", "out/a", "one")
+	link := filepath.Join(s.dir, "src/a.conf")
+	tree := newTree(s.source(), nil)
+	begin, over := make(chan struct{}), make(chan error)
+	defer close(begin)
+	go func() {
+		for range begin {
+			over <- os.Remove(link)
+		}
+	}()
+	for range 1000 {
+		os.Symlink("../out/a", link)
+		tree.told = nil
+		begin <- struct{}{}
+		tree.scan(link)
+		if err := <-over; err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range tree.told {
+			if m, ok := m.(engine.FileChanged); ok && m.File.Error != "" {
+				t.Fatalf("told %+v", m.File)
+			}
+		}
+	}
+}
+
 // TestAddDuringChanges reloads while files change, and knows the end state.
 func TestAddDuringChanges(t *testing.T) {
 	s := newScript(t)

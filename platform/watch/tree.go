@@ -195,7 +195,7 @@ func (t *tree) scan(path string) {
 		if err != nil {
 			t.warn(path, err)
 		}
-	case !link && (err == unix.ENOENT || err == unix.ENOTDIR): // gone just now
+	case goneNow(path, link, err):
 		t.gone(path)
 	case err != nil:
 		t.follow(path, link, &st)
@@ -205,6 +205,13 @@ func (t *tree) scan(path string) {
 	default:
 		t.gone(path)
 	}
+}
+
+// goneNow reports whether what was just seen at a path cannot be reached, for a
+// reason, because it is not there any more: a link without a target still is.
+func goneNow(path string, link bool, why error) bool {
+	var st unix.Stat_t
+	return why != nil && (!link && (why == unix.ENOENT || why == unix.ENOTDIR) || link && lstat(path, &st) != nil)
 }
 
 // follow watches where a link leads.
@@ -382,7 +389,7 @@ func (t *tree) read(path string, link bool) {
 	}
 	fd, err := open(path)
 	switch {
-	case !link && (err == unix.ENOENT || err == unix.ENOTDIR): // gone just now
+	case goneNow(path, link, err):
 		t.gone(path)
 		return
 	case err != nil:
