@@ -32,6 +32,7 @@ type notify struct {
 	pass chan struct{} // an event of bar has been handled
 
 	syncLimit time.Duration
+	raised    bool // the event of bar is still to come; of who calls Sync
 	most      int // files and directories watched
 
 	mu      sync.Mutex // held while files are looked at
@@ -152,19 +153,25 @@ func (n *notify) Sync() {
 	if n.bar.quiet() {
 		return
 	}
-	select {
-	case <-n.pass: // of an earlier Sync that did not wait for it
-	default:
-	}
-	if !n.bar.raise() {
-		return
-	}
 	limit := time.NewTimer(n.syncLimit)
 	defer limit.Stop()
+	if n.raised && !n.passes(limit) {
+		return
+	}
+	n.raised = n.bar.raise()
+	if n.raised && n.passes(limit) {
+		n.bar.passed()
+	}
+}
+
+// passes waits for the barrier that is raised.
+func (n *notify) passes(limit *time.Timer) bool {
 	select {
 	case <-n.pass:
-		n.bar.passed()
+		n.raised = false
+		return true
 	case <-limit.C:
+		return false
 	}
 }
 
@@ -364,7 +371,7 @@ func (n *notify) look(p place) {
 	}
 }
 
-// lookAtAll makes good for lost notifications.
+// lookAtAll makes good for lost notifications, that of bar too.
 func (n *notify) lookAtAll() {
 	for _, path := range slices.Sorted(maps.Keys(n.trees)) {
 		t := n.trees[path]
@@ -379,6 +386,7 @@ func (n *notify) lookAtAll() {
 			}
 		}
 	}
+	n.passed()
 }
 
 // publish puts out what a tree has told.

@@ -77,6 +77,44 @@ func TestSyncKnowsWhatWasDoneBefore(t *testing.T) {
 	}
 }
 
+// TestSyncAfterOneThatGaveUp has the notification that an earlier Sync did not
+// wait for come while the next one waits for its own.
+func TestSyncAfterOneThatGaveUp(t *testing.T) {
+	s := newScript(t)
+	s.start()
+	n := s.w.(*notify)
+	for i := range 100 {
+		a, b := fmt.Sprintf("src/%da.conf", i), fmt.Sprintf("src/%db.conf", i)
+		n.mu.Lock() // nothing is handled
+		s.do("write", a, "one")
+		n.syncLimit = time.Nanosecond
+		s.w.Sync()
+		s.do("write", b, "one")
+		n.syncLimit = 20 * time.Second
+		n.mu.Unlock()
+		s.w.Sync()
+		if s.take(); !slices.Equal(s.got, []string{"changed " + a + " one", "changed " + b + " one"}) {
+			t.Fatalf("%d: got %q", i, s.got)
+		}
+		s.got = nil
+	}
+}
+
+// TestSyncAfterLostNotifications has that be lost for which a Sync waits.
+func TestSyncAfterLostNotifications(t *testing.T) {
+	s := newScript(t)
+	s.start()
+	n := s.w.(*notify)
+	s.do("write", "src/a.conf", "one")
+	n.raised = true
+	n.lost <- struct{}{}
+	s.w.Sync()
+	s.wants([]string{"changed src/a.conf one"}, "lost")
+	if n.raised {
+		t.Error("still waits")
+	}
+}
+
 // TestSourcesInEachOther watches what two sources share once for both.
 func TestSourcesInEachOther(t *testing.T) {
 	s := newScript(t)

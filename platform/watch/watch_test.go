@@ -58,9 +58,11 @@ func newScript(t *testing.T) *script {
 	}, func(format string, args ...any) {
 		s.warned = append(s.warned, s.short(fmt.Sprintf(format, args...)))
 	})
-	if n, ok := s.w.(*notify); ok {
-		n.syncLimit = 20 * time.Second // a machine under test is slow
+	n, ok := s.w.(*notify)
+	if !ok {
+		t.Fatalf("the kernel gives no notification: %v", s.w.(none).why)
 	}
+	n.syncLimit = 20 * time.Second // a machine under test is slow
 	t.Cleanup(s.w.Close)
 	return s
 }
