@@ -11,33 +11,41 @@ import (
 
 // Signals collects what was received since the last look: a bit a signal.
 type Signals struct {
-	received chan os.Signal
-	pending  atomic.Uint64
+	pending atomic.Uint64
+	wake    atomic.Pointer[func()]
 }
 
 // ClaimSignals claims every signal; it comes first in main, because an
-// unclaimed one ends a Go process, and as process 1 the machine.
+// unclaimed one ends a Go process, and as process 1 the machine. They are
+// collected at once: what finds the channel full is lost, be it one of many
+// ends of processes or a request.
 func ClaimSignals() *Signals {
-	s := &Signals{received: make(chan os.Signal, 64)}
+	s := &Signals{}
+	received := make(chan os.Signal, 64)
 	for n := syscall.Signal(1); n < 65; n++ {
 		if n != syscall.SIGURG { // the runtime's own, which comes often and would wake three threads
-			signal.Notify(s.received, n)
+			signal.Notify(received, n)
 		}
 	}
+	go s.collect(received)
 	return s
 }
 
-// start has wake called after every signal from now on.
-func (s *Signals) start(wake func()) {
-	go func() {
-		for sig := range s.received {
-			n, ok := sig.(syscall.Signal)
-			if ok {
-				s.pending.Or(1 << uint(n))
-				wake()
+func (s *Signals) collect(received <-chan os.Signal) {
+	for sig := range received {
+		if n, ok := sig.(syscall.Signal); ok {
+			s.pending.Or(1 << uint(n))
+			if wake := s.wake.Load(); wake != nil {
+				(*wake)()
 			}
 		}
-	}()
+	}
+}
+
+// start has wake called after every signal from now on, and for those before.
+func (s *Signals) start(wake func()) {
+	s.wake.Store(&wake)
+	wake()
 }
 
 // requests says what signals mean to this kind of init (UPSTART §8.4).

@@ -2,9 +2,11 @@ package manager
 
 import (
 	"maps"
+	"os/signal"
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"onset/core/engine"
 )
@@ -34,5 +36,30 @@ func TestWhatSignalsMean(t *testing.T) {
 		if got := requests(tt.o); !maps.Equal(got, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
 		}
+	}
+}
+
+// TestSignalsBeforeTheManager has more processes end than a channel holds,
+// then a request, before there is a manager to wake.
+func TestSignalsBeforeTheManager(t *testing.T) {
+	s := ClaimSignals()
+	defer signal.Reset()
+	receive := func(sig syscall.Signal) {
+		syscall.Kill(syscall.Getpid(), sig)
+		for end := time.Now().Add(time.Minute); s.pending.Load()&(1<<uint(sig)) == 0; runtime.Gosched() {
+			if time.Now().After(end) {
+				t.Fatalf("%v is lost", sig)
+			}
+		}
+	}
+	for range 200 {
+		receive(syscall.SIGCHLD)
+		s.pending.And(^uint64(1 << uint(syscall.SIGCHLD)))
+	}
+	receive(syscall.SIGTERM)
+	woken := 0
+	s.start(func() { woken++ })
+	if woken == 0 {
+		t.Error("nobody is told of it")
 	}
 }
