@@ -224,10 +224,23 @@ func (c *cgroups) changed() {
 		for at := 0; at < n; {
 			e := (*unix.InotifyEvent)(unsafe.Pointer(&buf[at]))
 			at += unix.SizeofInotifyEvent + int(e.Len)
+			if e.Mask&unix.IN_Q_OVERFLOW != 0 {
+				c.lost()
+			}
 			if token, ok := c.waiting[e.Wd]; ok && (e.Mask&unix.IN_IGNORED != 0 || c.prune(token)) {
 				delete(c.waiting, e.Wd)
 				c.emptied(token)
 			}
+		}
+	}
+}
+
+// lost makes good for notifications that the kernel dropped.
+func (c *cgroups) lost() {
+	for wd, token := range c.waiting {
+		if c.prune(token) {
+			delete(c.waiting, wd)
+			c.emptied(token)
 		}
 	}
 }

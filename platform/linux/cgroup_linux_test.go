@@ -2,9 +2,11 @@ package linux
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -100,4 +102,27 @@ func rounds(usual int) int {
 		return n
 	}
 	return usual
+}
+
+// TestGroupsAfterLostNotifications has the kernel drop notifications, as it says.
+func TestGroupsAfterLostNotifications(t *testing.T) {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pipe[0])
+	defer unix.Close(pipe[1])
+	var told []uint64
+	c := &cgroups{root: t.TempDir(), notify: pipe[0], waiting: map[int32]uint64{1: 7, 2: 8},
+		emptied: func(token uint64) { told = append(told, token) }}
+	os.Mkdir(c.path(8), 0o755)
+	if err := os.WriteFile(c.path(8)+"/cgroup.events", []byte("populated 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	e := unix.InotifyEvent{Wd: -1, Mask: unix.IN_Q_OVERFLOW}
+	unix.Write(pipe[1], (*[unix.SizeofInotifyEvent]byte)(unsafe.Pointer(&e))[:])
+	c.changed()
+	if !slices.Equal(told, []uint64{7}) || c.waiting[2] != 8 {
+		t.Errorf("told %v, waits for %v", told, c.waiting)
+	}
 }
