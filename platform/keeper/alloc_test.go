@@ -17,9 +17,13 @@ func countAllocs() int {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	must(err)
 	k.Manager, k.Socket, k.Life = 1<<30, int32(pair[0]), 1
-	for range runs + 1 {
-		_, err := syscall.ForkExec(nothing[0], nothing, new(syscall.ProcAttr))
+	children := make([]int, runs+1)
+	for i := range children {
+		children[i], err = syscall.ForkExec(nothing[0], nothing, new(syscall.ProcAttr))
 		must(err)
+	}
+	for _, pid := range children { // a turn that waited for the first may take two
+		poll(func() bool { return k.child.wait(pid, false) })
 	}
 	c := &Client{socket: pair[1]}
 	say := func(m message, fd int) {
