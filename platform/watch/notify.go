@@ -33,7 +33,7 @@ type notify struct {
 
 	syncLimit time.Duration
 	raised    bool // the event of bar is still to come; of who calls Sync
-	most      int // files and directories watched
+	most      int  // files and directories watched
 
 	mu      sync.Mutex // held while files are looked at
 	trees   map[string]*tree
