@@ -475,7 +475,7 @@ func (n *notify) drop(name string) {
 func (n *notify) busy(t *tree, path string, fd int, st *unix.Stat_t) bool {
 	p := place{t, path}
 	open, age := writers(fd), time.Since(time.Unix(0, st.Mtim.Nano()))
-	if age >= 0 && (open == unknown && age < settled || open == no && age < seenAfter && !n.syncing) {
+	if age >= 0 && (open == unknown && age < settled || open == no && age < seenAfter(st.Size) && !n.syncing) {
 		open = yes
 	}
 	if open != yes {

@@ -39,7 +39,7 @@ const askMost = 20000
 
 // seenAfter is how long after its first change somebody who writes is seen, at
 // the latest: a file is made, or truncated, before it is in the list.
-const seenAfter = 10 * time.Millisecond
+func seenAfter(int64) time.Duration { return 10 * time.Millisecond }
 
 // writers reports whether somebody has a file open for writing, by the list of
 // all open files: who is not shown all of them is not told of others'.

@@ -1,11 +1,19 @@
 package watch
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 )
 
-// seenAfter is how long after its first change somebody who writes is seen.
-const seenAfter = 0
+// seenAfter is how long after its first change somebody who writes a file of
+// that size is seen, at the latest: a file is made before it counts as written.
+func seenAfter(size int64) time.Duration {
+	if size == 0 {
+		return 10 * time.Millisecond
+	}
+	return 0
+}
 
 // writers reports whether somebody has a file open for writing: only if not
 // does the kernel grant a read lease, which is given back at once.
