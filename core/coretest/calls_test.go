@@ -1,6 +1,7 @@
 package coretest
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 // caller is what a script says about a client.
 type caller struct {
 	uid     int
+	pid     int // 0: one that init did not start
 	session string
 }
 
@@ -24,6 +26,8 @@ func (r *runner) client(a args) {
 		switch key {
 		case "uid":
 			c.uid = r.number(value)
+		case "process":
+			c.pid = r.process(value).PID
 		case "session":
 			c.session = value
 		default:
@@ -44,7 +48,7 @@ func (r *runner) call(client string, c control.Call) *sim.Pending {
 		}
 	}
 	who := r.caller[client]
-	return r.world.CallAs(control.Caller{Conn: conn, UID: who.uid, PID: int(1000 + conn), Session: who.session, Command: client}, c)
+	return r.world.CallAs(control.Caller{Conn: conn, UID: who.uid, PID: cmp.Or(who.pid, int(1000+conn)), Session: who.session, Command: client}, c)
 }
 
 // ask sends a request that is answered at once and returns the values; ok is

@@ -299,12 +299,7 @@ func (e *Engine) hungup(conn uint64) {
 		}
 		return h.Caller.Conn == conn
 	})
-	own := fact.Owner{Kind: fact.Source, ID: conn}
-	if slices.ContainsFunc(e.facts.All(), func(f *fact.Fact) bool { return f.Owner == own }) {
-		g := Grace{conn, e.now() + sourceGrace}
-		e.s.Graces = append(e.s.Graces, g)
-		e.arm(timer{due: g.Due, kind: graceTimer, id: conn})
-	}
+	e.sourceLost(conn)
 }
 
 // answerFacts handles the requests that make facts true or false.
@@ -315,6 +310,9 @@ func (e *Engine) answerFacts(r *request) *control.Reply {
 	}
 	e.asked(r, r.Method.Spec().Name+" "+r.Name)
 	if r.Method != control.ClearFact && r.Method != control.RetractFact {
+		if owner.Kind == fact.Source {
+			e.noteSource(r.Conn, r.PID)
+		}
 		e.assertFact(&fact.Fact{Name: r.Name, Env: env.Table(r.Env).Clone(), Owner: owner, Session: r.Session, File: r.File})
 		return ok
 	}

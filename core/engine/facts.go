@@ -3,17 +3,12 @@ package engine
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"onset/core/cause"
 	"onset/core/env"
 	"onset/core/fact"
 	"onset/core/job"
 )
-
-// sourceGrace is how long the facts of a lost connection still hold, so that
-// a source that comes back at once causes no flapping (EXTENSIONS §1).
-const sourceGrace = 5 * time.Second
 
 // gainFacts makes the facts of a running instance true.
 func (e *Engine) gainFacts(j *Instance) {
@@ -240,17 +235,5 @@ func (e *Engine) retractFacts(name string, match func(*fact.Fact) bool) {
 	}
 	if e.facts.Retract(name, gone) {
 		e.factChanged(name, 0)
-	}
-}
-
-// graceOver drops the facts of a connection that did not come back.
-func (e *Engine) graceOver(conn uint64) {
-	e.s.Graces = slices.DeleteFunc(e.s.Graces, func(g Grace) bool { return g.Conn == conn })
-	e.because(cause.Init, nil, "the source of facts went away")
-	own := func(f *fact.Fact) bool { return f.Owner == fact.Owner{Kind: fact.Source, ID: conn} }
-	for _, f := range e.facts.All() {
-		if own(f) {
-			e.retractFacts(f.Name, own)
-		}
 	}
 }

@@ -271,6 +271,7 @@ func (e *Engine) removeInstance(j *Instance) {
 		delete(e.left, token)
 	}
 	delete(e.instances, j.ID)
+	e.endGraces(j)
 	delete(c.byName, j.Name)
 	c.Instances = slices.DeleteFunc(c.Instances, func(o *Instance) bool { return o == j })
 	var old, taker *Class

@@ -94,10 +94,13 @@ type Instance struct {
 	class *Class
 }
 
-// Grace is how long the facts of a connection that is gone still hold.
+// Grace is how long the facts of a connection that is gone still hold. That of a
+// main process is noted when it tells its first fact.
 type Grace struct {
-	Conn uint64
-	Due  time.Duration
+	Conn     uint64
+	Instance job.ID        // whose main it is; 0 of none
+	Due      time.Duration // 0 while the connection is there
+	Last     time.Duration // when they end at the latest
 }
 
 // Quiesce is a session shutdown in progress (UPSTART §8.8).

@@ -152,6 +152,9 @@ func (e *Engine) rebuildTimers() {
 		}
 	}
 	for _, g := range e.s.Graces {
+		if g.Due == 0 {
+			continue
+		}
 		e.arm(timer{due: g.Due, kind: graceTimer, id: g.Conn})
 	}
 	if q := e.s.Quiesce; q != nil && q.Due != 0 {

@@ -106,7 +106,7 @@ func TestDamagedSnapshotsAreRefusedOrRead(t *testing.T) {
 
 func TestAFormatThatIsNewerIsNamed(t *testing.T) {
 	_, err := Decode([]byte(magic + "\x07"))
-	if err == nil || err.Error() != "cannot read snapshot: format 7 is newer than 4, the newest known" {
+	if err == nil || err.Error() != "cannot read snapshot: format 7 is newer than 5, the newest known" {
 		t.Error(err)
 	}
 }

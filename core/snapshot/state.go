@@ -20,7 +20,7 @@ import (
 const magic = "onset\x00"
 
 // version is the format that Encode writes. Decode reads it and all before.
-const version = 4
+const version = 5
 
 // Encode returns a state as bytes. Effects whose result the platform still
 // owes are kept beside it for Recover; they are LoadConfig, LoadSource,
@@ -312,6 +312,10 @@ func (c *codec) fact(f *fact.Fact) {
 
 func (c *codec) grace(g *engine.Grace) {
 	num(c, &g.Conn)
+	if c.version >= 5 {
+		num(c, &g.Instance)
+		num(c, &g.Last)
+	}
 	num(c, &g.Due)
 }
 
