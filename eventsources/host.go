@@ -1,11 +1,13 @@
 package eventsources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +28,8 @@ const (
 	redial   = 100 * time.Millisecond // before another connection
 	patience = 30 * time.Second       // with an init that is not there
 
-	parting = time.Second // for init to answer at the end of the host
+	prelude = 5 * time.Second // for sources to tell what is so when they begin
+	parting = time.Second     // for init to answer at the end of the host
 )
 
 // ErrNoInit is wrapped by the error of a host whose init is gone.
@@ -41,11 +44,11 @@ type Host struct {
 	Named []string
 	// Logf takes a line for the log. It may be called by many goroutines.
 	Logf func(format string, args ...any)
-	// Running, if there is one, is told the names of the sources that run: once the
-	// conditions of all jobs are known, and whenever others run.
+	// Running, if there is one, is told the names of the sources that run: once init
+	// knows from each what is so, or after five seconds, and whenever others run.
 	Running func(names []string)
 
-	grace, delay, giveUp time.Duration // shorter in tests
+	grace, delay, giveUp, prelude time.Duration // shorter in tests
 }
 
 // hosting is a run of a host.
@@ -55,7 +58,7 @@ type hosting struct {
 	watch  watchers
 	ports  []*port
 	fatal  chan error    // capacity: one a port
-	absent chan struct{} // capacity 1: a source turned out not to be of this system
+	news   chan struct{} // capacity 1: a source is ready, or not of this system
 	told   []string      // by Running; nil before
 }
 
@@ -66,6 +69,7 @@ func (h *Host) Run(ctx context.Context) error {
 	if h.grace == 0 {
 		h.grace, h.delay, h.giveUp = Grace, firstDelay, patience
 	}
+	h.prelude = cmp.Or(h.prelude, prelude)
 	for _, name := range h.Named {
 		if !slices.ContainsFunc(h.Sources, func(s Source) bool { return s.Name() == name }) {
 			return fmt.Errorf("there is no source %q", name)
@@ -73,7 +77,7 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 	end := ctx
 	ctx, cancel := context.WithCancel(ctx)
-	r := &hosting{Host: h, client: newClient(ctx, h.Logf), absent: make(chan struct{}, 1)}
+	r := &hosting{Host: h, client: newClient(ctx, h.Logf), news: make(chan struct{}, 1)}
 	for _, s := range h.Sources {
 		if len(h.Named) == 0 || slices.Contains(h.Named, s.Name()) {
 			r.ports = append(r.ports, newPort(r, s))
@@ -146,7 +150,8 @@ func (r *hosting) serve(ctx context.Context, k *conn) error {
 	for _, p := range r.ports {
 		changes.mark(p.known()...) // some may be gone
 	}
-	for {
+	var late <-chan time.Time
+	for isLate := false; ; {
 		err := r.client.readJobs(k, changes.take(), func(path string, list []Condition) {
 			for _, p := range r.ports {
 				p.learn(path, list)
@@ -156,9 +161,15 @@ func (r *hosting) serve(ctx context.Context, k *conn) error {
 			return nil
 		}
 		r.review(ctx)
+		r.announce(k, isLate)
+		if late == nil {
+			late = time.After(r.prelude)
+		}
 		select {
 		case <-changes.some:
-		case <-r.absent:
+		case <-r.news:
+		case <-late:
+			isLate = true
 		case <-k.gone:
 			return nil
 		case err := <-r.fatal:
@@ -180,15 +191,37 @@ func (r *hosting) review(ctx context.Context) {
 			p.stop = nil
 		}
 	}
-	names := []string{}
+}
+
+// announce tells which sources run, if others do than before. The first time it
+// waits for them to be ready, unless it is late.
+func (r *hosting) announce(k *conn, late bool) {
+	names, unready := []string{}, []string{}
 	for _, p := range r.ports {
 		if p.stop != nil {
 			names = append(names, p.source.Name())
+			if !p.ready.Load() {
+				unready = append(unready, p.source.Name())
+			}
 		}
 	}
-	if r.Running != nil && (r.told == nil || !slices.Equal(names, r.told)) {
-		r.told = names
-		r.Running(names)
+	first := r.told == nil
+	if r.Running == nil || !first && slices.Equal(names, r.told) || first && len(unready) > 0 && !late {
+		return
+	}
+	if first && len(unready) > 0 {
+		r.Logf("%s: after %v init does not know yet what is so", strings.Join(unready, ", "), r.prelude)
+	}
+	r.client.drain(k, parting)
+	r.told = names
+	r.Running(names)
+}
+
+// wake has the host look at its sources.
+func (r *hosting) wake() {
+	select {
+	case r.news <- struct{}{}:
+	default:
 	}
 }
 
@@ -207,6 +240,7 @@ type port struct {
 	source Source
 	runs   int         // so far, with the present one
 	absent atomic.Bool // this system has nothing of it
+	ready  atomic.Bool // a run has told what is so, or failed
 	// stop ends the runs; nil while the source rests. ended is closed after the
 	// last. Both belong to the goroutine of the host.
 	stop  context.CancelFunc
@@ -251,10 +285,7 @@ func (p *port) keepRunning(ctx context.Context) {
 				return
 			}
 			p.absent.Store(true)
-			select {
-			case p.host.absent <- struct{}{}:
-			default:
-			}
+			p.host.wake()
 			return
 		case err == nil:
 			err = errors.New("it returned")
@@ -263,6 +294,7 @@ func (p *port) keepRunning(ctx context.Context) {
 			delay = p.host.delay
 		}
 		p.Logf("%v; again in %v", err, delay)
+		p.Ready()
 		run := p.runs
 		time.AfterFunc(p.host.grace, func() { p.expire(run) })
 		sleep(ctx, delay)
@@ -324,6 +356,13 @@ func (p *port) Conditions() ([]Condition, <-chan struct{}) {
 // Watch implements Init.
 func (p *port) Watch(ctx context.Context, f func(Signal)) { p.host.watch.add(ctx, f) }
 
+// Ready implements Init.
+func (p *port) Ready() {
+	if !p.ready.Swap(true) {
+		p.host.wake()
+	}
+}
+
 // Logf implements Init.
 func (p *port) Logf(format string, args ...any) {
 	p.host.Logf("%s: %s", p.source.Name(), fmt.Sprintf(format, args...))
@@ -366,4 +405,10 @@ func (v *view) Retract(f Fact) error {
 }
 
 // Hold implements Init.
-func (v *view) Hold(facts []Fact) error { return v.host.client.hold(v.by, facts) }
+func (v *view) Hold(facts []Fact) error {
+	err := v.host.client.hold(v.by, facts)
+	if err == nil {
+		v.Ready()
+	}
+	return err
+}

@@ -135,6 +135,74 @@ func TestSourceRunsWhileAConditionConcernsIt(t *testing.T) {
 	}
 }
 
+// TestReadyWhenAllIsTold wants nobody to be told that sources run before init
+// knows what each found, or it has failed.
+func TestReadyWhenAllIsTold(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	for _, name := range []string{"a", "b", "c"} {
+		init.SetJob(name, map[string][][]string{"while": on(name)})
+	}
+	told, failed := make(chan struct{}), make(chan struct{})
+	var s *started
+	again := false // a run of c
+	s = start(t, init, long, nil, holding("a", fact("a", "N=1")),
+		&source{"b", func(ctx context.Context, init eventsources.Init) error {
+			<-told
+			if s.names() != nil {
+				t.Error("ready before b has told")
+			}
+			init.Assert(fact("b", "N=1"))
+			init.Ready()
+			<-ctx.Done()
+			return nil
+		}},
+		&source{"c", func(context.Context, eventsources.Init) error {
+			if <-failed; !again && s.names() != nil {
+				t.Error("ready before c has failed")
+			}
+			again = true
+			return errors.New("broken")
+		}})
+	init.Await("a fact", is("a N=1"))
+	close(told)
+	init.Await("the facts", is("a N=1", "b N=1"))
+	resume := init.Pause()
+	close(failed)
+	init.AwaitHeld(1) // it asks whether init has heard all
+	if s.names() != nil {
+		t.Error("ready before init has answered")
+	}
+	resume()
+	init.Await("the names", func(_, _ []string) bool { return slices.Equal(s.names(), []string{"a", "b", "c"}) })
+	if s.has("does not know") {
+		t.Errorf("log: %q", s.lines)
+	}
+}
+
+// TestReadyInSpiteOfOne has a source that never tells what is so.
+func TestReadyInSpiteOfOne(t *testing.T) {
+	init := sourcetest.NewInit(t)
+	init.SetJob("job", map[string][][]string{"while": on("x")})
+	var l log
+	names := make(chan []string, 1)
+	h := &eventsources.Host{Address: init.Address, Logf: l.Logf, Running: func(list []string) { names <- list },
+		Sources: []eventsources.Source{&source{"x", func(ctx context.Context, init eventsources.Init) error {
+			<-ctx.Done()
+			return nil
+		}}}}
+	h.SetPrelude(10 * time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- h.Run(ctx) }()
+	if got := <-names; !slices.Equal(got, []string{"x"}) || !l.has("x: after 10ms init does not know yet what is so") {
+		t.Errorf("%q, log: %q", got, l.lines)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // hearing is a source that tells what it hears of.
 func hearing() *source {
 	return &source{"x", func(ctx context.Context, in eventsources.Init) error {

@@ -21,7 +21,8 @@
 // re-execution and crashes. Should it be lost all the same, the next one gets the
 // facts that hold by then, and after them the events that were not answered, in
 // order (so one may come twice rather than never). A host that dies leaves its
-// facts to init's grace time (EXTENSIONS §1).
+// facts to init's grace time (EXTENSIONS §1), and one that ends waits until init
+// has handled all that it was told.
 //
 // Text that is not UTF-8, which D-Bus has no place for, gets U+FFFD.
 //
@@ -67,8 +68,12 @@ type Init interface {
 	Assert(f Fact) error
 	// Retract makes a fact false that the source asserted.
 	Retract(f Fact) error
-	// Hold makes these facts true and all others of the source false.
+	// Hold makes these facts true and all others of the source false. The run is
+	// ready then.
 	Hold(facts []Fact) error
+	// Ready says that the run has told what was so when it began, and hears of what
+	// happens from now on. Only when all sources are ready the host is.
+	Ready()
 	// Conditions returns the operands that concern the source, as jobs have them
 	// now, and a channel that is closed when there are others.
 	Conditions() (list []Condition, changed <-chan struct{})

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"onset/eventsources"
 	"onset/eventsources/msgbus"
@@ -82,10 +83,17 @@ func (s Source) Run(ctx context.Context, init eventsources.Init) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer cancel()
+	var unready atomic.Int32
+	unready.Store(int32(len(buses)))
 	for _, b := range buses {
 		l := newLink(ctx, b, init, s.Always)
+		l.ready = sync.OnceFunc(func() {
+			if unready.Add(-1) == 0 {
+				init.Ready()
+			}
+		})
 		all.Go(func() {
-			client := msgbus.Client{Address: b.address, Signal: l.signal, Serve: l.serve, Logf: init.Logf}
+			client := msgbus.Client{Address: b.address, Signal: l.signal, Serve: l.serve, Absent: l.ready, Logf: init.Logf}
 			if s.Once {
 				over <- client.Once(ctx)
 				return

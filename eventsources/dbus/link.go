@@ -24,6 +24,7 @@ type link struct {
 	ctx    context.Context // of the run
 	always bool
 	once   sync.Once // to tell of arguments that are too large
+	ready  func()    // what was so at first is told
 
 	mu         sync.Mutex
 	conn       *wire.Conn
@@ -60,6 +61,7 @@ func (l *link) serve(conn *wire.Conn) error {
 			owner = !owner
 			l.own(conn, owner)
 		}
+		l.ready()
 		select {
 		case <-more:
 		case <-conn.Context().Done():

@@ -44,7 +44,7 @@ func (Source) Concerns(c eventsources.Condition) bool {
 // Run implements eventsources.Source.
 func (s Source) Run(ctx context.Context, init eventsources.Init) error {
 	p := proxy{s, init, ctx}
-	client := msgbus.Client{Address: s.address, Signal: p.signal, Serve: p.serve, Logf: init.Logf}
+	client := msgbus.Client{Address: s.address, Signal: p.signal, Serve: p.serve, Absent: init.Ready, Logf: init.Logf}
 	client.Keep(ctx)
 	return nil
 }
@@ -91,6 +91,7 @@ func (p proxy) serve(conn *dbus.Conn) error {
 			p.init.Logf("%s: the bus refuses the rule %s: %v", next[rule], rule, err)
 		}
 		rules = next
+		p.init.Ready()
 		select {
 		case <-more:
 		case <-conn.Context().Done():

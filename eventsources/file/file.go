@@ -55,6 +55,7 @@ func (s Source) Run(ctx context.Context, init eventsources.Init) error {
 	t := newTracker(ctx, init, n)
 	list, changed := init.Conditions()
 	t.setOperands(operandsOf(list, s.User, home, t.warn))
+	init.Ready()
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	var settle <-chan time.Time

@@ -72,6 +72,7 @@ func (s Source) Run(ctx context.Context, init eventsources.Init) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(ctx, func() { listener.Close() })
+	init.Ready()
 	for free := make(chan struct{}, maxClients); ; {
 		conn, err := listener.AcceptUnix()
 		switch {

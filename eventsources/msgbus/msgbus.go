@@ -57,7 +57,9 @@ type Client struct {
 	Signal func(m *dbus.Message)
 	// Serve has the connection until its context is done. An error ends it.
 	Serve func(conn *dbus.Conn) error
-	Logf  func(format string, args ...any) // of Keep
+	// Absent is called by Keep when there is no bus, and Logf once.
+	Absent func()
+	Logf   func(format string, args ...any)
 }
 
 // Once serves one connection, and returns why it ended.
@@ -82,6 +84,7 @@ func (c *Client) Keep(ctx context.Context) {
 			c.Logf("%v; trying again", err)
 			told = true
 		}
+		c.Absent()
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():

@@ -39,6 +39,7 @@ func TestNoFiles(t *testing.T) {
 	got := make(chan string, 100)
 	client := Client{Address: func() string { return bus.Address }, Logf: t.Logf,
 		Signal: func(m *dbus.Message) { got <- Text(m, dbus.FieldMember) },
+		Absent: func() {},
 		Serve: func(conn *dbus.Conn) error {
 			if refused := Rules(conn, nil, map[string]string{Rule("interface", "a.b"): "", Rule("path", "no path"): ""}); len(refused) != 1 {
 				t.Errorf("refused %v", refused)

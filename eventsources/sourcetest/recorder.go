@@ -118,6 +118,9 @@ func (r *Recorder) Hold(facts []eventsources.Fact) error {
 	return nil
 }
 
+// Ready implements eventsources.Init.
+func (r *Recorder) Ready() {}
+
 // SetConditions makes these the conditions that concern the source.
 func (r *Recorder) SetConditions(list []eventsources.Condition) {
 	r.mu.Lock()
