@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,33 @@ func TestHungDiskDelaysNobodyElse(t *testing.T) {
 	b.wants("a.log", "onetwo")
 	close(hung)
 	b.wants("hung0.log", "late")
+}
+
+// TestFlushOfNothing has a file that lost all that was refused, before and after
+// a Flush.
+func TestFlushOfNothing(t *testing.T) {
+	b := newBench(t)
+	_, pty := b.spawn("d/a.log")
+	f := b.files[b.path("d/a.log")]
+	answers := []error{}
+	flush := func() { b.Flush(func(err error) { answers = append(answers, err) }) }
+	b.most = -1
+	pty.WriteString("one")
+	b.until("the refusal", func() bool { return f.dropped == 3 })
+	flush()
+	if want := []error{nil}; !slices.Equal(answers, want) {
+		t.Fatalf("got %v", answers)
+	}
+	b.most = 1 << 20
+	pty.WriteString("two")
+	b.until("two", func() bool { return f.collected.size == 3 && !f.busy })
+	b.send(f)
+	flush()
+	b.most = -1
+	b.until("an answer", func() bool { return len(answers) == 2 })
+	if answers[1] == nil || f.dropped != 6 {
+		t.Errorf("got %v, %d bytes were dropped", answers[1], f.dropped)
+	}
 }
 
 // TestTwoBatchesForOneThatRests has the second batch come before the goroutine
@@ -128,7 +156,14 @@ func (b *bench) checkHeld() {
 	}
 }
 
+// TestAllThatWasRefusedIsBounded has jobs print more than fits together. While
+// batches are tried again only the other files can lose some, all if need be.
 func TestAllThatWasRefusedIsBounded(t *testing.T) {
+	t.Run("tried again", func(t *testing.T) { testRefused(t, true) })
+	t.Run("left alone", func(t *testing.T) { testRefused(t, false) })
+}
+
+func testRefused(t *testing.T, again bool) {
 	b := newBench(t)
 	b.most = 1 << 20
 	const jobs = 10
@@ -136,6 +171,12 @@ func TestAllThatWasRefusedIsBounded(t *testing.T) {
 	wrote := make(chan error, jobs)
 	for i := range jobs {
 		_, pty := b.spawn(fmt.Sprintf("d/%d.log", i))
+		if !again {
+			pty.WriteString(text[:16])
+			f := b.files[b.path(fmt.Sprintf("d/%d.log", i))]
+			b.until("the refusal", func() bool { return f.failed != nil })
+			f.tried = time.Now().Add(time.Hour)
+		}
 		go func() {
 			_, err := pty.WriteString(text)
 			wrote <- err
@@ -172,8 +213,11 @@ func TestAllThatWasRefusedIsBounded(t *testing.T) {
 		} else {
 			gaps++
 		}
-		if !strings.HasSuffix(text, rest) || len(rest) < b.most/jobs/4 {
+		if !strings.HasSuffix(text, rest) {
 			t.Errorf("%d: the last %d bytes are not what was printed", i, len(rest))
+		}
+		if !again && len(rest) < b.most/jobs/4 {
+			t.Errorf("%d: only %d bytes are left", i, len(rest))
 		}
 	}
 	if gaps == 0 {

@@ -279,7 +279,7 @@ func (l *Logs) refused(f *file, b *batch) {
 func (l *Logs) Flush(done func(error)) {
 	fl := &flush{left: map[*file]bool{}, done: done}
 	for _, path := range slices.Sorted(maps.Keys(l.files)) {
-		if f := l.files[path]; f.failed != nil {
+		if f := l.files[path]; f.failed != nil && (f.busy || f.collected.size > 0) {
 			fl.left[f] = !f.busy
 			l.send(f)
 		}
@@ -299,7 +299,7 @@ func (l *Logs) answerFlushes(f *file) {
 		switch {
 		case !in:
 			return false
-		case f.failed != nil && !tried:
+		case f.failed != nil && !tried && f.collected.size > 0:
 			fl.left[f] = true
 			l.send(f)
 			return false
