@@ -25,6 +25,7 @@ type Session struct {
 
 	t             testing.TB
 	dir, programs string
+	told          sync.Map // of initctl that are told
 }
 
 // Host runs sources for the session until the test ends.
@@ -140,11 +141,18 @@ func (s *Session) Path(parts ...string) string {
 	return filepath.Join(append([]string{s.dir}, parts...)...)
 }
 
-// Initctl runs a command of initctl and returns what it prints.
+// Initctl runs a command of initctl and returns what it prints, errors too, which
+// are told once each.
 func (s *Session) Initctl(args ...string) string {
 	cmd := exec.Command(filepath.Join(s.programs, "initctl"), args...)
 	cmd.Env = append(os.Environ(), "UPSTART_SESSION="+s.Address)
-	out, _ := cmd.CombinedOutput()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		text := fmt.Sprintf("initctl %q: %v: %s", args, err, out)
+		if _, again := s.told.LoadOrStore(text, nil); !again {
+			s.t.Log(text)
+		}
+	}
 	return string(out)
 }
 
