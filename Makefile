@@ -1,4 +1,5 @@
 # run    init on examples/, and a shell beside it
+# install  programs, manuals, completion, the jobs and policies they need: DESTDIR, PREFIX, SYSCONFDIR, BIN
 # all    build everything           test  all that CI runs except staticcheck
 # lint   vet, tree rules, staticcheck (fetched as a module at first use)
 # unit   unit tests, scripts, walks race  race detector outside core
@@ -9,6 +10,11 @@
 # bench  budgets, docs/PERFORMANCE.md     cover  coverage of core
 # HACKING.md says more of each.
 
+BIN ?= bin
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+SBIN = $(DESTDIR)$(PREFIX)/sbin
+SHARE = $(DESTDIR)$(PREFIX)/share
 FUZZTIME ?= $(if $(filter true,$(CI)),15s,5s)
 SEEDS ?= 1000000
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -16,15 +22,31 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # No message bus is spoken to over TCP: that needs much of package net.
 export GOFLAGS += -tags=godbus_no_tcp
 
-.PHONY: all run test lint vet rules unit race fuzz soak bench cover clean help needs vm vm-needs vm-freebsd
+.PHONY: all run programs install test lint vet rules unit race fuzz soak bench cover clean help needs vm vm-needs vm-freebsd
 
 all:
 	go build -v ./...
 
-run:
-	@echo "== building"
-	@CGO_ENABLED=0 go build -v -trimpath -ldflags="-s -w" -o bin/ ./cmd/init ./cmd/initctl ./cmd/onset-sources ./ci/run
+run: programs
 	@bin/run examples
+
+programs:
+	@echo "== building"
+	@CGO_ENABLED=0 go build -v -trimpath -ldflags="-s -w" -o bin/ ./cmd/... ./ci/run
+
+# /usr/share/upstart/sessions is where session inits look, whatever the prefix.
+install: programs
+	install -d $(SBIN) $(SHARE)/man/man5 $(SHARE)/man/man8 $(SHARE)/bash-completion/completions $(DESTDIR)/var/log/upstart \
+		$(DESTDIR)$(SYSCONFDIR)/init $(DESTDIR)$(SYSCONFDIR)/dbus-1/system.d $(DESTDIR)/usr/share/upstart/sessions
+	install $(BIN)/init $(BIN)/initctl $(BIN)/onset-sources $(SBIN)
+	for n in start stop restart reload status init-checkconf runlevel telinit shutdown reboot halt poweroff; do \
+		ln -sf initctl $(SBIN)/$$n || exit 1; done
+	install -m 644 man/*.5 $(SHARE)/man/man5
+	install -m 644 man/*.8 $(SHARE)/man/man8
+	install -m 644 completion/* $(SHARE)/bash-completion/completions
+	install -m 644 conf/dbus/*.conf $(DESTDIR)$(SYSCONFDIR)/dbus-1/system.d
+	install -m 644 conf/*.conf $(DESTDIR)$(SYSCONFDIR)/init
+	install -m 644 conf/session/*.conf $(DESTDIR)/usr/share/upstart/sessions
 
 help:
 	@sed -n '/^#/s/^# //p;/^$$/q' Makefile

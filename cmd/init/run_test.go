@@ -24,6 +24,39 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// TestInstall wants what "make install" installs to be complete, and to work.
+func TestInstall(t *testing.T) {
+	dir := t.TempDir()
+	root := func(path string) string { return filepath.Join(dir, path) }
+	cmd := exec.Command("make", "-C", "../..", "-o", "programs", "install", "BIN="+programs, "DESTDIR="+dir, "PREFIX=/usr")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, job := range []string{"etc/init/onset-sources.conf", "usr/share/upstart/sessions/onset-sources.conf"} {
+		if out, err := exec.Command(root("usr/sbin/init-checkconf"), "--noscript", root(job)).CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
+	manuals, _ := filepath.Glob("../../man/*")
+	for _, from := range manuals {
+		name := filepath.Base(from)
+		if _, err := os.Stat(root("usr/share/man/man" + name[len(name)-1:] + "/" + name)); err != nil {
+			t.Error(err)
+		}
+		if strings.HasSuffix(name, ".5") {
+			continue
+		}
+		if err := syscall.Access(root("usr/sbin/"+strings.TrimSuffix(name, ".8")), 1); err != nil {
+			t.Errorf("%s is of no program: %v", name, err)
+		}
+	}
+	for _, file := range []string{"etc/dbus-1/system.d/Upstart.conf", "usr/share/bash-completion/completions/initctl", "var/log/upstart"} {
+		if _, err := os.Stat(root(file)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func tryRun(t *testing.T, options ...string) {
 	tmp := t.TempDir()
 	mark := "ONSET_TEST=" + tmp
