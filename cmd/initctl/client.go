@@ -102,7 +102,9 @@ func systemText(err error) string {
 // the handshake goes out with the first call.
 func (c *client) authenticate(uid int) error {
 	id := hex.EncodeToString([]byte(strconv.Itoa(uid)))
-	io.WriteString(c.conn, "\x00AUTH EXTERNAL "+id+"\r\n") // init may have refused us already, and says so
+	if _, err := io.WriteString(c.conn, "\x00AUTH EXTERNAL "+id+"\r\n"); err != nil {
+		return errLost
+	}
 	line, err := c.in.ReadString('\n')
 	switch {
 	case err != nil:

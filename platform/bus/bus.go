@@ -139,9 +139,6 @@ func (s *Server) accept(listener int) {
 		err = s.admit(who)
 	}
 	if err != nil {
-		if err == errStranger {
-			unix.SendmsgN(fd, []byte(rejected+"\r\n"), nil, nil, unix.MSG_NOSIGNAL)
-		}
 		unix.Close(fd)
 		s.complain("D-Bus connection of uid %d, pid %d refused: %v", who.uid, who.pid, err)
 		return
@@ -151,13 +148,11 @@ func (s *Server) accept(listener int) {
 	s.newPeer(fd, who)
 }
 
-var errStranger = errors.New("neither root nor the same user")
-
 // admit applies libdbus' default rule and the limits.
 func (s *Server) admit(who peer) error {
 	switch {
 	case who.uid != 0 && who.uid != s.o.UID:
-		return errStranger
+		return errors.New("neither root nor the same user")
 	case s.connections() >= maxConnections && !s.makeRoom(anybody):
 		return errors.New("too many connections")
 	case who.uid != 0 && s.ofUser[who.uid] >= maxOfUser && !s.makeRoom(func(c *conn) bool { return c.who.uid == who.uid }):

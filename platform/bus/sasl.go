@@ -28,9 +28,6 @@ type sasl struct {
 	taken    int // bytes so far
 }
 
-// rejected lists what is accepted.
-const rejected = "REJECTED EXTERNAL"
-
 var (
 	errNotNUL   = errors.New("handshake does not begin with NUL")
 	errTooLong  = errors.New("handshake is too long")
@@ -112,5 +109,5 @@ func (a *sasl) identity(claim string) string {
 func (a *sasl) reject() string {
 	a.asked = false
 	a.rejects++
-	return rejected
+	return "REJECTED EXTERNAL"
 }
