@@ -107,6 +107,7 @@ type inPlace struct {
 	dir      string // with log
 	run      func(args ...string) (string, error)
 	messages func() string
+	read     int // times that said was called
 }
 
 var places = []place{
@@ -292,7 +293,17 @@ var noEffect = regexp.MustCompile(`(cgroup \w+ has no effect:) .*`) // why depen
 // said returns what init said of a job but for its usual doings. Notices are
 // for once.
 func (p *inPlace) said(t *testing.T, name string) (texts []string) {
-	for line := range strings.Lines(p.messages()) {
+	p.read++
+	event := fmt.Sprintf("read-%d", p.read)
+	p.run("emit", event) // which is told behind all that was said, and read by another goroutine
+	log := ""
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(log, "Handling "+event+" event"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for what init says of the event %s", event)
+		}
+		log = p.messages()
+	}
+	for line := range strings.Lines(log) {
 		line = strings.TrimSuffix(line, "\n")
 		_, text, prefixed := strings.Cut(line, "init: ")
 		if !prefixed {
