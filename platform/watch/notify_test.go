@@ -42,7 +42,7 @@ func TestLostNotifications(t *testing.T) {
 // TestOverflow makes the kernel drop notifications: the queue holds 16,384.
 func TestOverflow(t *testing.T) {
 	if testing.Short() {
-		t.Skip("SKIPPED: a file is renamed 12,000 times")
+		t.Skip("SKIPPED: -short: a file is renamed 12,000 times")
 	}
 	s := newScript(t)
 	n := s.w.(*notify)
