@@ -87,7 +87,7 @@ func parseNotifications(b []byte, family uint16) (list []notification) {
 // text is a string of C, without blanks.
 func text(b []byte) string {
 	b, _, _ = bytes.Cut(b, []byte{0})
-	return strings.ReplaceAll(eventsources.Printable(string(b)), " ", "")
+	return strings.Join(strings.Fields(eventsources.Printable(string(b))), "")
 }
 
 // message is one of netlink's (netlink(7)).

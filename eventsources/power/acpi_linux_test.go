@@ -93,7 +93,7 @@ func TestOddNotifications(t *testing.T) {
 		"attribute of no size":    {change(20, 0), 0},
 		"no class":                {change(24, 0), 0},
 		"class without its end":   {change(24, []byte(strings.Repeat("c", 20))...), 1},
-		"class with odd letters":  {change(24, 'a', '\n', ' ', 0xff, 'b', 0), 1},
+		"class with odd letters":  {change(24, 'a', '\n', ' ', '\t', 0xff, 'b', 0), 1},
 		"attribute marked nested": {change(23, unix.NLA_F_NESTED>>8), 1},
 	} {
 		got := parseNotifications(c.message, family)

@@ -126,7 +126,8 @@ func parse(args []string) (*spec, error) {
 		if k == nil {
 			return nil, fmt.Errorf("socket event with unknown variable %s", word)
 		}
-		if !k.set(s, value) {
+		before, twice := given[k.name]
+		if twice && before != value || !k.set(s, value) {
 			return nil, fmt.Errorf("socket event with invalid %s=%s", k.name, value)
 		}
 		given[k.name] = value

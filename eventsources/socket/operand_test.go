@@ -75,6 +75,8 @@ func TestBadOperands(t *testing.T) {
 		"PROTO=inet PORT=http":                         "socket event with invalid PORT=http",
 		"PROTO=inet PORT=-1":                           "socket event with invalid PORT=-1",
 		"PROTO=inet PORT=80 ADDR=localhost":            "socket event with invalid ADDR=localhost",
+		"PROTO=inet PORT=80 PO=81":                     "socket event with invalid PORT=81",
+		"P=inet6 PO=1 A=:: A=::0":                      "socket event with invalid ADDR=::0",
 		"PROTO=inet PORT=80 ADDR=::1":                  "socket event with invalid ADDR=::1",
 		"PROTO=inet6 PORT=80 ADDR=1.2.3.4":             "socket event with invalid ADDR=1.2.3.4",
 		"PROTO=inet PORT=80 TYPE=raw":                  "socket event with invalid TYPE=raw",
