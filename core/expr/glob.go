@@ -4,8 +4,8 @@ import "strings"
 
 // Glob reports whether s matches the pattern as fnmatch(3) without flags in
 // the C locale does (UPSTART §1.5.1): bytes, with '/' and leading dots like
-// any other. A bracket that does not end is an ordinary '['. The time is at
-// most proportional to the product of the lengths.
+// any other. A bracket that does not end is an ordinary '['. The time is
+// proportional to the product of the lengths at most, where brackets end.
 func Glob(pattern, s string) bool {
 	star, mark := -1, 0 // after the last '*', and where its text ends
 	p, i := 0, 0
@@ -52,6 +52,9 @@ func matchOne(pattern string, c byte) (int, bool) {
 // bracket matches a byte with the bracket expression a pattern begins with.
 // Its length is zero when the bracket does not end.
 func bracket(pattern string, c byte) (n int, ok bool) {
+	if strings.IndexByte(pattern, ']') < 0 {
+		return 0, false // soon said, as it is asked again for each byte of a text
+	}
 	p := 1
 	negate := p < len(pattern) && (pattern[p] == '!' || pattern[p] == '^')
 	if negate {

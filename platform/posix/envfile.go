@@ -79,20 +79,20 @@ var (
 func parseEnvFile(text string) (vars []string, line int, err error) {
 	p := &envParser{text: strings.ReplaceAll(text, "\r\n", "\n")}
 	for p.nextLine() {
-		start := p.line()
+		start := p.pos
 		key, ok := p.key()
 		switch {
 		case !ok:
-			return nil, start, errEnvEqual
+			return nil, p.line(start), errEnvEqual
 		case !isEnvName(key):
-			return nil, start, errEnvName
+			return nil, p.line(start), errEnvName
 		}
 		value, err := p.value()
 		if err == nil && strings.IndexByte(value, 0) >= 0 {
 			err = errEnvNUL
 		}
 		if err != nil {
-			return nil, start, err
+			return nil, p.line(start), err
 		}
 		vars = append(vars, key+"="+value)
 	}
@@ -104,7 +104,7 @@ type envParser struct {
 	pos  int
 }
 
-func (p *envParser) line() int { return 1 + strings.Count(p.text[:p.pos], "\n") }
+func (p *envParser) line(pos int) int { return 1 + strings.Count(p.text[:pos], "\n") }
 
 // nextLine goes to the next line that is neither empty nor a comment.
 func (p *envParser) nextLine() bool {

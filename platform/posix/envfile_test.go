@@ -60,6 +60,14 @@ func TestEnvFileErrors(t *testing.T) {
 	}
 }
 
+func TestEnvFileOfManyLines(t *testing.T) {
+	lines := strings.Repeat("A=\n", maxEnvFile/len("A=\n"))
+	vars, _, err := parseEnvFile(lines)
+	if err != nil || len(vars) != strings.Count(lines, "\n") {
+		t.Errorf("%d variables, %v", len(vars), err)
+	}
+}
+
 func FuzzEnvFile(f *testing.F) {
 	f.Add("A=1\n# c\nB='x' \"y\\\n\"z\\ \n")
 	f.Fuzz(func(t *testing.T, text string) {

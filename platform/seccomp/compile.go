@@ -90,16 +90,20 @@ func Compile(text string, m Machine) (*Filter, error) {
 		f.Program = append(f.Program, block...)
 	}
 	f.Program = append(f.Program, Instruction{Code: ret, K: retKillThread})
-	if n := len(f.Program); n > maxProgram {
-		return nil, fmt.Errorf("%d instructions, and the kernel takes %d", n, maxProgram)
+	if len(f.Program) > maxProgram {
+		return nil, errLong
 	}
 	return f, nil
 }
 
-// decide applies the rules in their order.
+var errLong = fmt.Errorf("more instructions than the %d that the kernel takes", maxProgram)
+
+// decide applies the rules in their order. Far too many are an error before
+// instructions are made of them.
 func (p *profile) decide(a *arch, m *Machine, fallback uint32) ([]*call, error) {
 	column := a.column()
 	calls := make(map[int]*call, maxTable)
+	rules := 0 // of all calls
 	for i := range p.Syscalls {
 		r, path := &p.Syscalls[i], fmt.Sprintf("syscalls[%d]", i)
 		act, err := action(r.Action, r.ErrnoRet, path+".action", path+".errnoRet")
@@ -132,7 +136,11 @@ func (p *profile) decide(a *arch, m *Machine, fallback uint32) ([]*call, error) 
 			if calls[n] == nil {
 				calls[n] = &call{number: uint32(n)}
 			}
+			rules -= len(calls[n].rules)
 			calls[n].add(act, matches)
+			if rules += len(calls[n].rules); rules > maxProgram {
+				return nil, errLong
+			}
 		}
 	}
 	list := make([]*call, 0, len(calls))

@@ -177,9 +177,13 @@ func TestErrors(t *testing.T) {
 	if got := verdict(t, text, amd64(), x86_64, "read", 599); got != 0x30000 {
 		t.Errorf("the last of 600 rules yields %#x", got)
 	}
-	text = `{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [` + strings.Join(append(rules, rules...), ",") + `]}`
-	if _, err := Compile(text, amd64()); err == nil || !strings.HasSuffix(err.Error(), "instructions, and the kernel takes 4096") {
-		t.Errorf("got %v", err)
+	args := strings.Repeat(`{"index": 0, "op": "SCMP_CMP_EQ"},`, 5000) // each a rule, of each of the calls
+	for _, rules := range []string{strings.Join(append(rules, rules...), ","),
+		`{"names": ["read", "write", "open"], "action": "SCMP_ACT_LOG", "args": [` + strings.TrimSuffix(args, ",") + `]}`} {
+		text = `{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [` + rules + `]}`
+		if _, err := Compile(text, amd64()); err == nil || err.Error() != "more instructions than the 4096 that the kernel takes" {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 
