@@ -97,7 +97,7 @@ func (u *uevent) lasting() string {
 		case passing(k):
 			continue
 		case k == "DEVLINKS":
-			words := strings.Fields(v[len("DEVLINKS="):])
+			words := strings.FieldsFunc(v[len("DEVLINKS="):], func(r rune) bool { return r == ' ' })
 			slices.Sort(words)
 			v = "DEVLINKS=" + strings.Join(words, " ")
 		}

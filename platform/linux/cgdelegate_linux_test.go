@@ -123,7 +123,7 @@ func TestV1Groups(t *testing.T) {
 32 24 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
 33 24 0:29 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd
 34 24 0:30 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
-`
+` + "99 1 0:31 / /home/u/x\u2003y\u2003-\u2003cgroup\u2003cgroup\u2003cpu rw - fuse.u u rw\n"
 	const own = "5:cpu,cpuacct:/user/x\n4:memory:/docker/abc\n3:pids:/../..\n2:name=systemd:/s\n0::/unified\n"
 	want := map[string]string{"cpu": "/sys/fs/cgroup/cpu,cpuacct/user/x", "cpuacct": "/sys/fs/cgroup/cpu,cpuacct/user/x",
 		"memory": "/sys/fs/cgroup/memory", "name=systemd": "/sys/fs/cgroup/systemd/s"}

@@ -109,7 +109,7 @@ func tokensBelow(dir string, yield func(token uint64, group string)) {
 func v1Groups(mountinfo, cgroup string) map[string]string {
 	groups := map[string]string{}
 	for line := range strings.Lines(mountinfo) {
-		f := strings.Fields(line)
+		f := strings.Split(strings.TrimSuffix(line, "\n"), " ") // other blanks may be in paths
 		dash := slices.Index(f, "-")
 		if dash < 6 || len(f) < dash+4 || f[dash+1] != "cgroup" {
 			continue

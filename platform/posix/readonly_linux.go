@@ -89,9 +89,18 @@ func (s *stage) mountPoints(at string) (points []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if points = pointsBelow(string(text), at); len(points) == 0 || points[0] != at {
+		return nil, unix.EINVAL
+	}
+	return points, nil
+}
+
+// pointsBelow are the mount points of a mountinfo at a path and below it. Of
+// blanks, only those in ASCII are escaped there.
+func pointsBelow(mountinfo, at string) (points []string) {
 	below := strings.TrimSuffix(at, "/") + "/"
-	for line := range strings.Lines(string(text)) {
-		f := strings.Fields(line)
+	for line := range strings.Lines(mountinfo) {
+		f := strings.Split(line, " ")
 		if len(f) < 5 {
 			continue
 		}
@@ -102,10 +111,7 @@ func (s *stage) mountPoints(at string) (points []string, err error) {
 			points = append(points, p)
 		}
 	}
-	if len(points) == 0 || points[0] != at {
-		return nil, unix.EINVAL
-	}
-	return points, nil
+	return points
 }
 
 // unescapePath reads the octal numbers that stand for blanks in mountinfo.

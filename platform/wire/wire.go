@@ -313,10 +313,13 @@ func (r *reader) number() uint32 {
 }
 
 func (r *reader) text() string {
-	b := r.take(int(r.number()))
+	b := r.take(r.length())
 	r.take(1)
 	return string(b)
 }
+
+// length returns a number of bytes, which an int holds on every machine.
+func (r *reader) length() int { return int(min(r.number(), maxMessage)) }
 
 func (r *reader) signature() string {
 	n := r.take(1)
@@ -404,7 +407,7 @@ func (r *reader) row(kind string) []any {
 
 // array returns an array of one of the types that answers have.
 func (r *reader) array(kind string) any {
-	size := int(r.number())
+	size := r.length()
 	if kind != "" && (kind[0] == '(' || kind[0] == '{') {
 		r.align(8)
 	}
