@@ -127,7 +127,8 @@ func parse(args []string) (*spec, error) {
 			return nil, fmt.Errorf("socket event with unknown variable %s", word)
 		}
 		before, twice := given[k.name]
-		if twice && before != value || !k.set(s, value) {
+		negation := strings.Contains(value, "!=") // which is what init takes it for (UPSTART §1.5.1)
+		if negation || twice && before != value || !k.set(s, value) {
 			return nil, fmt.Errorf("socket event with invalid %s=%s", k.name, value)
 		}
 		given[k.name] = value

@@ -89,6 +89,7 @@ func TestBadOperands(t *testing.T) {
 		"PROTO=inet PORT=80 DEVICE=0123456789abcdef":   "socket event with invalid DEVICE=0123456789abcdef",
 		"PROTO=unix PATH=x":                            "socket event with invalid PATH=x",
 		"PROTO=unix PATH=@":                            "socket event with invalid PATH=@",
+		"P=unix PA=@!=x":                               "socket event with invalid PATH=@!=x",
 		"PROTO=unix PATH=/x SOCKET_PATH=/y":            "socket event with invalid SOCKET_PATH=/y",
 		"PROTO=unix PATH=/x MODE=0999":                 "socket event with invalid MODE=0999",
 		"PROTO=unix PATH=/x MODE=7777":                 "socket event with invalid MODE=7777",
@@ -106,7 +107,7 @@ func TestBadOperands(t *testing.T) {
 // same again if its event is read.
 func FuzzOperand(f *testing.F) {
 	for _, text := range []string{"PROTO=inet PORT=80", "P=unix PA=@x", "PROTO=inet6 PORT=1 ADDR=fe80::1%lo TYPE=dgram",
-		"PROTO=netlink FAMILY=route GROUP=1", "PROTO=vsock PORT=1 CID=3 ACCEPT=yes", "PROTO=fifo PATH=/f MODE=600 OWNER=root"} {
+		"PROTO=netlink FAMILY=route GROUP=1", "PROTO=vsock PORT=1 CID=3 ACCEPT=yes", "PROTO=fifo PATH=/f MODE=600 OWNER=root", "P=unix PA=@!=x"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
