@@ -38,10 +38,17 @@ func parseCron(text string) (cron, error) {
 		return cron{}, errors.New("it has not five fields")
 	}
 	for i, field := range fields {
+		if len(field) > maxField {
+			return cron{}, errors.New("a field is too long")
+		}
 		for item := range strings.SplitSeq(field, ",") {
 			// Each alone, since the library does not look at all of a list.
-			alone := []string{"*", "*", "*", "*", "*"}
-			if alone[i] = item; !validItem(item) || !gronx.IsValid(strings.Join(alone, " ")) {
+			valid := func(item string) bool {
+				alone := []string{"*", "*", "*", "*", "*"}
+				alone[i] = item
+				return gronx.IsValid(strings.Join(alone, " "))
+			}
+			if !validItem(item) || !valid(item) || !valid(dayOf(item)) {
 				return cron{}, fmt.Errorf("%q is not valid there", item)
 			}
 		}
@@ -53,11 +60,26 @@ func parseCron(text string) (cron, error) {
 	return c, nil
 }
 
+// maxField has room for all minutes of an hour, one by one.
+const maxField = 255
+
 // validItem leaves out what the library takes and cron does not.
 func validItem(item string) bool {
 	item, step, _ := strings.Cut(item, "/")
 	_, end, _ := strings.Cut(item, "-")
-	return !strings.ContainsAny(item+step, "?/ ") && !strings.Contains(end, "-") && len(step) <= 3
+	_, nth, isNth := strings.Cut(item, "#")
+	return !strings.ContainsAny(item+step, "?/ ") && !strings.Contains(end, "-") && len(step) <= 3 &&
+		(!isNth || len(nth) == 1 && nth[0] >= '1' && nth[0] <= '5')
+}
+
+// dayOf returns the number in 1L, 15W and 1#2, which the library takes whatever
+// it is; any other item as it is.
+func dayOf(item string) string {
+	rest := strings.TrimLeft(item, "0123456789")
+	if rest == "" || !strings.Contains("LlWw#", rest[:1]) || len(rest) == len(item) {
+		return item
+	}
+	return item[:len(item)-len(rest)]
 }
 
 // wallAfter returns the next match after a time of a clock without zones.

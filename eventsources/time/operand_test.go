@@ -41,7 +41,7 @@ func TestEventsAreWrittenAsInJobFiles(t *testing.T) {
 
 func FuzzOperand(f *testing.F) {
 	for _, seed := range []string{`EVERY=10m COUNT=2`, `CRON="0 4 * * 1-5" TZ=Europe/Berlin`, `AT=2027-01-01T00:00:00Z`, `AFTER="started foo" DELAY=30s`,
-		`CRON="*/7,L 5W feb-10 1#2 *" JITTER=5`, `FROM=09:00 TO=17:00 DAYS=fri-mon`} {
+		`CRON="*/7,L 5W feb-10 1#2 *" JITTER=5`, `FROM=09:00 TO=17:00 DAYS=fri-mon`, `CRON="0 4 * * 1#-5,8#1"`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
