@@ -119,6 +119,8 @@ func (o *operand) resolve(user bool, home string) (fault string) {
 		return "Path must be absolute: "
 	case strings.Contains(path, "$"):
 		return "Path must not contain variables: " + path
+	case strings.Contains(path, "!="): // init takes all before it for the name of a variable (UPSTART §1.5.1)
+		return "Path must not contain !=: " + path
 	case user && strings.HasPrefix(path, "~/"):
 		path = home + path[1:]
 	case user && path[0] != '/' && path[0] != '.':

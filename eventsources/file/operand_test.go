@@ -29,6 +29,7 @@ func TestOperands(t *testing.T) {
 		{"FILE=/a COLOUR=red", "", "", "unknown variable: COLOUR=red"},
 		{"FILE=/a COLOUR!=red", "", "", "unknown variable: COLOUR!=red"},
 		{"while FILE=/a EVENT=create", "", "", "unknown variable: EVENT=create"},
+		{"FILE=/a!=b", "", "", "Path must not contain !=: /a!=b"},
 		{"FILE=~/a", "/h", "/h/a", ""},
 		{"FILE=a/b", "/h", "/h/a/b", ""},
 		{"FILE=/a", "/h", "/a", ""},
