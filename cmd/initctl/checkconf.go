@@ -41,11 +41,11 @@ func (t *tool) faults(file string) ([]string, error) {
 	if !ok || name == "" {
 		return nil, spoken("File " + file + ": its name does not end in .conf")
 	}
-	text, err := os.ReadFile(file)
+	text, err := readJob(file)
 	if err != nil {
 		return nil, spoken("File " + file + ": " + systemText(err))
 	}
-	origin := job.Origin{Path: filepath.Base(file), Text: string(text)}
+	origin := job.Origin{Path: filepath.Base(file), Text: text}
 	class, errs := conf.Parse(name, origin, job.Defaults{Signals: signals})
 	var faults []string
 	for _, e := range errs {
@@ -58,6 +58,21 @@ func (t *tool) faults(file string) ([]string, error) {
 		return faults, nil
 	}
 	return shellFaults(class)
+}
+
+// readJob reads a file that init would read, and no other: a FIFO has no end.
+func readJob(file string) (string, error) {
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		return "", err
+	case !info.Mode().IsRegular() && !info.IsDir(): // reading a directory is an error of its own
+		return "", spoken("Not a regular file")
+	case info.Size() > conf.SizeMax:
+		return "", conf.ErrLarge
+	}
+	text, err := os.ReadFile(file)
+	return string(text), err
 }
 
 // shellFaults returns what the shell says of the scripts.

@@ -1,9 +1,16 @@
 package conf
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 )
+
+// SizeMax is how many bytes a file may have.
+const SizeMax = 1 << 20
+
+// ErrLarge is the fault of one that has more.
+var ErrLarge = errors.New("file is larger than 1 MiB")
 
 // The messages of UPSTART App. B.
 const (

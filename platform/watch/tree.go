@@ -18,12 +18,7 @@ import (
 	"onset/platform/posix"
 )
 
-const sizeMax = 1 << 20 // bytes of a file
-
-var (
-	errLarge = errors.New("file is larger than 1 MiB")
-	seed     = maphash.MakeSeed()
-)
+var seed = maphash.MakeSeed()
 
 // tree is what has been told of a source.
 type tree struct {
@@ -432,7 +427,7 @@ func (t *tree) unfinished(path string, fd int, read *unix.Stat_t) bool {
 
 // readAll reads a file of about that many bytes.
 func readAll(fd int, size int64) ([]byte, error) {
-	b := make([]byte, 0, min(size, sizeMax)+1)
+	b := make([]byte, 0, min(size, conf.SizeMax)+1)
 	for {
 		n, err := unix.Read(fd, b[len(b):cap(b)])
 		switch {
@@ -444,8 +439,8 @@ func readAll(fd int, size int64) ([]byte, error) {
 		end := n < cap(b)-len(b)
 		b = b[:len(b)+n]
 		switch {
-		case len(b) > sizeMax:
-			return nil, errLarge
+		case len(b) > conf.SizeMax:
+			return nil, conf.ErrLarge
 		case end:
 			return b, nil
 		}
