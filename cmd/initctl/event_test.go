@@ -60,11 +60,19 @@ func TestWhy(t *testing.T) {
 	const last = "2026-01-02 03:04:07.500  inst (a) ready\n" +
 		"2026-01-02 03:04:06.000    event go\n" +
 		"2026-01-02 03:04:05.000      emit go (uid 0, pid 42: initctl emit go)\n"
-	a := answers{"/ Why [inst]": history, "/ Why [bar]": "[]", "/ Why [inst a]": "{"}
+	const turned = `[
+{"time":"2026-01-02T03:04:09Z","action":"refuse","instance":"","causes":[]},
+{"time":"2026-01-02T03:04:08Z","action":"skip","instance":"","causes":[]},
+{"time":"2026-01-02T03:04:07Z","action":"ready","instance":"","causes":[]},
+{"time":"2026-01-02T03:04:06Z","action":"refuse","instance":"","causes":[]},
+{"time":"2026-01-02T03:04:05Z","action":"refuse","instance":"a","causes":[]}]`
+	a := answers{"/ Why [inst]": history, "/ Why [bar]": "[]", "/ Why [inst a]": "{", "/ Why [turned]": turned}
 	runToolTests(t, []toolTest{
 		{why: "the last change of each instance", line: "initctl why inst", more: a, stdout: last + "2026-01-02 03:04:01.000  inst stop\n"},
 		{why: "all", line: "initctl why -a inst", more: a,
 			stdout: last + "2026-01-02 03:04:06.000  inst (a) start\n2026-01-02 03:04:01.000  inst stop\n"},
+		{why: "what changed nothing does not hide the last change", line: "initctl why turned", more: a,
+			stdout: "2026-01-02 03:04:09.000  turned refuse\n2026-01-02 03:04:07.000  turned ready\n2026-01-02 03:04:05.000  turned (a) refuse\n"},
 		{why: "nothing yet", line: "initctl why bar", more: a, stdout: "bar: nothing has happened to it\n"},
 		{why: "JSON as it came", line: "initctl why --json inst", more: a, stdout: history + "\n"},
 		{why: "of an instance, garbage", line: "initctl why inst a", more: a, stderr: "initctl: Unexpected reply from init\n", status: 1},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"onset/core/cause"
 	"onset/core/control"
 )
 
@@ -25,8 +26,9 @@ type change struct {
 	} `json:"causes"` // nearest first
 }
 
-// why prints the last change of each instance of a job with its causes, or
-// with --all the whole history; --json is init's answer as it came.
+// why prints the last change of each instance of a job with its causes, after
+// the last thing since that changed nothing, or with --all the whole history;
+// --json is init's answer as it came.
 func (t *tool) why(args []string) error {
 	text, err := ask[string](t, manager, control.Why, args[:min(len(args), 2)])
 	if err != nil {
@@ -43,14 +45,25 @@ func (t *tool) why(args []string) error {
 	if len(changes) == 0 {
 		t.print(args[0] + ": nothing has happened to it\n")
 	}
-	seen := map[string]bool{}
+	changed, idle := map[string]bool{}, map[string]bool{}
 	for _, c := range changes {
-		if !seen[c.Instance] || t.opts.has("all") {
+		nothing := c.changedNothing()
+		if t.opts.has("all") || !changed[c.Instance] && !(nothing && idle[c.Instance]) {
 			t.print(c.format(args[0]))
 		}
-		seen[c.Instance] = true
+		if nothing {
+			idle[c.Instance] = true
+		} else {
+			changed[c.Instance] = true
+		}
 	}
 	return nil
+}
+
+// changedNothing reports whether a request was refused or a condition came
+// true in vain, which does not say why a job is as it is.
+func (c *change) changedNothing() bool {
+	return c.Action == cause.Refuse.String() || c.Action == cause.Skip.String()
 }
 
 // format prints a change and, each further indented, its causes.
