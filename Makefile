@@ -44,6 +44,7 @@ install: programs
 	install -m 644 man/*.5 $(SHARE)/man/man5
 	install -m 644 man/*.8 $(SHARE)/man/man8
 	install -m 644 completion/* $(SHARE)/bash-completion/completions
+	for n in start stop restart reload status; do ln -sf initctl $(SHARE)/bash-completion/completions/$$n || exit 1; done
 	install -m 644 conf/dbus/*.conf $(DESTDIR)$(SYSCONFDIR)/dbus-1/system.d
 	install -m 644 conf/*.conf $(DESTDIR)$(SYSCONFDIR)/init
 	install -m 644 conf/session/*.conf $(DESTDIR)/usr/share/upstart/sessions

@@ -26,6 +26,8 @@ func TestCompletion(t *testing.T) {
 		{"initctl start fo", "foo food"},
 		{"initctl start foo f", ""},
 		{"stop b", "bar"},
+		{"stop --no-wait b", "bar"},
+		{"initctl --quiet why --all fo", "foo food"},
 		{"initctl list --j", "--json"},
 		{"start --no", "--no-wait"},
 		{"initctl log-priority e", "error"},

@@ -50,7 +50,7 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%s is of no program: %v", name, err)
 		}
 	}
-	for _, file := range []string{"etc/dbus-1/system.d/Upstart.conf", "usr/share/bash-completion/completions/initctl", "var/log/upstart"} {
+	for _, file := range []string{"etc/dbus-1/system.d/Upstart.conf", "usr/share/bash-completion/completions/initctl", "usr/share/bash-completion/completions/stop", "var/log/upstart"} {
 		if _, err := os.Stat(root(file)); err != nil {
 			t.Error(err)
 		}
@@ -69,7 +69,8 @@ func tryRun(t *testing.T, options ...string) {
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, mark)
 	cmd.Stdin = strings.NewReader("echo the shell:\nstatus network\nstop database\ninitctl why web\n" +
 		"timeout 60 sh -c 'until initctl facts | grep PORT=7878; do sleep 0.01; done'\n" +
-		"bash -c 'exec 3<>/dev/tcp/127.0.0.1/7878; echo >&3; cat <&3'\n")
+		"bash -c 'exec 3<>/dev/tcp/127.0.0.1/7878; echo >&3; cat <&3'\n" +
+		"initctl check-config && echo all can be met\n")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -77,7 +78,7 @@ func tryRun(t *testing.T, options ...string) {
 	before, after, _ := strings.Cut(string(out), "the shell:\n")
 	for text, wanted := range map[string][]string{
 		before: {"== initctl list\n", "\nweb start/running, process ", "  web           ready    while (network and database) became true\n"},
-		after:  {"network start/running, process ", "database stop/waiting\n", "web rest", "\nhello, port "},
+		after:  {"network start/running, process ", "database stop/waiting\n", "web rest", "\nhello, port ", "\nall can be met\n"},
 	} {
 		for _, want := range wanted {
 			if !strings.Contains(text, want) {
