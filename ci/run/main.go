@@ -73,7 +73,7 @@ func run(bin, jobs string, user bool) error {
 }
 
 // sourcesJob is that of event sources, in the folder of the programs.
-const sourcesJob = "start on startup\nexpect notify\nrespawn\nexec %s/onset-sources\n"
+const sourcesJob = "start on startup\nemits socket\nexpect notify\nrespawn\nexec %s/onset-sources\n"
 
 // machine is an init that runs.
 type machine struct {

@@ -64,13 +64,18 @@ func TestConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := typeIn(strings.NewReader("stop network\necho web is now $(status web)\n"), &out, options); err != nil {
+	if err := typeIn(strings.NewReader("stop network\necho web is now $(status web)\n"+
+		"until wget -q -O - http://127.0.0.1:7878 2>/dev/null; do sleep 0.1; done\n"), &out, options); err != nil {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 	text := strings.ReplaceAll(out.String(), "\r", "")
-	for _, want := range []string{`(?m)^web start/running, process \d+$`, `(?m)^[\d:.]+  web +start +because `, `(?m)^web is now web stop/waiting$`} {
+	for _, want := range []string{`(?m)^web start/running, process \d+$`, `(?m)^[\d:.]+  web +start +because `, `(?m)^web is now web stop/waiting$`,
+		`(?m)^hello, port \d+$`} {
 		if !regexp.MustCompile(want).MatchString(text) {
 			t.Errorf("no match for %q on the console:\n%s", want, text)
 		}
+	}
+	if strings.Contains(text, "Unknown job") {
+		t.Errorf("the history is asked of what is no job:\n%s", text)
 	}
 }
