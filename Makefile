@@ -34,7 +34,7 @@ programs:
 	@echo "== building"
 	@CGO_ENABLED=0 go build -v -trimpath -ldflags="-s -w" -o bin/ ./cmd/... ./ci/run
 
-# /usr/share/upstart/sessions is where session inits look, whatever the prefix.
+# /usr/share/upstart/sessions is where session inits look, whatever the prefix. The PATH of users has no sbin.
 install: programs
 	install -d $(SBIN) $(SHARE)/man/man5 $(SHARE)/man/man8 $(SHARE)/bash-completion/completions $(DESTDIR)/var/log/upstart \
 		$(DESTDIR)$(SYSCONFDIR)/init $(DESTDIR)$(SYSCONFDIR)/dbus-1/system.d $(DESTDIR)/usr/share/upstart/sessions
@@ -48,6 +48,7 @@ install: programs
 	install -m 644 conf/dbus/*.conf $(DESTDIR)$(SYSCONFDIR)/dbus-1/system.d
 	install -m 644 conf/*.conf $(DESTDIR)$(SYSCONFDIR)/init
 	install -m 644 conf/session/*.conf $(DESTDIR)/usr/share/upstart/sessions
+	sed -i 's|^exec |exec $(PREFIX)/sbin/|' $(DESTDIR)$(SYSCONFDIR)/init/onset-sources.conf $(DESTDIR)/usr/share/upstart/sessions/onset-sources.conf
 
 help:
 	@sed -n '/^#/s/^# //p;/^$$/q' Makefile

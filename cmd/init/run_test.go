@@ -36,6 +36,9 @@ func TestInstall(t *testing.T) {
 		if out, err := exec.Command(root("usr/sbin/init-checkconf"), "--noscript", root(job)).CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
+		if text, _ := os.ReadFile(root(job)); !strings.Contains(string(text), "\nexec /usr/sbin/onset-sources") {
+			t.Errorf("%s starts another program than was installed, or none:\n%s", job, text)
+		}
 	}
 	manuals, _ := filepath.Glob("../../man/*")
 	for _, from := range manuals {
