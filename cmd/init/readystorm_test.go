@@ -83,6 +83,9 @@ func TestListenAfterCrash(t *testing.T) {
 	if m.manager() == manager {
 		t.Error("that is the manager from before")
 	}
+	m.await("the system's log to tell", func() bool {
+		return strings.Contains(m.log.String(), "init: Recovered from the death of the manager (signal 9)")
+	})
 	if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil { // re-execute
 		t.Fatal(err)
 	}

@@ -44,6 +44,6 @@ func (m *Manager) fileCrash(fd int) {
 	}
 	path := filepath.Join(m.c.Engine.LogDir, "init.crash")
 	first, _, _ := bytes.Cut(report[:n], []byte("\n"))
-	m.c.Log(engine.Error, fmt.Sprintf("The manager crashed, %s says how: %s", path, first))
+	m.say(engine.Error, fmt.Sprintf("The manager crashed, %s says how: %s", path, first))
 	m.keepFile(path, report[:n])
 }

@@ -53,7 +53,7 @@ func number(name, prefix string) (n int, ok bool) {
 }
 
 // recover makes the engine out of what a manager that died left, and reports
-// whether it left anything.
+// whether it left anything. What it says waits for the system's log.
 func (m *Manager) recover() bool {
 	k := m.kept
 	r, err := k.Memory.Recover(k.Predecessor.Poisoned)
@@ -61,14 +61,14 @@ func (m *Manager) recover() bool {
 		return false
 	}
 	if err != nil {
-		m.c.Log(engine.Error, "Failed to recover the state, jobs that run go on unsupervised: "+err.Error())
+		m.say(engine.Error, "Failed to recover the state, jobs that run go on unsupervised: "+err.Error())
 		return false
 	}
 	m.engine, k.log = r.Engine, r.Log
 	k.left, k.faults, k.ended = r.Backlog, r.Faults, r.Ended
-	m.c.Log(engine.Warn, fmt.Sprintf("Recovered from the death of the manager (%s)", howDied(k.Predecessor)))
+	m.say(engine.Warn, fmt.Sprintf("Recovered from the death of the manager (%s)", howDied(k.Predecessor)))
 	for _, f := range r.Faults {
-		m.c.Log(engine.Error, fmt.Sprintf("Left out %T, which the manager may have died of: %s", f.Input.Msg, f.Panic))
+		m.say(engine.Error, fmt.Sprintf("Left out %T, which the manager may have died of: %s", f.Input.Msg, f.Panic))
 	}
 	m.left = m.sort()
 	seen := map[uint64]bool{}
