@@ -9,6 +9,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -27,6 +28,7 @@ func main() {
 		os.Exit(1)
 	}
 	bin := flag.String("bin", "bin", "folder of init, initctl and onset-sources")
+	sources := flag.String("sources", "conf/onset-sources.conf", "job file of the event sources")
 	user := flag.Bool("user", os.Getuid() != 0, "be the init of a session")
 	flag.Usage = func() {
 		fmt.Fprintf(flag.CommandLine.Output(), "Usage: run [OPTION]... JOBS\n")
@@ -37,20 +39,20 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*bin, flag.Arg(0), *user); err != nil {
+	if err := run(*bin, *sources, flag.Arg(0), *user); err != nil {
 		fmt.Fprintln(os.Stderr, "run:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bin, jobs string, user bool) error {
+func run(bin, sources, jobs string, user bool) error {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM, syscall.SIGHUP)
 	// The shell is interrupted, not what waits for it. Ignoring the signals
 	// would reach the shell, too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGQUIT)
 
-	m, err := start(bin, jobs, user)
+	m, err := start(bin, sources, jobs, user)
 	if err != nil {
 		return err
 	}
@@ -72,9 +74,6 @@ func run(bin, jobs string, user bool) error {
 	return nil
 }
 
-// sourcesJob is that of event sources, in the folder of the programs.
-const sourcesJob = "start on startup\nemits socket\nexpect notify\nrespawn\nexec %s/onset-sources\n"
-
 // machine is an init that runs.
 type machine struct {
 	dir      string // of its logs, sockets and links; removed at the end
@@ -88,7 +87,7 @@ type machine struct {
 	made     bool     // stateFolder was
 }
 
-func start(bin, jobs string, user bool) (*machine, error) {
+func start(bin, sources, jobs string, user bool) (*machine, error) {
 	m := &machine{user: user, gone: make(chan struct{})}
 	bin, err := filepath.Abs(bin)
 	if err == nil {
@@ -100,7 +99,7 @@ func start(bin, jobs string, user bool) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = m.prepare(bin); err == nil {
+	if err = m.prepare(bin, sources); err == nil {
 		m.init = m.command(filepath.Join(bin, "init"), "--confdir", jobs, "--append-confdir", m.path("conf"), "--logdir", m.path("log"))
 		m.started = time.Now()
 		err = m.init.Start()
@@ -126,13 +125,18 @@ func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
 // links are the names that initctl goes by.
 var links = []string{"initctl", "start", "stop", "restart", "reload", "status", "emit"}
 
-func (m *machine) prepare(bin string) error {
+func (m *machine) prepare(bin, sources string) error {
 	for _, dir := range []string{"bin", "conf", "log", "run"} {
 		if err := os.Mkdir(m.path(dir), 0o755); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(m.path("conf/onset-sources.conf"), fmt.Appendf(nil, sourcesJob, bin), 0o644); err != nil {
+	job, err := os.ReadFile(sources)
+	if err != nil {
+		return err
+	}
+	job = bytes.ReplaceAll(job, []byte("\nexec "), []byte("\nexec "+bin+"/"))
+	if err := os.WriteFile(m.path("conf/onset-sources.conf"), job, 0o644); err != nil {
 		return err
 	}
 	for _, name := range links {
@@ -141,7 +145,6 @@ func (m *machine) prepare(bin string) error {
 		}
 	}
 	m.env = append(os.Environ(), "PATH="+m.path("bin")+":"+os.Getenv("PATH"))
-	var err error
 	if m.messages, err = os.Create(filepath.Join(m.path("log"), "init.messages")); err != nil {
 		return err
 	}

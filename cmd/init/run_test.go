@@ -63,7 +63,7 @@ func TestInstall(t *testing.T) {
 func tryRun(t *testing.T, options ...string) {
 	tmp := t.TempDir()
 	mark := "ONSET_TEST=" + tmp
-	args := append(append([]string{program("run"), "--bin=" + programs}, options...), filepath.Join("..", "..", "examples"))
+	args := append(append([]string{program("run"), "--bin=" + programs, "--sources=../../conf/onset-sources.conf"}, options...), filepath.Join("..", "..", "examples"))
 	cmd := exec.Command(args[0], args[1:]...)
 	if os.Getuid() == 0 { // no other process has the port of the example in this network
 		cmd = exec.Command("sh", append([]string{"-c", `ip link set lo up && exec "$0" "$@"`}, args...)...)
