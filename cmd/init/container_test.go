@@ -62,8 +62,6 @@ func TestFewDescriptors(t *testing.T) {
 		"staged.conf": "start on startup\nnice 1\nscript\n\ttrue\n\texec sleep 100000\nend script\n",
 	}, "ulimit -n 64")
 	for _, job := range []string{"plain", "staged"} {
-		if status := m.must("status", job); !strings.Contains(status, "start/running") {
-			t.Errorf("%s", status)
-		}
+		m.await(job+" to run", func() bool { return strings.Contains(m.must("status", job), "start/running") })
 	}
 }
