@@ -53,7 +53,6 @@ func main() {
 	}
 	if mode == engine.System && kept == nil {
 		demandProcessOne(log)
-		limitThreads(1)
 		os.Exit(keep(o, log))
 	}
 	limitThreads(2) // the loop, and what serves it
