@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/godbus/dbus/v5"
-
 	"onset/core/control"
 	"onset/platform/posix"
 )
@@ -237,7 +235,7 @@ func (l *link) welcomed(m *incoming) {
 
 // call calls a method of the bus itself.
 func (l *link) call(member string, then func(*incoming), args ...any) {
-	o := outgoing{kind: dbus.TypeMethodCall, destination: busName, path: "/org/freedesktop/DBus", iface: busName,
+	o := outgoing{kind: callMessage, destination: busName, path: "/org/freedesktop/DBus", iface: busName,
 		member: member, body: args, wantsReply: true}
 	b, err := l.s.encode(&o)
 	if err != nil {
@@ -255,7 +253,7 @@ func (l *link) message(b []byte) error {
 		return err
 	}
 	switch m.kind {
-	case dbus.TypeMethodCall:
+	case callMessage:
 		return l.called(m, files)
 	case signalMessage:
 		l.noticed(m)
@@ -340,11 +338,11 @@ func (l *link) met(c *conn, m *incoming) {
 		return
 	}
 	if len(m.body) == 1 {
-		facts, _ := m.body[0].(map[string]dbus.Variant)
-		if uid, ok := facts["UnixUserID"].Value().(uint32); ok {
+		facts, _ := m.body[0].(map[string]any)
+		if uid, ok := facts["UnixUserID"].(uint32); ok {
 			c.who.uid = int(uid)
 		}
-		if pid, ok := facts["ProcessID"].Value().(uint32); ok {
+		if pid, ok := facts["ProcessID"].(uint32); ok {
 			c.who.pid = int(pid)
 		}
 	}

@@ -1,10 +1,7 @@
 package bus
 
 import (
-	"encoding/binary"
 	"strings"
-
-	"github.com/godbus/dbus/v5"
 
 	"onset/core/control"
 	"onset/platform/posix"
@@ -12,243 +9,119 @@ import (
 
 // incoming is a message that came, a request in most cases.
 type incoming struct {
-	kind                     dbus.Type
+	kind                     messageKind
 	reply                    replyKind // plainReply or noReply
 	serial, replyTo          uint32
 	files                    uint32 // descriptors that belong to it
 	path, iface, member, err string
 	sender, signature        string
-	body                     []any // see arguments
+	body                     []any // see reader.value
 }
 
-// decode decodes a message and claims its descriptors. What is not a plain
-// request, or not in order, is left to the codec.
+// decode decodes a whole message and claims its descriptors.
 func (st *stream) decode(b []byte) (m *incoming, files []int, err error) {
 	m = &incoming{}
-	body, plain := m.plainHeader(b)
-	if !plain {
-		if b, err = sift(b); err != nil {
-			return nil, nil, err
-		}
+	body, err := m.header(b)
+	if err == nil && len(st.files) > 0 {
+		files, err = st.claim(m.files)
 	}
-	if !plain && len(st.files) > 0 { // the header comes before the body that needs them
-		d, err := decode(b, nil)
-		if err != nil {
-			return nil, nil, err
-		}
-		m.files = number(d, dbus.FieldUnixFDs)
+	if err == nil {
+		body.files = files
+		err = m.values(&body)
 	}
-	if len(st.files) > 0 {
-		if files, err = st.claim(m.files); err != nil {
-			return nil, nil, err
-		}
-	}
-	if plain && m.plainBody(body, files) {
-		return m, files, nil
-	}
-	d, err := decode(b, files)
 	if err != nil {
 		posix.CloseAll(files)
 		return nil, nil, err
 	}
-	return newIncoming(d), files, nil
+	return m, files, nil
 }
 
-func newIncoming(d *dbus.Message) *incoming {
-	m := &incoming{kind: d.Type, serial: d.Serial(), replyTo: number(d, dbus.FieldReplySerial),
-		files: number(d, dbus.FieldUnixFDs), path: text(d, dbus.FieldPath), iface: text(d, dbus.FieldInterface),
-		member: text(d, dbus.FieldMember), err: text(d, dbus.FieldErrorName), sender: text(d, dbus.FieldSender),
-		signature: text(d, dbus.FieldSignature), body: arguments(d.Body)}
-	if d.Flags&dbus.FlagNoReplyExpected != 0 {
+// header takes the header of a message, and returns its body. As D-Bus demands,
+// flags and fields of later versions are ignored; a message of a kind of theirs
+// becomes a reply to nothing, with its descriptors.
+func (m *incoming) header(b []byte) (body reader, err error) {
+	if size, err := frame(b); err != nil || size == 0 || size != uint64(len(b)) {
+		return body, errMalformed
+	}
+	order := orderOf(b)
+	m.kind, m.serial = messageKind(b[1]), order.Uint32(b[8:])
+	if b[2]&noReplyExpected != 0 {
 		m.reply = noReply
 	}
-	return m
+	end := headerSize + int(order.Uint32(b[12:]))
+	r := reader{b: b[:end], at: headerSize, order: order}
+	have := uint(0)
+	for r.at < end && !r.bad {
+		have |= m.field(&r, have)
+	}
+	if m.kind > signalMessage && !r.bad {
+		*m = incoming{kind: returnMessage, serial: m.serial, files: m.files}
+		return body, nil
+	}
+	if r.bad || m.serial == 0 || m.kind == 0 || !m.inOrder(have) {
+		return body, errMalformed
+	}
+	return reader{b: b[(end+7)&^7:], order: order}, nil
 }
 
-// arguments converts what the codec decoded into what control.NewCall takes.
-// Strings are copied: the codec's are parts of a larger buffer that they would
-// keep alive.
-func arguments(body []any) []any {
-	args := make([]any, len(body))
-	for i, v := range body {
-		switch v := v.(type) {
-		case string:
-			args[i] = strings.Clone(v)
-		case []string:
-			for k := range v {
-				v[k] = strings.Clone(v[k])
-			}
-			args[i] = v
-		case dbus.UnixFD:
-			args[i] = int(v)
-		case dbus.Variant:
-			args[i] = v.Value()
-			if s, ok := args[i].(string); ok {
-				args[i] = strings.Clone(s)
-			}
-		default:
-			args[i] = v
-		}
+// field takes one field of a header, and returns its bit. None may come twice.
+func (m *incoming) field(r *reader, have uint) uint {
+	r.align(8)
+	code, kind := r.octet(), r.signature()
+	if code >= len(fieldTypes) {
+		r.held(string(kind))
+		return 0
 	}
-	return args
+	if have&(1<<code) != 0 || len(kind) != 1 || kind[0] != fieldTypes[code] {
+		r.bad = true
+		return 0
+	}
+	switch code {
+	case fieldPath:
+		m.path = r.text()
+	case fieldInterface:
+		m.iface = r.text()
+	case fieldMember:
+		m.member = r.text()
+	case fieldErrorName:
+		m.err = r.text()
+	case fieldReplySerial:
+		m.replyTo = r.number()
+	case fieldDestination:
+		r.bytes()
+	case fieldSender:
+		m.sender = r.text()
+	case fieldSignature:
+		m.signature = shared(r.signature())
+	case fieldFiles:
+		m.files = r.number()
+	}
+	return 1 << code
 }
 
-// plainHeader takes the header of a request in little endian, and returns its
-// body. It is false for any message that it is not sure of: those it takes
-// are as the codec takes them, which costs twenty times as much.
-func (m *incoming) plainHeader(b []byte) (body []byte, ok bool) {
-	if len(b) < headerSize || b[0] != 'l' || b[1] != byte(dbus.TypeMethodCall) || b[2] > 7 {
-		return nil, false
-	}
-	m.kind, m.serial = dbus.TypeMethodCall, binary.LittleEndian.Uint32(b[8:])
-	if b[2]&byte(dbus.FlagNoReplyExpected) != 0 {
-		m.reply = noReply
-	}
-	end := headerSize + int(binary.LittleEndian.Uint32(b[12:]))
-	at := (end + 7) &^ 7
-	if at > len(b) || len(b)-at != int(binary.LittleEndian.Uint32(b[4:])) {
-		return nil, false
-	}
-	r := plain{b: b[:end], at: headerSize}
-	for have := uint(0); r.at < end; {
-		r.align(8)
-		head := r.take(4)
-		if head == nil || head[1] != 1 || head[3] != 0 || have&(1<<head[0]) != 0 || !m.plainField(&r, head[0], head[2]) {
-			return nil, false
-		}
-		have |= 1 << head[0]
-	}
-	return b[at:], r.at == end && m.serial != 0 && validPath(m.path) && validName(m.member, false) &&
-		(m.iface == "" || validName(m.iface, true))
+// inOrder reports whether the fields that a message has are as they must be.
+func (m *incoming) inOrder(have uint) bool {
+	has := func(field uint) bool { return have&(1<<field) != 0 }
+	return have&required[m.kind] == required[m.kind] &&
+		(!has(fieldPath) || validPath(m.path)) && (!has(fieldInterface) || validName(m.iface, true)) &&
+		(!has(fieldMember) || validName(m.member, false)) && (!has(fieldErrorName) || validName(m.err, true))
 }
 
-// plainField takes one field of a header.
-func (m *incoming) plainField(r *plain, field, kind byte) bool {
-	var to *string
-	switch (dbus.HeaderField)(field) {
-	case dbus.FieldPath:
-		return kind == 'o' && r.text(&m.path)
-	case dbus.FieldInterface:
-		to = &m.iface
-	case dbus.FieldMember:
-		to = &m.member
-	case dbus.FieldSender:
-		to = &m.sender
-	case dbus.FieldDestination:
-		to = new(string)
-	case dbus.FieldSignature:
-		n := r.take(1)
-		if kind != 'g' || n == nil {
-			return false
-		}
-		s := r.take(int(n[0]) + 1)
-		if s == nil || s[n[0]] != 0 {
-			return false
-		}
-		m.signature = shared(s[:n[0]])
-		return true
-	case dbus.FieldUnixFDs:
-		return kind == 'u' && r.number(&m.files)
-	default:
-		return false
-	}
-	return kind == 's' && r.text(to)
-}
-
-// plainBody takes the values of a request that has no others than texts,
-// lists of them, truths and descriptors.
-func (m *incoming) plainBody(body []byte, files []int) bool {
-	r := plain{b: body}
+// values takes the body.
+func (m *incoming) values(r *reader) error {
 	m.body = make([]any, 0, 4)
-	for s := m.signature; s != ""; s = s[1:] {
-		var v any
-		var n uint32
-		var text string
-		ok := false
-		switch {
-		case s[0] == 's':
-			ok = r.text(&text)
-			v = text
-		case s[0] == 'b':
-			ok = r.number(&n) && n <= 1
-			v = n == 1
-		case s[0] == 'h':
-			if ok = r.number(&n) && uint64(n) < uint64(len(files)); ok {
-				v = files[n]
-			}
-		case strings.HasPrefix(s, "as"):
-			v, ok = r.list()
-			s = s[1:]
+	for s := m.signature; s != ""; {
+		n := typeSize(s)
+		if n == 0 || r.bad {
+			return errMalformed
 		}
-		if !ok {
-			return false
-		}
-		m.body = append(m.body, v)
+		m.body = append(m.body, r.value(s[:n]))
+		s = s[n:]
 	}
-	return r.at == len(body)
-}
-
-// plain reads values in little endian. Once it has read beyond the end, at is
-// there too.
-type plain struct {
-	b  []byte
-	at int
-}
-
-func (r *plain) align(n int) { r.at = (r.at + n - 1) &^ (n - 1) }
-
-// take returns the next n bytes; nil if there are none.
-func (r *plain) take(n int) []byte {
-	if n > len(r.b)-r.at {
-		return nil
+	if r.bad || r.at != len(r.b) {
+		return errMalformed
 	}
-	r.at += n
-	return r.b[r.at-n : r.at]
-}
-
-func (r *plain) number(n *uint32) bool {
-	r.align(4)
-	b := r.take(4)
-	if b != nil {
-		*n = binary.LittleEndian.Uint32(b)
-	}
-	return b != nil
-}
-
-// bytes returns a text, which ends with a NUL.
-func (r *plain) bytes() []byte {
-	var n uint32
-	if !r.number(&n) || uint64(n) >= uint64(len(r.b)-r.at) || r.b[r.at+int(n)] != 0 {
-		return nil
-	}
-	r.at += int(n) + 1
-	return r.b[r.at-int(n)-1 : r.at-1]
-}
-
-func (r *plain) text(s *string) bool {
-	b := r.bytes()
-	*s = shared(b)
-	return b != nil
-}
-
-// list returns a list of texts, which share their memory.
-func (r *plain) list() ([]string, bool) {
-	var size uint32
-	if !r.number(&size) || uint64(size) > uint64(len(r.b)-r.at) {
-		return nil, false
-	}
-	items := plain{b: r.b[r.at : r.at+int(size)]}
-	all := string(items.b)
-	r.at += int(size)
-	list := make([]string, 0, min(size/16+1, 64))
-	for items.at < len(items.b) {
-		b := items.bytes()
-		if b == nil {
-			return nil, false
-		}
-		list = append(list, all[items.at-1-len(b):items.at-1])
-	}
-	return list, true
+	return nil
 }
 
 // words are texts that come often.

@@ -4,17 +4,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/godbus/dbus/v5"
-
 	"onset/core/control"
 	"onset/platform/posix"
 )
 
 const (
-	returnMessage = dbus.TypeMethodReply
-	errorMessage  = dbus.TypeError
-	signalMessage = dbus.TypeSignal
-
 	busName    = "org.freedesktop.DBus"
 	peerIface  = "org.freedesktop.DBus.Peer"
 	limitsText = "org.freedesktop.DBus.Error.LimitsExceeded"
@@ -37,7 +31,7 @@ func (c *conn) message(b []byte) error {
 	if err != nil {
 		return err
 	}
-	if m.kind != dbus.TypeMethodCall {
+	if m.kind != callMessage {
 		posix.CloseAll(files)
 		return nil
 	}

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/godbus/dbus/v5"
-
 	"onset/core/control"
 )
 
@@ -19,7 +17,7 @@ var errArray = errors.New("more than a message can hold")
 
 // outgoing is a message to be encoded.
 type outgoing struct {
-	kind        dbus.Type
+	kind        messageKind
 	replyTo     uint32 // serial; replies and errors
 	err         string // name; errors
 	destination string // empty on a peer connection
@@ -40,7 +38,7 @@ type encoder struct {
 // encode returns the bytes of a message with that serial. Text that is not
 // UTF-8 has no place on the wire: what is not gets replaced.
 func (o *outgoing) encode(serial uint32) ([]byte, error) {
-	flags := byte(dbus.FlagNoReplyExpected)
+	flags := byte(noReplyExpected)
 	if o.wantsReply {
 		flags = 0
 	}
@@ -53,19 +51,19 @@ func (o *outgoing) encode(serial uint32) ([]byte, error) {
 	e.b = append(e.b, 'l', byte(o.kind), flags, 1, 0, 0, 0, 0)
 	e.number(serial)
 	e.number(0)
-	e.field(dbus.FieldPath, 'o', string(o.path))
-	e.field(dbus.FieldInterface, 's', o.iface)
-	e.field(dbus.FieldMember, 's', o.member)
-	e.field(dbus.FieldErrorName, 's', o.err)
+	e.field(fieldPath, 'o', string(o.path))
+	e.field(fieldInterface, 's', o.iface)
+	e.field(fieldMember, 's', o.member)
+	e.field(fieldErrorName, 's', o.err)
 	if o.replyTo != 0 {
 		e.align(8)
-		e.b = append(e.b, byte(dbus.FieldReplySerial), 1, 'u', 0)
+		e.b = append(e.b, fieldReplySerial, 1, 'u', 0)
 		e.number(o.replyTo)
 	}
-	e.field(dbus.FieldDestination, 's', o.destination)
+	e.field(fieldDestination, 's', o.destination)
 	if len(signature) > 0 {
 		e.align(8)
-		e.b = append(e.b, byte(dbus.FieldSignature), 1, 'g', 0)
+		e.b = append(e.b, fieldSignature, 1, 'g', 0)
 		e.signature(string(signature))
 	}
 	binary.LittleEndian.PutUint32(e.b[12:], uint32(len(e.b)-headerSize))
@@ -126,10 +124,10 @@ func (e *encoder) number(n uint32) {
 }
 
 // field adds a header field that is text; none that is empty.
-func (e *encoder) field(f dbus.HeaderField, kind byte, text string) {
+func (e *encoder) field(f, kind byte, text string) {
 	if text != "" {
 		e.align(8)
-		e.b = append(e.b, byte(f), 1, kind, 0)
+		e.b = append(e.b, f, 1, kind, 0)
 		e.text(text)
 	}
 }

@@ -349,17 +349,55 @@ func TestFloodOfDescriptors(t *testing.T) {
 	w.wantLog("too many descriptors")
 }
 
-// The codec panics on a list of descriptors.
-func TestMessageThatTheCodecPanicsOn(t *testing.T) {
+// No method takes a list of descriptors, on which godbus panics.
+func TestListOfDescriptors(t *testing.T) {
 	w := newWorld(t, nil)
-	fd := w.raw()
-	out := message(t, 1, "EmitEvent", []dbus.UnixFD{0})
-	put(t, fd, hello)
-	if err := unix.Sendmsg(fd, []byte(out), unix.UnixRights(0), nil, 0); err != nil {
+	r, wr, err := os.Pipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	answers(t, fd, "EOF")
-	w.wantLog("malformed message")
+	defer r.Close()
+	fd := w.raw()
+	put(t, fd, hello)
+	if err := unix.Sendmsg(fd, []byte(message(t, 1, "EmitEvent", []dbus.UnixFD{0})), unix.UnixRights(int(wr.Fd())), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	answers(t, fd, control.ErrInvalidArgs)
+	wr.Close()
+	if n, err := r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the descriptor is not closed: %d, %v", n, err)
+	}
+}
+
+// What cannot be read ends a connection, with the reason in the log.
+func TestMalformedMessage(t *testing.T) {
+	for what, from := range map[string][2]string{
+		"a text without its end":      {"event\x00", "eventx"},
+		"a truth that is none":        {"A=1\x00\x01", "A=1\x00\x02"},
+		"a list beyond the body":      {"\x08\x00\x00\x00\x03", "\x7f\x00\x00\x00\x03"},
+		"a signature that is none":    {"sasb\x00", "sasz\x00"},
+		"a signature without its end": {"sasb\x00", "sasbb"},
+		"an empty structure":          {"sasb\x00", "sa()\x00"},
+		"too little of a body":        {"\x04sasb\x00", "\x04sasx\x00"},
+		"too much of a body":          {"\x04sasb\x00", "\x03sas\x00\x00"},
+		"a field of another type":     {"\x03\x01s\x00", "\x03\x01o\x00"},
+		"a field that comes twice":    {"\x06\x01s\x00", "\x03\x01s\x00"},
+		"no member":                   {"\x03\x01s\x00", "\x2a\x01s\x00"},
+		"a bad member":                {"EmitEvent", "Emit.Even"},
+		"a bad path":                  {"/com/ubuntu/", "/com//ubunt/"},
+		"a bad interface":             {"com.ubuntu.Upstart0_6", "com..buntu.Upstart0_6"},
+		"serial 0":                    {"l\x01\x00\x01\x1c\x00\x00\x00\x01", "l\x01\x00\x01\x1c\x00\x00\x00\x00"},
+	} {
+		m := call(t, "EmitEvent", "event", []string{"A=1"}, true)
+		if !strings.Contains(m, from[0]) {
+			t.Fatalf("%s: no %q in %q", what, from[0], m)
+		}
+		w := newWorld(t, nil)
+		fd := w.raw()
+		put(t, fd, hello+strings.Replace(m, from[0], from[1], 1))
+		answers(t, fd, "EOF")
+		w.wantLog(errMalformed.Error())
+	}
 }
 
 func TestComplaintsAreBounded(t *testing.T) {

@@ -245,11 +245,11 @@ func (p *caller) read() {
 		if size == 0 || size > uint64(len(p.in)) {
 			break
 		}
-		m, e := decode(p.in[:size], nil)
-		if e != nil || m.Type != returnMessage {
+		m, e := codec(p.in[:size], nil)
+		if e != nil || m.Type != dbus.TypeMethodReply {
 			p.c.t.Fatalf("client %d got %v, %v", p.number, m, e)
 		}
-		p.asked[number(m, dbus.FieldReplySerial)] = true
+		p.asked[field[uint32](m, dbus.FieldReplySerial)] = true
 		p.in = p.in[size:]
 	}
 	if err == errHungUp {
