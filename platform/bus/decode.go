@@ -54,11 +54,13 @@ func (m *incoming) header(b []byte) (body reader, err error) {
 	for r.at < end && !r.bad {
 		have |= m.field(&r, have)
 	}
-	if m.kind > signalMessage && !r.bad {
+	switch {
+	case r.bad || m.serial == 0 || m.kind == 0:
+		return body, errMalformed
+	case m.kind > signalMessage:
 		*m = incoming{kind: returnMessage, serial: m.serial, files: m.files}
 		return body, nil
-	}
-	if r.bad || m.serial == 0 || m.kind == 0 || !m.inOrder(have) {
+	case !m.inOrder(have):
 		return body, errMalformed
 	}
 	return reader{b: b[(end+7)&^7:], order: order}, nil
