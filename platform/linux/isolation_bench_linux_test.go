@@ -12,8 +12,8 @@ import (
 )
 
 // BenchmarkSpawn starts a program that does nothing and hears of its end:
-// by vfork and exec alone, and each with a cgroup of its own plain, by a relay,
-// through the exec stage, in namespaces of its own, with files of its own as well, and in
+// by vfork and exec alone, and each with a cgroup of its own plain, with a
+// socket to listen on, through the exec stage, in namespaces of its own, with files of its own as well, and in
 // the same namespaces by the tool of util-linux.
 func BenchmarkSpawn(b *testing.B) {
 	if os.Getuid() != 0 {
@@ -39,7 +39,7 @@ func BenchmarkSpawn(b *testing.B) {
 		isolation  *job.Isolation
 	}{
 		{"plain", "/bin/true", -1, nil},
-		{"relay", "/bin/true", -1, nil},
+		{"socket", "/bin/true", -1, nil},
 		{"stage", "/bin/true", 0o077, nil},
 		{"namespaces", "/bin/true", -1, &job.Isolation{Namespaces: kinds}},
 		{"unshare", "/usr/bin/unshare --pid --fork --mount-proc --net --uts --ipc /bin/true", -1, nil},
@@ -51,7 +51,7 @@ func BenchmarkSpawn(b *testing.B) {
 				l.told = l.told[:0]
 				s := l.spec(c.text, c.isolation)
 				s.Attrs.Umask = c.umask
-				if c.name == "relay" {
+				if c.name == "socket" {
 					s.ListenNames = []string{"socket"}
 				}
 				pid, reason := l.start(s)

@@ -3,7 +3,6 @@ package linux
 import (
 	"errors"
 	"os"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +31,6 @@ type Processes struct {
 	o      Options
 	maker  posix.Maker
 	binary string // the own program, so that an upgrade cannot mix versions
-	relay  int    // see posix.Relay; -1 without one
 
 	privileged bool // to make namespaces
 
@@ -80,10 +78,7 @@ func NewProcesses(p platform.Poller, o Options) (*Processes, error) {
 		o:      o, maker: maker, binary: binary, privileged: mayMakeNamespaces(),
 		traced: map[int]*tracee{},
 	}
-	if all.relay, err = posix.Relay(); err == nil {
-		_, err = os.Stat("/proc/self/fd")
-		all.maker.Relays = err == nil
-	}
+	all.maker.Forks = posix.Forks()
 	all.cgroups = newCgroups(p, o, all.Emptied)
 	all.limits = newLimits(all.cgroups, all.o)
 	return all, nil
@@ -210,20 +205,15 @@ func (p *Processes) start(n *newcomer) (platform.Started, error) {
 
 // fork starts a process without the exec stage.
 func (p *Processes) fork(n *newcomer, path string, attr *syscall.ProcAttr) (platform.Started, error) {
-	if len(n.Spec.ListenNames) == 0 {
-		pid, err := syscall.ForkExec(path, n.Program.Argv, attr)
-		if err == nil {
-			p.Children[pid] = &posix.Child{}
-		}
-		return platform.Started{PID: pid, Executed: true}, err
+	fork := syscall.ForkExec
+	if p.maker.Forks {
+		fork = posix.Fork
 	}
-	if !posix.HasFormat(path) {
-		return platform.Started{}, unix.ENOEXEC
+	pid, err := fork(path, n.Program.Argv, attr)
+	if err == nil {
+		p.Children[pid] = &posix.Child{}
 	}
-	pid, err := p.Stage(false, func(b *posix.Birth) (int, error) {
-		return b.Relay("/proc/self/fd/"+strconv.Itoa(p.relay), n.Newcomer, path, attr)
-	}, nil)
-	return platform.Started{PID: pid}, err
+	return platform.Started{PID: pid, Executed: true}, err
 }
 
 // attributes are those of every process.

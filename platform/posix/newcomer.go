@@ -20,7 +20,7 @@ type Maker struct {
 	GID     int
 	Groups  []int
 	NoGroup bool // groups cannot be set here
-	Relays  bool // see Relay
+	Forks   bool // see Forks
 }
 
 // NewMaker returns the maker that this process is.
@@ -125,11 +125,14 @@ func (m *Maker) files(n *Newcomer, io platform.Streams) []uintptr {
 // where the kernel's own attributes are enough for its spec; else "".
 func (m *Maker) Simple(n *Newcomer, attr *syscall.ProcAttr) (path string) {
 	s, a := n.Spec, &n.Spec.Attrs
-	if len(n.Program.Argv) == 0 || a.Console == job.ConsoleOutput && m.Console != "" || a.Console == job.ConsoleOwner || s.Debug || n.Tracked() || n.Listens() || len(n.Join) > 0 || len(s.ListenNames) > 0 && !m.Relays {
+	if len(n.Program.Argv) == 0 || a.Console == job.ConsoleOutput && m.Console != "" || a.Console == job.ConsoleOwner || s.Debug || n.Tracked() || n.Listens() || len(n.Join) > 0 || len(s.ListenNames) > 0 && !m.Forks {
 		return ""
 	}
 	name := n.Program.Argv[0]
 	attr.Env, attr.Files = s.Env, n.Files
+	if len(s.ListenNames) > 0 {
+		attr.Env = listenVars(slices.Clone(s.Env), s.ListenNames, ownPID)
+	}
 	if s.Slot == job.Security {
 		return FindProgram(name, s.Env) // none of the attributes
 	}
