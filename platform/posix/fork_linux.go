@@ -28,7 +28,9 @@ func Fork(path string, argv []string, attr *syscall.ProcAttr) (pid int, err erro
 		return 0, err
 	}
 	b.descriptors(attr.Files)
-	b.limit()
+	if limit := startLimit(); limit != nil {
+		b.Add(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, b.Address(unsafe.Pointer(limit)), 0)
+	}
 	if err := b.program(path, argv, attr.Env); err != nil {
 		return 0, err
 	}
@@ -119,12 +121,14 @@ func (b birth) descriptors(files []uintptr) {
 	}
 }
 
-// limit gives back the limit on descriptors that package syscall raised.
-func (b birth) limit() {
+// startLimit is the limit on descriptors that this process was started with
+// and package syscall raised, or nil.
+func startLimit() *unix.Rlimit {
 	own, limit := unix.Rlimit{}, unix.Rlimit{Cur: vfork.Limit[0], Max: vfork.Limit[1]}
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &own) == nil && own.Max == limit.Max && own.Cur == own.Max-1 && limit.Cur < own.Cur {
-		b.Add(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, b.Address(unsafe.Pointer(&limit)), 0)
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &own) != nil || own.Max != limit.Max || own.Cur != own.Max-1 || limit.Cur >= own.Cur {
+		return nil
 	}
+	return &limit
 }
 
 // program is the last call.

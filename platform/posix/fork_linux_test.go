@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onset/core/job"
 )
 
 func needFork(t *testing.T) {
@@ -119,21 +121,49 @@ func state(pid int) string {
 	return s[:min(1, len(s))]
 }
 
+// after runs the test again after commands of the shell, and reports whether
+// this is that run.
+func after(t *testing.T, commands string) bool {
+	t.Helper()
+	if os.Getenv("ONSET_AFTER") != "" {
+		return true
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := exec.Command("sh", "-c", commands+`; exec "$0" "$@"`, self, "-test.run=^"+t.Name()+"$")
+	run.Env = append(os.Environ(), "ONSET_AFTER=1")
+	if out, err := run.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return false
+}
+
+// TestStageKeepsLimit has a program behind the stage get the limit on
+// descriptors that this process got, which Go raises.
+func TestStageKeepsLimit(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("the stage is tested as root")
+	}
+	if !after(t, "ulimit -Sn 200") {
+		return
+	}
+	for _, bare := range []bool{false, true} {
+		p := isolated(job.Isolation{}, "/bin/sh", "-c", "ulimit -Sn")
+		p.Bare = bare
+		if out, reason := asRoot.run(t, p); out != "200\n" || reason != "" {
+			t.Errorf("it may open %q, %q", out, reason)
+		}
+	}
+}
+
 // TestForkIsForkExec compares a child with one that package syscall made: with
 // signals ignored, claimed and blocked, and a limit on descriptors that Go
 // raises.
 func TestForkIsForkExec(t *testing.T) {
 	needFork(t)
-	if os.Getenv("ONSET_FORK") == "" {
-		self, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		run := exec.Command("sh", "-c", `ulimit -Sn 200; trap "" HUP USR1 40; exec "$0" -test.run='^TestForkIsForkExec$'`, self)
-		run.Env = append(os.Environ(), "ONSET_FORK=1")
-		if out, err := run.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	if !after(t, `ulimit -Sn 200; trap "" HUP USR1 40`) {
 		return
 	}
 	signal.Notify(make(chan os.Signal, 1), unix.SIGTERM, unix.SIGCHLD, unix.SIGWINCH)

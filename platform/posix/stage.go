@@ -233,6 +233,7 @@ func (s *stage) execute() *SetupError {
 	if err := s.enterCgroups(); err != nil {
 		return err
 	}
+	unraise()
 	if !s.Bare {
 		for i := range s.Limits {
 			if err := setLimit(i, &s.Limits[i]); err != nil {

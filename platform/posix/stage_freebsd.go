@@ -14,6 +14,9 @@ import (
 var resources = [job.NumLimits]int{unix.RLIMIT_CPU, unix.RLIMIT_FSIZE, unix.RLIMIT_DATA, unix.RLIMIT_STACK, unix.RLIMIT_CORE,
 	unix.RLIMIT_RSS, unix.RLIMIT_NPROC, unix.RLIMIT_NOFILE, unix.RLIMIT_MEMLOCK, unix.RLIMIT_AS, -1, -1, -1, -1, -1, -1}
 
+// unraise does nothing: FreeBSD starts process 1 with equal limits.
+func unraise() {}
+
 func setLimit(i int, l *job.Limit) error {
 	if !l.Set {
 		return nil

@@ -16,8 +16,13 @@ var resources = [job.NumLimits]int{unix.RLIMIT_CPU, unix.RLIMIT_FSIZE, unix.RLIM
 	unix.RLIMIT_RSS, unix.RLIMIT_NPROC, unix.RLIMIT_NOFILE, unix.RLIMIT_MEMLOCK, unix.RLIMIT_AS, unix.RLIMIT_LOCKS,
 	unix.RLIMIT_SIGPENDING, unix.RLIMIT_MSGQUEUE, unix.RLIMIT_NICE, unix.RLIMIT_RTPRIO, unix.RLIMIT_RTTIME}
 
-// setLimit goes through the library, which else gives the program the limit
-// on files that the stage was started with.
+// unraise sets the limit on descriptors that the program would have without Go.
+func unraise() {
+	if limit := startLimit(); limit != nil {
+		unix.Setrlimit(unix.RLIMIT_NOFILE, limit)
+	}
+}
+
 func setLimit(i int, l *job.Limit) error {
 	if !l.Set {
 		return nil

@@ -142,26 +142,33 @@ func TestStorm(t *testing.T) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals)
 	defer signal.Stop(signals)
-	var over atomic.Bool
 	var others sync.WaitGroup
+	var turns []chan struct{}
 	for _, work := range []func(){
 		runtime.GC,
 		func() { unix.Kill(unix.Getpid(), unix.SIGURG); unix.Kill(unix.Getpid(), unix.SIGCHLD) },
-		func() { garbage.Store(allocate(100)); runtime.Gosched() },
+		func() { garbage.Store(allocate(100)) },
 	} {
+		turn := make(chan struct{}, 4)
+		turns = append(turns, turn)
 		others.Go(func() {
-			for !over.Load() {
+			for range turn {
 				work()
 			}
 		})
 	}
-	for i := range children {
-		deep(i%40, func() { child(t, i < programs) })
-		if t.Failed() {
-			break
+	for i := 0; i < children && !t.Failed(); i++ {
+		for _, turn := range turns {
+			select {
+			case turn <- struct{}{}:
+			default:
+			}
 		}
+		deep(i%40, func() { child(t, i < programs) })
 	}
-	over.Store(true)
+	for _, turn := range turns {
+		close(turn)
+	}
 	others.Wait()
 }
 
@@ -243,7 +250,7 @@ func TestParentKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	orphans := 0
-	for i := range 50 {
+	for i := range 30 {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
@@ -257,7 +264,7 @@ func TestParentKilled(t *testing.T) {
 		if _, err := r.Read(make([]byte, 1)); err != nil {
 			t.Fatal(err)
 		}
-		for range i * 2000 { // another instant each time
+		for range i * 3000 { // another instant each time
 			unix.Getppid()
 		}
 		unix.Kill(pid, unix.SIGKILL)
