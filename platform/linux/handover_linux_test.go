@@ -1,8 +1,11 @@
 package linux
 
 import (
+	"fmt"
 	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"onset/platform/posix"
 )
@@ -37,6 +40,32 @@ func TestHandOver(t *testing.T) {
 		}
 		if fast, staged := l.procs.Counts(); fast != 1 || staged != wantStaged {
 			t.Errorf("%d went without the stage and %d through it", fast, staged)
+		}
+	}
+}
+
+// TestWithoutClone3 has a filter, as some containers have, and kernels that are
+// old: jobs start, and those with descriptors by the exec stage.
+func TestWithoutClone3(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	for _, errno := range []unix.Errno{unix.EPERM, unix.EINVAL, unix.ENOSYS} { // the last filter counts
+		lacking(t, fmt.Sprintf(`{"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": %d}`, errno))
+		l := newLab(t, "")
+		for wantStaged, names := range [][]string{nil, {"socket"}} {
+			s := l.spec("sh -c 'test $$ = ${LISTEN_PID-$$}'", nil)
+			s.ListenNames = names
+			pid, reason := l.start(s)
+			if reason != "" {
+				t.Fatalf("%v: %s", errno, reason)
+			}
+			if status := l.ended(pid); status != 0 {
+				t.Errorf("%v: it ended with %v", errno, status)
+			}
+			if fast, staged := l.procs.Counts(); fast != 1 || staged != wantStaged {
+				t.Errorf("%v: %d went without the stage and %d through it", errno, fast, staged)
+			}
 		}
 	}
 }
