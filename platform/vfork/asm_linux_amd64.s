@@ -14,7 +14,7 @@ TEXT ·run(SB), NOSPLIT|NOFRAME, $0-16
 	MOVL	$14, AX // rt_sigprocmask
 	SYSCALL
 	LEAQ	Table_clone(R12), DI
-	MOVL	$cloneArgs__size, SI
+	MOVL	$const_cloneSize, SI
 	MOVL	$435, AX // clone3
 	SYSCALL
 	TESTQ	AX, AX

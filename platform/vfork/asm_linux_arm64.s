@@ -14,7 +14,7 @@ TEXT ·run(SB), NOSPLIT|NOFRAME, $0-16
 	MOVD	$135, R8 // rt_sigprocmask
 	SVC
 	ADD	$Table_clone, R9, R0
-	MOVD	$cloneArgs__size, R1
+	MOVD	$const_cloneSize, R1
 	MOVD	$435, R8 // clone3
 	SVC
 	CBZ	R0, child

@@ -21,10 +21,17 @@ type Table struct {
 	failed, errno uint64 // call that failed, from 1
 }
 
-// cloneArgs is clone_args of linux/sched.h with cgroup, its last field of Linux 5.7.
-type cloneArgs struct {
-	flags, pidFD, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
-}
+// cloneArgs is clone_args of linux/sched.h.
+type cloneArgs [cloneSize / 8]uint64
+
+// Fields of cloneArgs that are not 0, of which the last came with Linux 5.7.
+const (
+	cloneFlags  = 0
+	cloneSignal = 4
+	cloneCgroup = 10
+
+	cloneSize = 88
+)
 
 const (
 	cloneVM           = 0x100
@@ -64,7 +71,7 @@ func (t *Table) Mask() uintptr { return uintptr(unsafe.Pointer(&t.own)) }
 // Then failed is the number of the call that failed, from 1, and the child is to
 // be reaped; 0 is clone3 itself.
 func (t *Table) Run() (pid, failed int, errno uintptr) {
-	t.clone = cloneArgs{flags: t.Flags | cloneVM | cloneVfork | cloneClearSighand, exitSignal: sigchld, cgroup: t.Cgroup}
+	t.clone = cloneArgs{cloneFlags: t.Flags | cloneVM | cloneVfork | cloneClearSighand, cloneSignal: sigchld, cloneCgroup: t.Cgroup}
 	t.all, t.failed, t.errno = ^uint64(0), 0, 0
 	pid = run(t) // which keeps t
 	if pid < 0 {
