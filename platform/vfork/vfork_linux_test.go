@@ -135,7 +135,7 @@ func TestMaskIsKept(t *testing.T) {
 func TestStorm(t *testing.T) {
 	need(t)
 	const programs = 100
-	children := 2000
+	children := 1000
 	if os.Getenv("ONSET_SOAK") != "" {
 		children = 10000
 	}

@@ -1,5 +1,3 @@
-//go:build linux && (amd64 || arm64)
-
 package vfork
 
 // run returns the pid of the child or a negative error number.
