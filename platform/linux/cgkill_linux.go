@@ -17,10 +17,30 @@ func (c *cgroups) kill(token uint64, pid int, sig unix.Signal) (reached bool, er
 		found := c.processes(token)
 		return slices.Contains(found, pid), posix.SignalAll(found, sig)
 	}
+	c.killed[token] = true
+	return false, c.strike(token)
+}
+
+// strike sends KILL to all that the kernel shows in the group of a token.
+func (c *cgroups) strike(token uint64) error {
 	if os.WriteFile(c.path(token)+"/cgroup.kill", []byte("1"), 0) == nil { // since Linux 5.14
-		return false, nil
+		return nil
 	}
-	return false, c.hunt(token)
+	return c.hunt(token)
+}
+
+// strikeAgain does so in groups that are to be empty and are not. A process
+// whose fork was under way at the first time may only come to be seen after it
+// (cgroup.kill knows of those since Linux 6.14); the end of its parent, which has
+// the signal, is told later still, and brings a Collect.
+func (c *cgroups) strikeAgain() {
+	for token := range c.killed {
+		if unix.Access(c.path(token), unix.F_OK) != nil {
+			delete(c.killed, token)
+			continue
+		}
+		c.strike(token)
+	}
 }
 
 // hunt kills without the kernel's help until only processes are there that

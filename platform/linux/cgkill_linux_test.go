@@ -2,6 +2,7 @@ package linux
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -200,6 +201,28 @@ func TestMovedAway(t *testing.T) {
 	w := newGroupWorld(t)
 	token, pid := w.spawn(w.spec(`sleep 1000 & echo 0 >$GROUP/cgroup.procs; echo >$DIR/ready; exec sleep 1001`))
 	w.kill(token, pid, unix.SIGTERM)
+	w.over(token, pid)
+	if left := survivors(); len(left) > 0 {
+		t.Errorf("%d live on", left)
+	}
+}
+
+// TestLateFork has a process come into a group only after that was killed, as
+// one does whose fork was under way.
+func TestLateFork(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	w := newGroupWorld(t)
+	late := exec.Command("sleep", "1000")
+	if err := late.Start(); err != nil {
+		t.Fatal(err)
+	}
+	token, pid := w.spawn(w.spec(`echo >$DIR/ready; exec sleep 1000`))
+	w.kill(token, pid, unix.SIGKILL)
+	if err := os.WriteFile(w.procs.cgroups.path(token)+"/cgroup.procs", []byte(itoa(late.Process.Pid)), 0); err != nil {
+		t.Fatal(err)
+	}
 	w.over(token, pid)
 	if left := survivors(); len(left) > 0 {
 		t.Errorf("%d live on", left)

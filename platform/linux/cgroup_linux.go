@@ -24,6 +24,7 @@ type cgroups struct {
 	waiting   map[int32]uint64  // watch to token, of groups whose process is gone while others live
 	unwatched map[uint64]bool   // tokens of such groups that inotify does not take; each Collect looks
 	vacant    []uint64          // tokens of groups in which nothing lives, for the next Collect to remove
+	killed    map[uint64]bool   // tokens of groups that were sent KILL and are still there
 	next      reserve
 	events    map[uint64]int     // descriptors of cgroup.events of some groups in the root
 	counted   bool               // the groups in the root count memory
@@ -42,7 +43,7 @@ func newCgroups(p platform.Poller, o Options, emptied func(token uint64)) *cgrou
 		return nil
 	}
 	c := &cgroups{root: o.CgroupRoot, notify: -1, below: map[uint64]string{}, waiting: map[int32]uint64{},
-		unwatched: map[uint64]bool{}, events: map[uint64]int{}, clones: clones(), emptied: emptied}
+		unwatched: map[uint64]bool{}, killed: map[uint64]bool{}, events: map[uint64]int{}, clones: clones(), emptied: emptied}
 	c.counted = hasWord(c.root+"/cgroup.subtree_control", "memory")
 	tokensBelow(c.root, func(token uint64, group string) {
 		if dir := filepath.Dir(group); dir != c.root {
@@ -252,6 +253,7 @@ func (c *cgroups) look() {
 		return
 	}
 	c.vacate()
+	c.strikeAgain()
 	for token := range c.unwatched {
 		if c.prune(token) {
 			delete(c.unwatched, token)
