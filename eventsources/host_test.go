@@ -344,7 +344,7 @@ func TestSourceOfAnotherSystemRests(t *testing.T) {
 	init.SetJob("a", map[string][][]string{"while": on("none")})
 	init.SetJob("b", map[string][][]string{"while": on("x")})
 	s := start(t, init, long, nil, none, holding("x", fact("x", "A=1")))
-	for end := time.Now().Add(20 * time.Second); !slices.Equal(s.names(), []string{"x"}); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); !slices.Equal(s.names(), []string{"x"}); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%q run", s.names())
 		}

@@ -277,7 +277,7 @@ func (p *inPlace) try(t *testing.T, name string, probes bool) string {
 		}
 		return "runs"
 	}
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		text, _ := os.ReadFile(file)
 		if i := bytes.LastIndex(text, []byte("effect")); i >= 0 {
 			return string(bytes.TrimSpace(bytes.Trim(text, "\x00")))
@@ -297,7 +297,7 @@ func (p *inPlace) said(t *testing.T, name string) (texts []string) {
 	event := fmt.Sprintf("read-%d", p.read)
 	p.run("emit", event) // which is told behind all that was said, and read by another goroutine
 	log := ""
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(log, "Handling "+event+" event"); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !strings.Contains(log, "Handling "+event+" event"); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for what init says of the event %s", event)
 		}

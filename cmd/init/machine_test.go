@@ -184,7 +184,7 @@ func (m *machine) kernelLog() string {
 
 func (m *machine) await(what string, true func() bool) {
 	m.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !true(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !true(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			m.t.Fatalf("waited in vain for %s", what)
 		}

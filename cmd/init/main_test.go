@@ -10,7 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
+
+// patience is how long a test waits for what takes milliseconds, or a busy
+// machine much longer: it only keeps tests from hanging.
+const patience = 3 * time.Minute
 
 // programs is the folder of init and initctl as they are installed, and of
 // what "make run" runs. ONSET_TEST_PROGRAMS names it where there is no Go to

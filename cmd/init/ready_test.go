@@ -33,7 +33,7 @@ func (s *session) becomesReady(job, file string, disturb func()) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	late := time.AfterFunc(time.Minute, func() { start.Process.Kill() })
+	late := time.AfterFunc(patience, func() { start.Process.Kill() })
 	defer late.Stop()
 	if err := start.Wait(); err != nil {
 		s.t.Errorf("start %s: %v; %s", job, err, s.run("status", job))

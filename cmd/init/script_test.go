@@ -107,7 +107,7 @@ func runScript(t *testing.T, file string) {
 			c.result = onThisKernel(c.result)
 		}
 		got := s.shell(c.line)
-		for deadline := time.Now().Add(20 * time.Second); c.retry && got != c.result && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(patience); c.retry && got != c.result && time.Now().Before(deadline); {
 			time.Sleep(20 * time.Millisecond)
 			got = s.shell(c.line)
 		}

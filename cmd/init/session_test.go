@@ -91,7 +91,7 @@ func startSessionAs(t *testing.T, dir, bus string, jobs map[string]string, attr 
 // end ends the session, which ends its jobs.
 func (s *session) end() {
 	s.cmd.Process.Signal(syscall.SIGTERM)
-	kill := time.AfterFunc(time.Minute, func() {
+	kill := time.AfterFunc(patience, func() {
 		s.t.Error("init does not end the session")
 		s.cmd.Process.Kill()
 	})
@@ -114,7 +114,7 @@ func (s *session) path(parts ...string) string {
 
 func (s *session) await(what string, true func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !true(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !true(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("waited in vain for %s", what)
 		}

@@ -68,7 +68,7 @@ func greeting(path string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(patience))
 	text, err := io.ReadAll(c)
 	return string(text), err
 }

@@ -56,7 +56,7 @@ func run(t *testing.T, s Source, operands ...string) *world {
 // await waits until lines were told in this order, and returns what was told.
 func (w *world) await(want ...string) (told []string) {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(time.Millisecond) {
 		w.lines = append(w.lines, w.Take()...)
 		rest := want
 		for _, l := range w.lines {
@@ -77,7 +77,7 @@ func (w *world) await(want ...string) (told []string) {
 // hear waits until a signal of an interface is told.
 func (w *world) hear(conn *wire.Conn, iface string) {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(time.Millisecond) {
 		if err := conn.Emit("/", iface+".Ready"); err != nil {
 			w.t.Fatal(err)
 		}
@@ -184,7 +184,7 @@ func TestDestination(t *testing.T) {
 // owner waits until a name has an owner, which it returns.
 func owner(t *testing.T, conn *wire.Conn, name string) (unique string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(time.Millisecond) {
 		if conn.BusObject().Call("org.freedesktop.DBus.GetNameOwner", 0, name).Store(&unique) == nil {
 			return unique
 		}
@@ -288,7 +288,7 @@ func TestOnce(t *testing.T) {
 		if err == nil || err.Error() != "Disconnected from D-Bus" || !errors.Is(err, eventsources.ErrUnsupported) {
 			t.Errorf("%v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(sourcetest.Patience):
 		t.Fatal("it does not end")
 	}
 }

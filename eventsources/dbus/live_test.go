@@ -83,7 +83,7 @@ func newActivatingBus(t *testing.T, config string) Bus {
 
 func connect(t *testing.T, address string) *wire.Conn {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(5 * time.Millisecond) {
 		conn, err := wire.Connect(address)
 		if err == nil {
 			t.Cleanup(func() { conn.Close() })
@@ -194,7 +194,7 @@ func TestNameOfActivator(t *testing.T) {
 	w.SetConditions(on(readyOperand, activationEvent))
 	owner(t, conn, activatorName)
 	w.SetConditions(on(readyOperand))
-	for end := time.Now().Add(20 * time.Second); has(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); has(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the name is not given back")
 		}

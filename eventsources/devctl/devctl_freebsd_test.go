@@ -81,7 +81,7 @@ func runSource(t *testing.T) *sourcetest.Recorder {
 // await collects lines until one contains a text, and returns them.
 func await(t *testing.T, init *sourcetest.Recorder, text string) (lines []string) {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(time.Millisecond) {
 		lines = append(lines, init.Take()...)
 		if slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, text) }) {
 			return lines

@@ -58,7 +58,7 @@ func (w *world) listen(operands ...string) {
 		w.lists++
 		w.last = fmt.Sprintf("list%d", w.lists)
 		w.SetConditions(on(append(operands, ":sys:"+w.last)...))
-		for end := time.Now().Add(20 * time.Second); !slices.Contains(w.Take(), "emit :sys:"+w.last); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(sourcetest.Patience); !slices.Contains(w.Take(), "emit :sys:"+w.last); time.Sleep(time.Millisecond) {
 			if w.tell(w.system, w.last); time.Now().After(end) {
 				w.t.Fatal("the source does not listen")
 			}
@@ -89,7 +89,7 @@ func (w *world) expect(want ...string) {
 	w.t.Helper()
 	w.tell(w.system, w.last, "end=yes")
 	var got []string
-	for end := time.Now().Add(20 * time.Second); !slices.Contains(got, "emit :sys:"+w.last+" end=yes"); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); !slices.Contains(got, "emit :sys:"+w.last+" end=yes"); time.Sleep(time.Millisecond) {
 		if got = append(got, w.Take()...); time.Now().After(end) {
 			w.t.Fatalf("waited in vain; told %q", got)
 		}

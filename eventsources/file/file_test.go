@@ -84,7 +84,7 @@ func (w *world) set(operands ...string) {
 // await waits until something was told, all of which it leaves in lines.
 func (w *world) await(lines ...string) {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(time.Millisecond) {
 		w.lines = append(w.lines, w.Take()...)
 		if !slices.ContainsFunc(lines, func(l string) bool { return !slices.Contains(w.lines, l) }) {
 			return
@@ -132,7 +132,7 @@ func (w *world) do(words string) {
 func (w *world) settle(atLeast int) (told []string) {
 	w.t.Helper()
 	ours := func(l string) bool { return strings.Contains(l, w.end) }
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(time.Millisecond) {
 		w.lines = append(w.lines, w.Take()...)
 		if told = slices.DeleteFunc(slices.Clone(w.lines), ours); len(told) >= atLeast || time.Now().After(end) {
 			break

@@ -36,7 +36,7 @@ func run(t *testing.T, s Source, init eventsources.Init) {
 // dial connects to a source once it is there.
 func dial(t *testing.T, path string) net.Conn {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(time.Millisecond) {
 		conn, err := net.Dial("unix", path)
 		if err == nil {
 			t.Cleanup(func() { conn.Close() })
@@ -51,7 +51,7 @@ func dial(t *testing.T, path string) net.Conn {
 // await waits for so many lines.
 func await(t *testing.T, r *sourcetest.Recorder, n int) (lines []string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); len(lines) < n; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); len(lines) < n; time.Sleep(time.Millisecond) {
 		lines = append(lines, r.Take()...)
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %d lines; got %q", n, lines)

@@ -68,7 +68,7 @@ func TestNoFiles(t *testing.T) {
 		cancel()
 		<-done
 	}()
-	for end := time.After(20 * time.Second); ; {
+	for end := time.After(sourcetest.Patience); ; {
 		select {
 		case name := <-got:
 			switch name {

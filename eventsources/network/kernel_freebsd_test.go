@@ -195,7 +195,7 @@ func TestStorm(t *testing.T) {
 		setUp(t, true, lo)
 	}
 	setUp(t, false, lo)
-	for end := time.Now().Add(60 * time.Second); strings.Contains(strings.Join(init.Facts(), " "), "IFACE="+lo); {
+	for end := time.Now().Add(sourcetest.Patience); strings.Contains(strings.Join(init.Facts(), " "), "IFACE="+lo); {
 		select {
 		case c := <-changes:
 			tr.apply(c)

@@ -141,7 +141,7 @@ func watchBus(t *testing.T, address string) *watching {
 func (w *watching) await(what string, so func(*manager) bool) {
 	w.t.Helper()
 	var seen []manager
-	end := time.After(30 * time.Second)
+	end := time.After(sourcetest.Patience)
 	for {
 		select {
 		case m := <-w.managers:
@@ -237,7 +237,7 @@ func TestOddNetworkManager(t *testing.T) {
 	}
 	w.log.Take()
 	said := false
-	for end := time.Now().Add(60 * time.Second); !said; {
+	for end := time.Now().Add(sourcetest.Patience); !said; {
 		if time.Now().After(end) {
 			t.Fatal("nothing was said of no answer")
 		}

@@ -49,7 +49,7 @@ func runSource(t *testing.T, address string) *running {
 // await waits for a line that begins so, and returns all up to it.
 func (r *running) await(prefix string) []string {
 	r.t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(time.Millisecond) {
 		r.lines = append(r.lines, r.init.Take()...)
 		if i := slices.IndexFunc(r.lines, func(l string) bool { return strings.HasPrefix(l, prefix) }); i >= 0 {
 			before := slices.Clone(r.lines[:i+1])

@@ -54,7 +54,7 @@ func startElogind(t *testing.T, bus *sourcetest.Bus) (state string) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() { cmd.Process.Kill(); <-ended })
 	conn := bus.Connect()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(5 * time.Millisecond) {
 		if there := false; conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, login).Store(&there) == nil && there {
 			return fmt.Sprintf("/proc/%d/root/sys/power/state", cmd.Process.Pid)
 		}
@@ -148,7 +148,7 @@ func TestRealAcpid(t *testing.T) {
 
 func dialUnix(t *testing.T, path string) net.Conn {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(5 * time.Millisecond) {
 		conn, err := net.Dial("unix", path)
 		if err == nil {
 			return conn

@@ -94,7 +94,7 @@ func (l *fakeLogin) inhibitor() *os.File {
 	case f := <-l.taken:
 		l.t.Cleanup(func() { f.Close() })
 		return f
-	case <-time.After(time.Minute):
+	case <-time.After(sourcetest.Patience):
 		l.t.Fatal("no inhibitor is taken")
 		return nil
 	}
@@ -103,7 +103,7 @@ func (l *fakeLogin) inhibitor() *os.File {
 // released waits until nobody holds the suspend up.
 func released(t *testing.T, inhibitor *os.File) {
 	t.Helper()
-	inhibitor.SetReadDeadline(time.Now().Add(20 * time.Second))
+	inhibitor.SetReadDeadline(time.Now().Add(sourcetest.Patience))
 	if n, err := inhibitor.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("the suspend is held up: %v", err)
 	}
@@ -209,7 +209,7 @@ func TestLostDuringTheSleep(t *testing.T) {
 			released(t, inhibitor)
 			lose(bus, l)
 			l = newLogin(t, bus, time.Minute, true) // that is back while it suspends
-			for end := time.Now().Add(20 * time.Second); len(l.taken) == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			for end := time.Now().Add(sourcetest.Patience); len(l.taken) == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 				jobStarted(init)
 			}
 			l.inhibitor()

@@ -234,7 +234,7 @@ func start(t *testing.T, m machine) *sourcetest.Recorder {
 // await collects lines until one is there, and returns them.
 func await(t *testing.T, init *sourcetest.Recorder, line string) (lines []string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(time.Millisecond) {
 		lines = append(lines, init.Take()...)
 		if i := slices.Index(lines, line); i >= 0 {
 			return lines
@@ -368,7 +368,7 @@ func TestAcpid(t *testing.T) {
 // connected has jobs start until the source is connected.
 func connected(t *testing.T, init *sourcetest.Recorder, accepted <-chan net.Conn) net.Conn {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(sourcetest.Patience); time.Now().Before(end); {
 		jobStarted(init)
 		select {
 		case conn := <-accepted:

@@ -157,7 +157,7 @@ func ask(network, address, send string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Minute))
+	c.SetDeadline(time.Now().Add(sourcetest.Patience))
 	if send != "" {
 		if _, err := io.WriteString(c, send); err != nil {
 			return "", err
@@ -258,7 +258,7 @@ func TestPackets(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(time.Minute))
+		c.SetDeadline(time.Now().Add(sourcetest.Patience))
 		buffer := make([]byte, 10)
 		io.WriteString(c, text)
 		if n, err := c.Read(buffer); err != nil || string(buffer[:n]) != text {
@@ -418,7 +418,7 @@ func (w *world) reexec() {
 		return
 	}
 	conn.Object("", dbus.ObjectPath(control.Root)).Go(control.InterfaceManager+".Restart", dbus.FlagNoReplyExpected, nil)
-	for late := time.After(30 * time.Second); ; {
+	for late := time.After(sourcetest.Patience); ; {
 		select {
 		case s := <-restarted:
 			if s != nil && strings.HasSuffix(s.Name, ".Restarted") {
@@ -446,7 +446,7 @@ func TestChangedWhileItRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(30 * time.Second))
+		conn.SetDeadline(time.Now().Add(sourcetest.Patience))
 		if text, err := io.ReadAll(conn); string(text) != "web\n" {
 			t.Fatalf("got %q, %v", text, err)
 		}

@@ -97,7 +97,7 @@ func (f *fake) await(text string) (lines []string) {
 
 func (f *fake) until(what string, so func() bool, lines *[]string) {
 	f.t.Helper()
-	for end := time.Now().Add(time.Minute); !so(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); !so(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			f.t.Fatalf("waited in vain for %s in\n%s", what, strings.Join(*lines, "\n"))
 		}

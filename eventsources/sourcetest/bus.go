@@ -52,7 +52,7 @@ func (b *Bus) Start() {
 	if err := b.cmd.Start(); err != nil {
 		b.t.Fatal(err)
 	}
-	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(Patience); ; time.Sleep(5 * time.Millisecond) {
 		conn, err := dbus.Connect(b.Address)
 		if err == nil {
 			conn.Close()

@@ -169,7 +169,7 @@ func (i *Init) tell(id control.SignalID, path string, body ...any) {
 // Await waits until what was emitted and what holds is as wanted.
 func (i *Init) Await(what string, holds func(events, facts []string) bool) {
 	i.t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(Patience); ; time.Sleep(time.Millisecond) {
 		i.mu.Lock()
 		events := slices.Clone(i.events)
 		var facts []string

@@ -9,9 +9,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"onset/eventsources"
 )
+
+// Patience is how long a test waits for what takes milliseconds, or a busy
+// machine much longer: it only keeps tests from hanging.
+const Patience = 3 * time.Minute
 
 // Recorder is an eventsources.Init that writes down what it is told, a line a
 // thing: "emit NAME KEY=VALUE…", "wait …" for events that are waited for,

@@ -124,7 +124,7 @@ var programs = sync.OnceValues(func() (dir string, err error) {
 
 func (s *Session) end(cmd *exec.Cmd) {
 	cmd.Process.Signal(syscall.SIGTERM)
-	kill := time.AfterFunc(time.Minute, func() {
+	kill := time.AfterFunc(Patience, func() {
 		s.t.Error("init does not end the session")
 		cmd.Process.Kill()
 	})
@@ -165,7 +165,7 @@ func (s *Session) Log(name string) string {
 // Await waits until something is so.
 func (s *Session) Await(what string, so func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(time.Minute); !so(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(Patience); !so(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatalf("waited in vain for %s; jobs:\n%sfacts:\n%s", what, s.Initctl("list"), s.Initctl("facts"))
 		}

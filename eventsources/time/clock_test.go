@@ -4,6 +4,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"onset/eventsources/sourcetest"
 )
 
 // TestKernelClock has an alarm ring, and not before its time.
@@ -16,7 +18,7 @@ func TestKernelClock(t *testing.T) {
 	for _, d := range []time.Duration{20 * time.Millisecond, -time.Second, 0} {
 		at := c.now().run + d
 		c.set(at)
-		for deadline := time.After(20 * time.Second); ; {
+		for deadline := time.After(sourcetest.Patience); ; {
 			select {
 			case <-c.rings():
 			case <-deadline:

@@ -375,7 +375,7 @@ func TestRest(t *testing.T) {
 		p.rec.SetConditions(jobs)
 		done := make(chan error, 1)
 		go func() { done <- source.Run(ctx, p.rec) }()
-		for end := time.Now().Add(20 * time.Second); !until(); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(sourcetest.Patience); !until(); time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("waited in vain")
 			}

@@ -134,7 +134,7 @@ func (c *counter) Emit(ctx context.Context, e eventsources.Event) error {
 
 func (c *counter) await(tb testing.TB, n int64) {
 	tb.Helper()
-	for end := time.Now().Add(60 * time.Second); c.events.Load() < n; time.Sleep(100 * time.Microsecond) {
+	for end := time.Now().Add(sourcetest.Patience); c.events.Load() < n; time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(end) {
 			tb.Fatalf("%d of %d events", c.events.Load(), n)
 		}
@@ -149,7 +149,7 @@ func (s *storm) begin(init eventsources.Init, c *counter) {
 
 // arrive sends until something arrives.
 func (s *storm) arrive(c *counter) {
-	for end := time.Now().Add(20 * time.Second); !c.listens.Load(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); !c.listens.Load(); time.Sleep(time.Millisecond) {
 		if s.send("hello"); time.Now().After(end) {
 			s.tb.Fatal("the source does not listen")
 		}

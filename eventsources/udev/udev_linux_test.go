@@ -87,7 +87,7 @@ func (w *watched) runWith(s Source, init eventsources.Init, names ...string) {
 // await returns what was told until a line begins with a text.
 func (w *watched) await(text string) (lines []string) {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(time.Millisecond) {
 		lines := w.Take()
 		w.all, w.told = append(w.all, lines...), append(w.told, lines...)
 		if i := slices.IndexFunc(w.told, func(l string) bool { return strings.HasPrefix(l, text) }); i >= 0 {
@@ -176,7 +176,7 @@ func TestColdplugByUdevd(t *testing.T) {
 	}
 	startUdevd(t)
 	// It listens at its socket before it hears the kernel.
-	for end := time.Now().Add(20 * time.Second); exec.Command("udevadm", "control", "--ping").Run() != nil; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); exec.Command("udevadm", "control", "--ping").Run() != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("udevd does not answer")
 		}
@@ -312,7 +312,7 @@ func TestLastChangeIsSeen(t *testing.T) {
 	ended := make(chan struct{})
 	r := &run{init: h, wake: wake}
 	go r.await(ctx, changed, ended)
-	for end := time.Now().Add(20 * time.Second); h.look() < 2; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); h.look() < 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Error("the run has not seen the last change")
 			break

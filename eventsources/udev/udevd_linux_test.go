@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"onset/eventsources/sourcetest"
 )
 
 // startUdevd starts Debian's udevd, and returns a function that kills it.
@@ -23,7 +25,7 @@ func startUdevd(t *testing.T) (kill func()) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(sourcetest.Patience); ; time.Sleep(time.Millisecond) {
 		if _, err := ask("/run/udev/control"); err == nil {
 			break
 		}

@@ -115,7 +115,7 @@ func TestSignalsBeforeTheName(t *testing.T) {
 			if s.Name != "com.ubuntu.Upstart0_6.Restarted" {
 				t.Errorf("got %s", s.Name)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(3 * time.Minute):
 			t.Fatal("it was lost")
 		}
 	}

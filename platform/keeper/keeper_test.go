@@ -290,7 +290,7 @@ func TestNoKeeper(t *testing.T) {
 
 // deadline is when a manager that waits for something gives up.
 func poll(done func() bool) {
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			fmt.Fprintln(os.Stderr, "time is up")
 			os.Exit(77)

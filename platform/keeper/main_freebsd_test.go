@@ -88,7 +88,7 @@ func TestNoManagerBetweenTSTPAndHUP(t *testing.T) {
 // untilLog waits for words of the keeper.
 func (f *first) untilLog(words string) {
 	f.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(f.log(), words); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); !strings.Contains(f.log(), words); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			f.t.Fatalf("the keeper does not say %q:\n%s", words, f.log())
 		}

@@ -73,7 +73,7 @@ func (w *groupWorld) spawn(s *job.Spec) (token uint64, pid int) {
 
 func (w *groupWorld) until(what string, is func() bool) {
 	w.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); {
+	for end := time.Now().Add(3 * time.Minute); !is(); {
 		if time.Now().After(end) {
 			w.Fatalf("not so in time: %s; told %+v", what, w.told)
 		}

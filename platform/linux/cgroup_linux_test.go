@@ -88,7 +88,7 @@ func TestNoCgroups(t *testing.T) {
 // await collects until something is so.
 func await(t *testing.T, procs *Processes, poller *Poller, hear func(engine.Msg), what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); procs.Collect(hear) {
+	for end := time.Now().Add(3 * time.Minute); !is(); procs.Collect(hear) {
 		if time.Now().After(end) {
 			t.Fatal("not so in time: " + what)
 		}

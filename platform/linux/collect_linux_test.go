@@ -87,7 +87,7 @@ func TestEndsUpToOneThatIsStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer writer.Close()
-	for end := time.Now().Add(time.Minute); statusWord(first, "State")[0] != 'Z' || statusWord(next, "State")[0] != 't'; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); statusWord(first, "State")[0] != 'Z' || statusWord(next, "State")[0] != 't'; time.Sleep(time.Millisecond) {
 		unix.Write(int(writer.Fd()), []byte("\n"))
 		if time.Now().After(end) {
 			t.Fatalf("the first is %s, the next %s", statusWord(first, "State"), statusWord(next, "State"))

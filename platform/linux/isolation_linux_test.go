@@ -195,7 +195,7 @@ func (l *lab) start(s *job.Spec, files ...int) (pid int, reason string) {
 	if err != nil {
 		return 0, err.Error()
 	}
-	for end := time.Now().Add(20 * time.Second); ; l.turn() {
+	for end := time.Now().Add(3 * time.Minute); ; l.turn() {
 		for _, m := range l.told {
 			if f, ok := m.(engine.ExecFailed); ok && f.PID == started.PID {
 				return 0, f.Reason
@@ -216,7 +216,7 @@ func (l *lab) start(s *job.Spec, files ...int) (pid int, reason string) {
 // ended waits for the end of a process.
 func (l *lab) ended(pid int) job.Status {
 	l.Helper()
-	for end := time.Now().Add(20 * time.Second); ; l.turn() {
+	for end := time.Now().Add(3 * time.Minute); ; l.turn() {
 		for _, m := range l.told {
 			if e, ok := m.(engine.Exited); ok && e.PID == pid {
 				return e.Status

@@ -109,7 +109,7 @@ func (l *lab) rests(pid int) {
 		probing := len(argv) > 1 && argv[1] == probeArg
 		return strings.HasPrefix(statusWord(pid, "State"), "S") && (!probing || call == fmt.Sprint(unix.SYS_RT_SIGTIMEDWAIT))
 	}
-	for end := time.Now().Add(20 * time.Second); !resting(); l.turn() {
+	for end := time.Now().Add(3 * time.Minute); !resting(); l.turn() {
 		if time.Now().After(end) {
 			l.Fatal("it does not rest")
 		}
@@ -251,7 +251,7 @@ func findStage(t *testing.T, groups string) {
 	if err := os.WriteFile("/mnt/target/fifo", []byte("A=1\n"), 0); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); ; after.turn() {
+	for end := time.Now().Add(3 * time.Minute); ; after.turn() {
 		if slices.Contains(after.told, engine.Msg(engine.Executed{PID: found.PID})) {
 			break // the end of the one before may be told too
 		}

@@ -158,7 +158,7 @@ func startListener(t *testing.T, address string, orders ...string) *listener {
 // until turns until something is so; every turn ends with Taken if it is to.
 func (l *listener) until(what string, taken bool, is func() bool) {
 	l.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); {
+	for end := time.Now().Add(3 * time.Minute); !is(); {
 		if time.Now().After(end) {
 			l.Fatalf("not so in time: %s; told %q %q, answered %q", what, l.told, l.remarks, l.text)
 		}

@@ -97,7 +97,7 @@ func TestNotifyStrangers(t *testing.T) {
 
 func (w *notifyWorld) untilSaid(text string) {
 	w.Helper()
-	for end := time.Now().Add(20 * time.Second); len(w.said) == 0 || !strings.Contains(w.said[0].Text, text); {
+	for end := time.Now().Add(3 * time.Minute); len(w.said) == 0 || !strings.Contains(w.said[0].Text, text); {
 		if time.Now().After(end) {
 			w.Fatal("nothing is said of ", text)
 		}

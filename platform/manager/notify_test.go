@@ -116,7 +116,7 @@ func send(t *testing.T, address, text string, files ...int) {
 	if len(files) > 0 {
 		oob = unix.UnixRights(files...)
 	}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(time.Millisecond) {
 		err := unix.Sendmsg(fd, []byte(text), oob, &unix.SockaddrUnix{Name: address}, 0)
 		switch {
 		case err == nil:
@@ -131,7 +131,7 @@ func send(t *testing.T, address, text string, files ...int) {
 // hear returns the next message, which is peeked at and not taken.
 func (w *notifyWorld) hear() engine.Notified {
 	w.Helper()
-	for end := time.Now().Add(20 * time.Second); len(w.inbox) == 0; w.turns++ {
+	for end := time.Now().Add(3 * time.Minute); len(w.inbox) == 0; w.turns++ {
 		if time.Now().After(end) {
 			w.Fatal("nothing is told")
 		}
@@ -197,7 +197,7 @@ func (w *notifyWorld) spinUntilEmpty() {
 		}
 		return true
 	}
-	for end := time.Now().Add(20 * time.Second); !empty(); {
+	for end := time.Now().Add(3 * time.Minute); !empty(); {
 		if time.Now().After(end) {
 			w.Fatal("something is in a socket for ever")
 		}

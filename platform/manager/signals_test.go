@@ -46,7 +46,7 @@ func TestSignalsBeforeTheManager(t *testing.T) {
 	defer signal.Reset()
 	receive := func(sig syscall.Signal) {
 		syscall.Kill(syscall.Getpid(), sig)
-		for end := time.Now().Add(time.Minute); s.pending.Load()&(1<<uint(sig)) == 0; runtime.Gosched() {
+		for end := time.Now().Add(3 * time.Minute); s.pending.Load()&(1<<uint(sig)) == 0; runtime.Gosched() {
 			if time.Now().After(end) {
 				t.Fatalf("%v is lost", sig)
 			}

@@ -114,7 +114,7 @@ func TestSignEnds(t *testing.T) {
 		t.Error("closed while somebody may write")
 	}
 	unix.Close(other)
-	for end := time.Now().Add(20 * time.Second); len(w.signs) > 0; w.signsTaken() {
+	for end := time.Now().Add(3 * time.Minute); len(w.signs) > 0; w.signsTaken() {
 		if w.turn() != 0 || time.Now().After(end) {
 			t.Fatal("ready, or not closed")
 		}

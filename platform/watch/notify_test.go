@@ -90,7 +90,7 @@ func TestSyncAfterOneThatGaveUp(t *testing.T) {
 		n.syncLimit = time.Nanosecond
 		s.w.Sync()
 		s.do("write", b, "one")
-		n.syncLimit = 20 * time.Second
+		n.syncLimit = 3 * time.Minute
 		n.mu.Unlock()
 		s.w.Sync()
 		if s.take(); !slices.Equal(s.got, []string{"changed " + a + " one", "changed " + b + " one"}) {
