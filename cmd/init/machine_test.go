@@ -110,16 +110,26 @@ func (m *machine) program() string { return filepath.Join(m.dir, "init") }
 
 func (m *machine) install() {
 	m.t.Helper()
-	text, err := os.ReadFile(program("init"))
-	if err == nil {
-		err = os.WriteFile(m.program()+".new", text, 0o755)
-	}
+	err := copyProgram(program("init"), m.program()+".new")
 	if err == nil {
 		err = os.Rename(m.program()+".new", m.program())
 	}
 	if err != nil {
 		m.t.Fatal(err)
 	}
+}
+
+// copyProgram makes a copy that can be executed at once: no child that this
+// process forks meanwhile has it open, which the kernel would refuse (ETXTBSY,
+// execve(2)).
+func copyProgram(from, to string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(to, text, 0o755)
 }
 
 // ownGroup has the machine start in a cgroup of its own, as far as there are

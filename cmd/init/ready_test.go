@@ -44,11 +44,11 @@ func (s *session) becomesReady(job, file string, disturb func()) {
 }
 
 // freePort returns a TCP port that nobody listens at, nor will: kernels give
-// it to nobody who asks for any.
+// it to nobody who asks for any, and those above are for eventsources/socket.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		port := fmt.Sprint(20000 + rand.IntN(12000))
+		port := fmt.Sprint(20000 + rand.IntN(6000))
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err == nil {
 			l.Close()

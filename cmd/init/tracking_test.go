@@ -30,15 +30,29 @@ func trackingTable(trials []*trial) string {
 	for _, d := range daemons {
 		b.WriteString("\n## " + d.name + "\n")
 		for _, w := range d.ways {
-			b.WriteString("\n`" + oneLine(w.run) + "`\n\n| expect | start | watched | advice | stop | kill |\n|---|---|---|---|---|---|\n")
+			b.WriteString(heading(w))
 			for _, r := range trials {
 				if r.d.name == d.name && r.way.run == w.run {
-					b.WriteString("| " + strings.Join(r.cells(), " | ") + " |\n")
+					b.WriteString(r.row())
 				}
 			}
 		}
 	}
 	return b.String()
+}
+
+// heading is what the rows of one way of starting a daemon begin with.
+func heading(w way) string {
+	return "\n`" + oneLine(w.run) + "`\n\n| expect | start | watched | advice | stop | kill |\n|---|---|---|---|---|---|\n"
+}
+
+func (r *trial) row() string { return "| " + strings.Join(r.cells(), " | ") + " |\n" }
+
+// isIn reports whether the text has the row.
+func (r *trial) isIn(text string) bool {
+	_, rows, _ := strings.Cut(text, heading(r.way))
+	rows, _, _ = strings.Cut(rows, "\n\n")
+	return strings.Contains("\n"+rows+"\n", "\n"+r.row())
 }
 
 func (r *trial) cells() []string {
@@ -59,9 +73,14 @@ func compareTracking(t *testing.T, text string) {
 		}
 		return
 	}
-	was, err := os.ReadFile(trackingFile)
+	compareLines(t, trackingFile, readTracking(t), text, func(line string) bool { return strings.HasPrefix(line, "## ") || strings.HasPrefix(line, "`") })
+}
+
+func readTracking(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(trackingFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	compareLines(t, trackingFile, string(was), text, func(line string) bool { return strings.HasPrefix(line, "## ") || strings.HasPrefix(line, "`") })
+	return string(text)
 }

@@ -22,10 +22,12 @@ import (
 )
 
 // loginScript is elogind in a mount namespace where nothing is the machine's
-// that it writes to.
+// that it writes to. It waits for longer than a busy machine takes.
 const loginScript = `mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /sys/power || exit 1
 echo freeze mem disk >/sys/power/state
 echo '[deep]' >/sys/power/mem_sleep
+mkdir -p /run/elogind/logind.conf.d
+printf '[Login]\nInhibitDelayMaxSec=300\n' >/run/elogind/logind.conf.d/patient.conf
 exec "$@"`
 
 // startElogind starts Debian's elogind on a bus, and returns the file that it
@@ -80,7 +82,7 @@ func TestElogind(t *testing.T) {
 		"awake.conf": "start on resumed\ntask\nexec echo awake\n",
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{onFiles{at: newMachine(t).places()}}, Logf: t.Logf}
+	host := eventsources.Host{Address: s.Address, Sources: []eventsources.Source{onFiles{Source{SuspendTimeout: sourcetest.Patience}, newMachine(t).places()}}, Logf: t.Logf}
 	done := make(chan error, 1)
 	go func() { done <- host.Run(ctx) }()
 	defer func() { cancel(); <-done }()

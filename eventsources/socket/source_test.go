@@ -154,11 +154,11 @@ func freePort(t *testing.T) string {
 }
 
 // listenTCP listens at a port that kernels give nobody who asks for any, as
-// other tests and all clients do meanwhile.
+// other tests and all clients do meanwhile. Those of cmd/init have lower ones.
 func listenTCP(t *testing.T) net.Listener {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp4", fmt.Sprint("127.0.0.1:", 20000+rand.IntN(12000)))
+		l, err := net.Listen("tcp4", fmt.Sprint("127.0.0.1:", 26000+rand.IntN(6000)))
 		switch {
 		case err == nil:
 			t.Cleanup(func() { l.Close() })

@@ -74,7 +74,7 @@ func TestDaemonsUnderTheDefaultProfile(t *testing.T) {
 					t.Logf("%v\n%s", fault, text)
 				}
 			}()
-			deadline := time.Now().Add(2 * time.Minute)
+			deadline := time.Now().Add(5 * time.Minute)
 			for answer := ""; ; time.Sleep(20 * time.Millisecond) {
 				if answer = question(filepath.Join(run, d.socket), d.ask, d.answer); answer == d.answer {
 					break
