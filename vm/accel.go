@@ -14,13 +14,13 @@ import (
 type Accelerator struct {
 	Name  string
 	CPU   string // model for -cpu
-	Scale int    // factor for time-outs
+	Scale int    // factor for time-outs, which machines with other work may need
 }
 
 // The accelerators of a Linux host.
 var (
-	KVM = Accelerator{Name: "kvm", CPU: "host", Scale: 1}
-	TCG = Accelerator{Name: "tcg", CPU: "max", Scale: 5} // emulation
+	KVM = Accelerator{Name: "kvm", CPU: "host", Scale: 4}
+	TCG = Accelerator{Name: "tcg", CPU: "max", Scale: 20} // emulation
 )
 
 // bootSector writes 0x10 to the debug-exit port, upon which QEMU exits with
