@@ -205,7 +205,7 @@ func (m *machine) answers() bool {
 }
 
 const (
-	patience = 20 * time.Second
+	patience = time.Minute
 	quiet    = 2 * time.Second // without a sign of life
 )
 

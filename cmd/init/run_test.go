@@ -71,7 +71,7 @@ func tryRun(t *testing.T, options ...string) {
 	}
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, mark)
 	cmd.Stdin = strings.NewReader("echo the shell:\nstatus network\nstop database\ninitctl why web\n" +
-		"timeout 60 sh -c 'until initctl facts | grep PORT=7878; do sleep 0.01; done'\n" +
+		"timeout 180 sh -c 'until initctl facts | grep PORT=7878; do sleep 0.01; done'\n" +
 		"bash -c 'exec 3<>/dev/tcp/127.0.0.1/7878; echo >&3; cat <&3'\n" +
 		"initctl check-config && echo all can be met\n")
 	out, err := cmd.CombinedOutput()

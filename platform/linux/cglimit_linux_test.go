@@ -120,14 +120,14 @@ func TestLimitsV1(t *testing.T) {
 	}
 	w := newLimitWorld(t)
 	w.needV1("memory", "cpu", "pids", "cpuset")
-	groups := []job.Cgroup{group("memory", "upstart/web", "limit_in_bytes=64M", "memory.high=1G"), group("cpu", "upstart/web", "weight=50", "cfs_quota_us=50000"),
+	groups := []job.Cgroup{group("memory", "upstart/web", "limit_in_bytes=64M", "memory.high=1G"), group("cpu", "upstart/web", "weight=50", "cfs_quota_us=10000"),
 		group("pids", "pool", "max=50"), group("cpuset", "upstart/web"), group("freezer", "upstart/web", "state=THAWED")}
 	one, first := w.spawn(w.limited(waits, groups...))
 	two, second := w.spawn(w.limited(waits, groups...))
 	memory, cpu := w.groupOf(first, "memory"), w.groupOf(first, "cpu")
 	w.wantFile(filepath.Dir(memory)+"/memory.limit_in_bytes", "67108864")
 	w.wantFile(filepath.Dir(cpu)+"/cpu.shares", "512")
-	w.wantFile(filepath.Dir(cpu)+"/cpu.cfs_quota_us", "50000")
+	w.wantFile(filepath.Dir(cpu)+"/cpu.cfs_quota_us", "10000")
 	pool := w.groupOf(first, "pids")
 	w.wantFile(filepath.Dir(pool)+"/pids.max", "50")
 	w.wantFile(filepath.Dir(pool)+"/pids.current", "2")
