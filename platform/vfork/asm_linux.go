@@ -1,3 +1,5 @@
+//go:build linux && (amd64 || arm64)
+
 package vfork
 
 // run returns the pid of the child or a negative error number.
