@@ -310,10 +310,12 @@ func (e *Engine) answerFacts(r *request) *control.Reply {
 	}
 	e.asked(r, r.Method.Spec().Name+" "+r.Name)
 	if r.Method != control.ClearFact && r.Method != control.RetractFact {
+		f := &fact.Fact{Name: r.Name, Env: env.Table(r.Env).Clone(), Owner: owner, Session: r.Session, File: r.File}
 		if owner.Kind == fact.Source {
 			e.noteSource(r.Conn, r.PID)
+			e.inherit(f)
 		}
-		e.assertFact(&fact.Fact{Name: r.Name, Env: env.Table(r.Env).Clone(), Owner: owner, Session: r.Session, File: r.File})
+		e.assertFact(f)
 		return ok
 	}
 	e.retractFacts(r.Name, func(f *fact.Fact) bool {

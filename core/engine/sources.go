@@ -49,6 +49,19 @@ func (e *Engine) sourceLost(conn uint64) {
 	e.arm(timer{due: g.Due, kind: graceTimer, id: conn})
 }
 
+// inherit has a source that tells a fact again have what a lost connection holds
+// of it: however often a source dies, it is there once.
+func (e *Engine) inherit(f *fact.Fact) {
+	if len(e.s.Graces) > 0 {
+		e.facts.Inherit(f, func(o fact.Owner) bool { return o.Kind == fact.Source && e.isLost(o.ID) })
+	}
+}
+
+func (e *Engine) isLost(conn uint64) bool {
+	g := e.grace(conn)
+	return g != nil && g.Due != 0
+}
+
 // graceOver drops the facts of a connection that did not come back, unless the
 // job of it is still on its way up.
 func (e *Engine) graceOver(conn uint64) {

@@ -92,6 +92,24 @@ func (s *Store) Assert(f *Fact) (added bool, replaced int) {
 	return true, 0
 }
 
+// Inherit makes the owner of f, if it does not hold that fact yet, that of an
+// equal one whose owner is lost. It keeps its place.
+func (s *Store) Inherit(f *Fact, lost func(Owner) bool) {
+	if slices.ContainsFunc(s.Named(f.Name), f.same) {
+		return
+	}
+	first := s.byName[f.Name]
+	for at := &first; *at != nil; at = &(*at).next {
+		if old := *at; old.equal(f) && lost(old.Owner) {
+			heir := *old
+			heir.Owner = f.Owner
+			*at = &heir
+			s.byName[f.Name] = first
+			return
+		}
+	}
+}
+
 // Named returns the facts of a name in the order they became true.
 func (s *Store) Named(name string) []*Fact {
 	var facts []*Fact
@@ -101,9 +119,10 @@ func (s *Store) Named(name string) []*Fact {
 	return facts
 }
 
-func (f *Fact) same(g *Fact) bool {
-	return f.Owner == g.Owner && f.Session == g.Session && slices.Equal(f.Env, g.Env)
-}
+func (f *Fact) same(g *Fact) bool { return f.Owner == g.Owner && f.equal(g) }
+
+// equal reports whether two facts of a name differ in their owner alone.
+func (f *Fact) equal(g *Fact) bool { return f.Session == g.Session && slices.Equal(f.Env, g.Env) }
 
 // Retract removes the facts of that name that match and reports whether
 // there were any.

@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -187,6 +188,30 @@ func TestADescriptorTakesThePlaceOfThatOfBefore(t *testing.T) {
 	}
 	if all := s.All(); all[0].Name != "a" || all[0].File != 6 || len(s.Named("a")) != 1 || s.Named("a")[0] != all[0] {
 		t.Errorf("the facts are %+v", all)
+	}
+}
+
+func TestWhoTellsAFactAgainInheritsIt(t *testing.T) {
+	dead, alive, heir := Owner{Source, 1}, Owner{Source, 2}, Owner{Source, 3}
+	s := NewStore(nil)
+	for _, f := range []Fact{{Name: "a", Owner: alive}, {Name: "a", Owner: dead, File: 7}, {Name: "a", Owner: dead, Session: "/srv"}, {Name: "b", Owner: dead}} {
+		s.Assert(&f)
+	}
+	lost := func(o Owner) bool { return o == dead }
+	for range 2 { // the second time it holds it
+		f := &Fact{Name: "a", Owner: heir, File: 9}
+		s.Inherit(f, lost)
+		if added, replaced := s.Assert(f); added || replaced != 7 && replaced != 9 {
+			t.Errorf("added %v, in place of %d", added, replaced)
+		}
+	}
+	var got []Fact
+	for _, f := range s.All() {
+		got = append(got, Fact{Name: f.Name, Owner: f.Owner, Session: f.Session, File: f.File})
+	}
+	want := []Fact{{Name: "a", Owner: alive}, {Name: "a", Owner: heir, File: 9}, {Name: "a", Owner: dead, Session: "/srv"}, {Name: "b", Owner: dead}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the facts are %+v", got)
 	}
 }
 
