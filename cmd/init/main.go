@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"onset/core/control"
 	"onset/core/engine"
 	"onset/core/env"
 	"onset/platform/address"
@@ -23,8 +24,6 @@ import (
 	"onset/platform/manager"
 	"onset/platform/posix"
 )
-
-const version = "upstart 1.13.2"
 
 // init keeps main on the first thread, which is the process to the kernel:
 // forks, waits and traces belong to it.
@@ -43,7 +42,7 @@ func main() {
 		fmt.Print(usage)
 		return
 	case o.version:
-		fmt.Printf("%s (%s)\n", prog, version)
+		fmt.Printf("%s (%s)\n", prog, control.Upstart)
 		return
 	}
 	mode := modeOf(o)
@@ -213,7 +212,7 @@ func config(o options, mode engine.Mode, prog string) (manager.Config, error) {
 		NoBus:   o.noDBus,
 		OpenPTY: posix.OpenPTY,
 		Engine: engine.Options{
-			Mode: mode, PID: os.Getpid(), UID: os.Getuid(), Program: prog, Version: version,
+			Mode: mode, PID: os.Getpid(), UID: os.Getuid(), Program: prog, Version: control.Upstart,
 			Signals: signals, Env: own, InheritEnv: !o.noInherit, Console: o.console, NoLog: o.noLog,
 			LogDir: manager.LogDir(mode, o.dirs, own), ChrootSessions: o.chroots && os.Getenv("UPSTART_NO_SESSIONS") == "",
 			LogPriority: o.priority, DebugStanza: o.debugStanza, AppArmor: appArmorUsable(),

@@ -16,7 +16,7 @@ import (
 )
 
 // ownVersion is what --version prints behind the program's name.
-const ownVersion = "onset, compatible with upstart 1.13.2"
+const ownVersion = "onset, compatible with " + control.Upstart
 
 // tool is one run of the program.
 type tool struct {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"onset/core/control"
 	"onset/eventsources"
 	"onset/eventsources/kept"
 )
@@ -46,6 +47,9 @@ func run(program string, args []string, out io.Writer) error {
 		return err
 	case o.help:
 		_, err = io.WriteString(out, usage)
+		return err
+	case o.version:
+		_, err = fmt.Fprintf(out, "%s (onset, compatible with %s)\n", program, control.Upstart)
 		return err
 	case o.list:
 		return list(out)

@@ -36,6 +36,8 @@ func TestCommandLines(t *testing.T) {
 		{"upstart-udev-bridge --user", session, session + " udev", ""},
 		{"upstart-udev-bridge --user", "", "", "UPSTART_SESSION isn't set in environment"},
 		{"upstart-udev-bridge --always", "", "", "not defined: -always"},
+		{"upstart-udev-bridge --debug -v --verbose -q --quiet", "", address.System + " udev", ""},
+		{"onset-sources --debug", "", "", "not defined: -debug"},
 		{"upstart-udev-bridge more", "", "", "unexpected argument more"},
 		{"upstart-socket-bridge --daemon", session, address.System + " socket", ""},
 		{"upstart-socket-bridge --user", session, "", "not defined: -user"},
@@ -98,6 +100,15 @@ func TestPIDFile(t *testing.T) {
 	check("/run/user/1/upstart-file-bridge.4711.pid", "--user")
 	t.Setenv("XDG_RUNTIME_DIR", "")
 	check("/home/a/upstart-file-bridge.4711.pid", "--user")
+}
+
+func TestVersion(t *testing.T) {
+	for _, program := range []string{"onset-sources", "upstart-local-bridge"} {
+		var out bytes.Buffer
+		if err := run(program, []string{"--version"}, &out); err != nil || out.String() != program+" (onset, compatible with upstart 1.13.2)\n" {
+			t.Errorf("%q, %v", out.String(), err)
+		}
+	}
 }
 
 func TestUnknownSource(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ Without a SOURCE, each source runs while a job has a condition on what it tells.
                          how long jobs may take to get ready for a suspend [10] (power)
       --list             print the names of the sources
       --help             print this
+      --version          print the version
 
 Under the name of a bridge of Upstart's it runs one source, with that bridge's options.
 `
@@ -36,7 +38,8 @@ type options struct {
 	bridge  bool     // of Upstart's
 	user    bool     // the init of a session
 
-	list, help, daemon bool
+	list, help, version, daemon bool
+	ignored                     bool // see level
 
 	// Of sources.
 	always, noStrip, coldplug, anyUser bool
@@ -55,6 +58,10 @@ var bridges = map[string]string{
 	"event":  "daemon",
 	"local":  "daemon event path any-user",
 }
+
+// level are options of all of Upstart's tools. There is no more and no less to
+// say here: they are taken so that command lines with them go on to work.
+const level = "q quiet v verbose debug"
 
 // own are the options of onset-sources.
 const own = "address user list coldplug suspend-timeout"
@@ -76,11 +83,11 @@ func parse(program string, args []string, session string) (*options, error) {
 	o := &options{program: program}
 	accepted := own
 	if source, ok := strings.CutSuffix(strings.TrimPrefix(program, "upstart-"), "-bridge"); ok && bridges[source] != "" {
-		o.bridge, o.named, accepted = true, []string{source}, bridges[source]
+		o.bridge, o.named, accepted = true, []string{source}, bridges[source]+" "+level
 	}
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	for _, name := range append(strings.Fields(accepted), "help") {
+	for _, name := range append(strings.Fields(accepted), "help", "version") {
 		switch v := o.field(name).(type) {
 		case *bool:
 			flags.BoolVar(v, name, false, "")
@@ -104,9 +111,10 @@ func parse(program string, args []string, session string) (*options, error) {
 		o.named = flags.Args()
 	case flags.NArg() > 0:
 		return nil, errors.New("unexpected argument " + flags.Arg(0))
-	case o.named[0] == "local" && !o.help && o.event == "":
+	case o.help || o.version:
+	case o.named[0] == "local" && o.event == "":
 		return nil, upstartText("Must specify event name")
-	case o.named[0] == "local" && !o.help && o.path == "":
+	case o.named[0] == "local" && o.path == "":
 		return nil, upstartText("Must specify socket path")
 	}
 	return o, o.findInit(session)
@@ -114,8 +122,11 @@ func parse(program string, args []string, session string) (*options, error) {
 
 // field is where an option goes.
 func (o *options) field(name string) any {
+	if slices.Contains(strings.Fields(level), name) {
+		return &o.ignored
+	}
 	return map[string]any{
-		"address": &o.address, "user": &o.user, "list": &o.list, "help": &o.help, "daemon": &o.daemon,
+		"address": &o.address, "user": &o.user, "list": &o.list, "help": &o.help, "version": &o.version, "daemon": &o.daemon,
 		"always": &o.always, "no-strip": &o.noStrip, "any-user": &o.anyUser, "bus-name": &o.busName, "event": &o.event,
 		"path": &o.path, "coldplug": &o.coldplug, "suspend-timeout": &o.suspendTimeout, "session": &o.busSession, "system": &o.busSystem,
 	}[name]
@@ -126,7 +137,7 @@ func (o *options) field(name string) any {
 func (o *options) findInit(session string) error {
 	inSession := o.user || !o.bridge && session != "" || o.bridge && o.named[0] == "event"
 	switch {
-	case o.address != "" || o.list || o.help:
+	case o.address != "" || o.list || o.help || o.version:
 	case !inSession:
 		o.address = address.System
 	case session != "":

@@ -5,6 +5,10 @@ import "strings"
 // Root is the path of the manager, below which all other objects are.
 const Root = "/com/ubuntu/Upstart"
 
+// Upstart is the version whose tools and API this has, in the words that
+// programs look for in the text of --version.
+const Upstart = "upstart 1.13.2"
+
 const (
 	jobs     = Root + "/jobs"
 	hexDigit = "0123456789abcdef"
