@@ -79,7 +79,9 @@ func nameOf(fd int) string {
 
 // forkTimes forks as often as told, by fork or by vfork; each parent ends and
 // the last child stays. "exec" in the list executes the helper anew with what
-// is left of the list.
+// is left of the list. After a fork the runtime has lost its threads: nothing is
+// allocated then, and nothing called that looks whether its stack must grow,
+// where a collection begins to wait.
 func forkTimes(kinds []string) {
 	path, _ := os.Executable()
 	self, _ := syscall.BytePtrFromString(path)
@@ -89,7 +91,7 @@ func forkTimes(kinds []string) {
 		env, _ = syscall.SlicePtrFromStrings(os.Environ())
 	}
 	for _, kind := range kinds {
-		if kind == "exec" { // the runtime's own call needs threads that a fork has lost
+		if kind == "exec" {
 			syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(self)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
 			syscall.RawSyscall(unix.SYS_EXIT, 99, 0, 0)
 		}
@@ -105,6 +107,8 @@ func forkTimes(kinds []string) {
 
 // fork returns 0 in the child. A maker that uses vfork has one stack with its
 // child: what the child did there last, it does when it goes on.
+//
+//go:nosplit
 func fork(waits bool) (pid uintptr, errno syscall.Errno) {
 	call := uintptr(unix.SYS_FORK)
 	if waits {

@@ -63,7 +63,9 @@ func inherited(fd int) bool {
 
 // forkTimes forks as often as told, by fork, by vfork or by clone without a signal at
 // the end; each parent ends and the last child stays. "exec" in the list
-// executes the helper anew with what is left of the list.
+// executes the helper anew with what is left of the list. After a fork the
+// runtime has lost its threads: nothing is allocated then, and nothing called
+// that looks whether its stack must grow, where a collection begins to wait.
 func forkTimes(kinds []string) {
 	self, _ := syscall.BytePtrFromString("/proc/self/exe")
 	var argv, env []*byte
@@ -71,12 +73,16 @@ func forkTimes(kinds []string) {
 		argv, _ = syscall.SlicePtrFromStrings(append([]string{os.Args[0], helperArg, "fork"}, kinds[i+1:]...))
 		env, _ = syscall.SlicePtrFromStrings(os.Environ())
 	}
-	for _, kind := range kinds {
-		if kind == "exec" { // the runtime's own call needs threads that a fork has lost
+	const executes = ^uintptr(0)
+	calls := make([]uintptr, len(kinds))
+	for i, kind := range kinds {
+		calls[i] = map[string]uintptr{"fork": uintptr(unix.SIGCHLD), "clone": 0, "vfork": uintptr(unix.SIGCHLD | unix.CLONE_VFORK), "exec": executes}[kind]
+	}
+	for _, flags := range calls {
+		if flags == executes {
 			syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(self)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
 			syscall.RawSyscall(unix.SYS_EXIT_GROUP, 99, 0, 0)
 		}
-		flags := map[string]uintptr{"fork": uintptr(unix.SIGCHLD), "clone": 0, "vfork": uintptr(unix.SIGCHLD | unix.CLONE_VFORK)}[kind]
 		pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, flags, 0, 0, 0, 0, 0)
 		if errno != 0 || pid != 0 {
 			syscall.RawSyscall(unix.SYS_EXIT_GROUP, uintptr(errno), 0, 0)
