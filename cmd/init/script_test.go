@@ -156,16 +156,16 @@ func (s *session) link(names []string) {
 // shell runs one command and returns its result as scripts show it.
 func (s *session) shell(line string) string {
 	var out, errs strings.Builder
-	limit, cancel := context.WithTimeout(context.Background(), time.Minute)
+	limit, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(limit, "sh", "-c", line)
-	cmd.Dir, cmd.WaitDelay = s.dir, time.Second
+	cmd.Dir, cmd.WaitDelay = s.dir, 20*time.Second
 	cmd.Env = []string{"PATH=" + s.path("bin") + ":" + os.Getenv("PATH"), "UPSTART_SESSION=" + s.address,
 		"XDG_RUNTIME_DIR=" + s.path("run"), "COLUMNS=80", "TZ=UTC"}
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	if limit.Err() != nil {
-		s.t.Errorf("%s: no end in a minute", line)
+		s.t.Errorf("%s: no end in %v", line, patience)
 	}
 	text := out.String()
 	if strings.Contains(line, "--json") && err == nil && !json.Valid([]byte(text)) {

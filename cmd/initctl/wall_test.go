@@ -35,7 +35,7 @@ func TestWallReachesTerminalsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	wallAll([]string{"null", ".." + outside, line}, "going down\r\n")
-	if err := master.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := master.SetReadDeadline(time.Now().Add(3 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	got := ""
@@ -64,7 +64,7 @@ func TestWallDoesNotWaitForAFullTerminal(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		t.Error("it waits")
 	}
 }

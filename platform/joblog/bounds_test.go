@@ -91,7 +91,7 @@ func TestTwoBatchesForOneThatRests(t *testing.T) {
 		w.put(batchOf("b.log"))
 		select {
 		case <-written:
-		case <-time.After(time.Minute):
+		case <-time.After(3 * time.Minute):
 			t.Fatal("nobody writes the second")
 		}
 		close(hung)

@@ -124,7 +124,7 @@ func (b *bench) spawn(name string) (token uint64, terminal *os.File) {
 // until runs the loop until ok.
 func (b *bench) until(what string, ok func() bool) {
 	b.t.Helper()
-	for limit := time.Now().Add(time.Minute); !ok(); {
+	for limit := time.Now().Add(3 * time.Minute); !ok(); {
 		if time.Now().After(limit) {
 			b.t.Fatalf("waited in vain: %s; said %q", what, b.said)
 		}

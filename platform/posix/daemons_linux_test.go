@@ -98,7 +98,7 @@ func question(socket, ask, answer string) string {
 		return err.Error()
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(3 * time.Minute))
 	if _, err := c.Write([]byte(ask)); err != nil {
 		return err.Error()
 	}

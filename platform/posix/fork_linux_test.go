@@ -65,7 +65,7 @@ func TestForkPlacesDescriptors(t *testing.T) {
 			continue
 		}
 		got := map[int]string{}
-		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); runtime.Gosched() {
+		for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); runtime.Gosched() {
 			if got = links(pid); maps.Equal(got, want) && state(pid) == "S" {
 				break
 			}

@@ -199,7 +199,7 @@ func TestAddDuringChanges(t *testing.T) {
 			note(f)
 		}
 	}
-	for limit := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(3 * time.Minute); ; time.Sleep(time.Millisecond) {
 		s.w.Sync()
 		apply()
 		want := map[string]string{}

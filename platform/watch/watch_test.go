@@ -201,7 +201,7 @@ func (s *script) take() {
 // wants waits until the lines have been told, and no other.
 func (s *script) wants(lines []string, after string) {
 	s.t.Helper()
-	limit := time.After(time.Minute)
+	limit := time.After(3 * time.Minute)
 	for s.take(); len(s.got) < len(lines); s.take() {
 		select {
 		case <-s.woken:
