@@ -15,7 +15,7 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 SBIN = $(DESTDIR)$(PREFIX)/sbin
 SHARE = $(DESTDIR)$(PREFIX)/share
-FUZZTIME ?= $(if $(filter true,$(CI)),15s,5s)
+FUZZTIME ?= $(if $(filter true,$(CI)),10s,5s)
 SEEDS ?= 1000000
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
