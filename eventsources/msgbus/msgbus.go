@@ -13,8 +13,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -98,10 +100,17 @@ func (c *Client) once(ctx context.Context) (connected bool, err error) {
 		return false, err
 	}
 	defer conn.Close()
-	if err := c.Serve(conn); err != nil && conn.Context().Err() == nil {
+	if err := c.Serve(conn); err != nil && conn.Context().Err() == nil && !Broken(err) {
 		return true, err
 	}
 	return true, ErrGone
+}
+
+// Broken reports whether an error is that the bus closed the connection, of
+// which who writes may hear before who reads, and so before its context.
+func Broken(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EPIPE, syscall.ECONNRESET, net.ErrClosed, dbus.ErrClosed},
+		func(closed error) bool { return errors.Is(err, closed) })
 }
 
 func (c *Client) connect(ctx context.Context) (*dbus.Conn, error) {

@@ -31,6 +31,26 @@ func TestFirstThatAnswers(t *testing.T) {
 	}
 }
 
+// TestBroken has who writes be the first to hear that the bus has gone.
+func TestBroken(t *testing.T) {
+	bus := sourcetest.NewBus(t)
+	s, err := dial(bus.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	bus.Stop()
+	if _, err = s.Write([]byte("x")); !Broken(err) {
+		t.Errorf("%v", err)
+	}
+	client := Client{Address: func() string { return bus.Address }, Signal: func(*dbus.Message) {},
+		Serve: func(*dbus.Conn) error { return err }}
+	bus.Start()
+	if got := client.Once(t.Context()); got != ErrGone {
+		t.Errorf("ended with %v", got)
+	}
+}
+
 // TestNoFiles wants a message with descriptors not to reach a client, where
 // nobody would close them, and others after it to do.
 func TestNoFiles(t *testing.T) {

@@ -141,7 +141,7 @@ func (b *bus) serve(conn *dbus.Conn) error {
 		case err == nil:
 			b.failed = false
 			b.tell(m)
-		case conn.Context().Err() != nil:
+		case conn.Context().Err() != nil || msgbus.Broken(err):
 			return nil
 		default: // it may have changed meanwhile, or hang
 			if !b.failed && !isGone(err) {
